@@ -1,0 +1,124 @@
+"""Checkpoints of a running training, and weights as safetensors.
+
+A checkpoint is a file of this machine's own making, so it is torch's format, read with ``weights_only=True``:
+no code in it is ever run. Files that travel are safetensors or `.dcz`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+
+def save_checkpoint(
+    path: str | Path, *, model: nn.Module, optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter],
+    history: object, callbacks: Sequence[object], options: dict, step: int,
+) -> None:  # fmt: skip
+    """Write everything that a resumed run needs; the old checkpoint stays whole until the new one is."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {
+        "step": step,
+        "options": options,
+        "model": model.state_dict(),
+        "parameters": [parameter.detach() for parameter in parameters],
+        "optimizer": optimizer.state_dict(),
+        "history": asdict(history),
+        "callbacks": [_state_of(callback) for callback in callbacks],
+    }
+    aside = path.with_name(path.name + f".{os.getpid()}.part")
+    torch.save(state, aside)
+    os.replace(aside, path)
+
+
+def load_checkpoint(
+    path: str | Path, *, model: nn.Module, optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter],
+    history: object, callbacks: Sequence[object], options: dict,
+) -> int:  # fmt: skip
+    """Restore a run in place and return the number of steps that it has made.
+
+    Raises
+    ------
+    ValueError
+        The checkpoint was written with other options, or is damaged: delete it to start afresh.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for a damaged file
+        raise ValueError(f"checkpoint {path} cannot be read ({error}): delete it to start afresh") from error
+    if state["options"] != options:
+        changed = [key for key in options if state["options"].get(key) != options[key]]
+        raise ValueError(
+            f"checkpoint {path} was made with other {', '.join(changed)}: delete it, or use its options again"
+        )
+    model.load_state_dict(state["model"])
+    with torch.no_grad():
+        for parameter, value in zip(parameters, state["parameters"], strict=True):
+            parameter.copy_(value)
+    optimizer.load_state_dict(state["optimizer"])
+    for key, value in state["history"].items():
+        setattr(history, key, value)
+    for callback, saved in zip(callbacks, state["callbacks"], strict=True):
+        if saved is not None:
+            callback.load_state_dict(saved)
+    return state["step"]
+
+
+def save_weights(model: nn.Module, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
+    """Write a model's floating-point state as safetensors of `dtype`; batch counters are left out."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {
+        name: value.detach().to("cpu", dtype).contiguous()
+        for name, value in model.state_dict().items()
+        if value.is_floating_point()
+    }
+    aside = path.with_name(path.name + f".{os.getpid()}.part")
+    save_file(state, aside)
+    os.replace(aside, path)
+
+
+def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
+    """Load `save_weights`' file into a model of the same architecture, as float32; returns the model.
+
+    Raises
+    ------
+    ValueError
+        A tensor is missing, superfluous, or of another shape.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"no weights at {path}: train them, or check the path")
+    try:
+        state = load_file(path)
+    except Exception as error:  # safetensors raises its own class, and OSError
+        raise ValueError(f"{path} is not a safetensors file: {error}") from error
+    state = {name: value.float() for name, value in state.items()}
+    own = {name: tuple(v.shape) for name, v in model.state_dict().items() if v.is_floating_point()}
+    theirs = {name: tuple(value.shape) for name, value in state.items()}
+    if own != theirs:
+        wrong = sorted(set(own.items()) ^ set(theirs.items()))[0]
+        raise ValueError(f"{path} does not fit this architecture: for one, tensor {wrong[0]} of shape {wrong[1]}")
+    model.load_state_dict(state, strict=False)  # batch counters are not in the file
+    return model
+
+
+def round_to_half_(model: nn.Module) -> nn.Module:
+    """Round every floating-point value of the model to float16's nearest, in place: what the shipped file holds."""
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            if value.is_floating_point():
+                value.copy_(value.half().float())
+    if any(not np.isfinite(v.detach().cpu().float().numpy()).all() for v in model.state_dict().values()):
+        raise ValueError("a weight is beyond float16's range (65504): the baseline cannot be stored so")
+    return model
+
+
+def _state_of(callback: object) -> object:
+    return callback.state_dict() if hasattr(callback, "state_dict") else None

@@ -1,0 +1,162 @@
+"""The capstone's points on the trade-off curve: how far VGG-16 is compressed, and how each point is made.
+
+A point may start from the pruned network of another one, so the curve costs little more than its far end.
+Every run is resumable: its checkpoints stand in the work folder, and finished stages are not run again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from common.container import save_file
+from common.datasets import ImageSet
+from common.models import dense_bytes, prunable_parameters
+from common.packing import pack
+from common.pipeline import CompressConfig, decompress, share
+from common.report import stage_sizes
+from common.thinning import ThinNetwork, load_thin, prune, save_thin, take_out_channels, whole_network
+from common.training import Evaluation, TrainConfig, evaluate
+
+ARCHITECTURE = {"architecture": "vgg16", "num_classes": 10}
+
+_PRUNE = TrainConfig(epochs=10, batch_size=128, max_lr=0.05, warmup=0.1, label_smoothing=0.1, crop_padding=2)
+_SHARE = TrainConfig(
+    epochs=2, batch_size=128, max_lr=1e-3, warmup=0.1, label_smoothing=0.1, crop_padding=2, optimizer="adam"
+)
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """One point: a file name, a configuration, and the point whose pruned network it starts from."""
+
+    name: str
+    config: CompressConfig
+    start: str | None = None
+
+
+POINTS = {
+    point.name: point
+    for point in (
+        OperatingPoint(
+            "vgg16_cifar10",
+            CompressConfig(
+                sparsity=0.975, criterion="lamp", macs_fraction=0.22, prune=_PRUNE, share=_SHARE,
+                conv_clusters=16, linear_clusters=8,
+            ),
+        ),
+        OperatingPoint(
+            "vgg16_cifar10_small",
+            CompressConfig(
+                sparsity=0.991, criterion="lamp", macs_fraction=0.22,
+                prune=replace(_PRUNE, max_lr=0.03), share=_SHARE, conv_clusters=8, linear_clusters=4,
+            ),
+            start="vgg16_cifar10",
+        ),
+    )
+}  # fmt: skip
+
+
+def run_point(
+    point: OperatingPoint, model: nn.Module, training: ImageSet, *, test: ImageSet, folder: str | Path,
+    workdir: str | Path, validation: ImageSet | None = None, device: str | None = None,
+) -> dict:  # fmt: skip
+    """Make one point: prune, share, code, write `folder/<name>.dcz`, read it back, and measure every stage.
+
+    Parameters
+    ----------
+    point : OperatingPoint
+    model : nn.Module
+        The trained whole network.
+    training, validation, test : ImageSet
+    folder, workdir : path
+        Where the file goes, and where checkpoints are kept.
+
+    Returns
+    -------
+    dict
+        ``file``, ``file_bytes``, ``dense_bytes``, ``ratio``, ``bits_per_weight``, ``sparsity``,
+        ``baseline_top1``, ``top1``, ``drop_points`` (percentage points), ``stages``: a list of
+        ``{"name", "bytes", "top1"}`` for dense, pruned, shared and huffman, and ``histograms`` of the weights.
+    """
+    workdir = Path(workdir)
+    measure = {"device": device}
+    baseline = evaluate(model, test, **measure)
+    thin = pruned_network(point, model, training, validation=validation, workdir=workdir, device=device)
+    pruned_top1 = evaluate(thin.model, test, **measure).top1
+    histograms = {"dense": _histogram(model), "pruned": _histogram(thin.model)}
+    shared = share(
+        thin, training, point.config, validation=validation, device=device,
+        checkpoint=workdir / f"{point.name}.share.pt",
+    )  # fmt: skip
+    shared_top1 = evaluate(thin.model, test, **measure).top1
+    histograms["shared"] = _histogram(thin.model)
+    packed = pack(
+        thin.model, shared, ARCHITECTURE, kept=thin.kept or None, bias_clusters=point.config.bias_clusters
+    )
+    path = Path(folder) / f"{point.name}.dcz"
+    save_file(packed, path, store_names=False)
+    data = path.read_bytes()
+    decoded: Evaluation = evaluate(decompress(data), test, **measure)
+    whole_bytes = dense_bytes(model)
+    sizes = stage_sizes(data, dense_bytes=whole_bytes)
+    top1 = {
+        "dense": baseline.top1, "pruned": pruned_top1, "shared": shared_top1, "huffman": decoded.top1
+    }  # fmt: skip
+    return {
+        "file": path.name,
+        "file_bytes": len(data),
+        "dense_bytes": whole_bytes,
+        "ratio": whole_bytes / len(data),
+        "bits_per_weight": 8 * len(data) / (whole_bytes / 4),
+        "sparsity": thin.sparsity,
+        "baseline_top1": baseline.top1,
+        "top1": decoded.top1,
+        "n_test": decoded.n,
+        "drop_points": 100 * (baseline.top1 - decoded.top1),
+        "stages": [{"name": name, "bytes": sizes[name], "top1": top1[name]} for name in sizes],
+        "histograms": histograms,
+    }
+
+
+def pruned_network(
+    point: OperatingPoint, model: nn.Module, training: ImageSet, *, workdir: Path,
+    validation: ImageSet | None = None, device: str | None = None,
+) -> ThinNetwork:  # fmt: skip
+    """The point's pruned and fine-tuned network: read if it stands in `workdir`, else made."""
+    path = workdir / f"{point.name}.pruned.pt"
+    if path.exists():
+        return load_thin(path, model)
+    if point.start is not None:
+        thin = pruned_network(
+            POINTS[point.start], model, training, workdir=workdir, validation=validation, device=device
+        )
+    else:
+        start = workdir / f"{point.name}.slim.pt"
+        if start.exists():
+            thin = load_thin(start, model)
+        else:
+            thin = whole_network(model)
+            if point.config.macs_fraction is not None:
+                thin = take_out_channels(thin, training, macs_fraction=point.config.macs_fraction)
+            save_thin(thin, start)
+    prune(
+        thin, training, point.config.prune, sparsity=point.config.sparsity, criterion=point.config.criterion,
+        validation=validation, device=device, checkpoint=workdir / f"{point.name}.prune.pt",
+        description=f"pruning {point.name}",
+    )  # fmt: skip
+    save_thin(thin, path)
+    return thin
+
+
+def _histogram(model: nn.Module, *, bins: int = 201, reach: float = 0.5) -> dict[str, list]:
+    """Counts of the non-zero prunable weights in `bins` equal bins of [−reach, reach]."""
+    values = np.concatenate(
+        [weight.detach().cpu().numpy().ravel() for weight in prunable_parameters(model).values()]
+    )
+    values = values[values != 0]
+    counts, edges = np.histogram(np.clip(values, -reach, reach), bins=bins, range=(-reach, reach))
+    return {"counts": counts.tolist(), "edges": [float(edges[0]), float(edges[-1])]}

@@ -1,0 +1,41 @@
+"""How each network of the course is trained from scratch: one frozen configuration a network and machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from common.training import TrainConfig
+
+DATASETS = {
+    "lenet_300_100": "mnist",
+    "lenet_5": "mnist",
+    "vgg16": "cifar10",
+    "alexnet": "cifar10",
+    "vgg16_imagenet": "cifar10",
+}
+N_VALIDATION = {"mnist": 5000, "cifar10": 2500, "cifar100": 2500, "digits": 500, "digits8x8": 200}
+
+_LENET = TrainConfig(
+    epochs=30, batch_size=128, max_lr=0.1, weight_decay=1e-4, label_smoothing=0.0, crop_padding=0, flip=False,
+    precision="fp32",
+)  # fmt: skip
+_VGG_GPU = TrainConfig(epochs=200, batch_size=128, max_lr=0.1, weight_decay=5e-4)
+# Two CPU cores give an epoch in five minutes: twelve epochs, so a milder augmentation.
+_VGG_CPU = replace(_VGG_GPU, epochs=12, crop_padding=2)
+
+
+def train_config(network: str, *, device: str = "cpu") -> TrainConfig:
+    """The configuration with which `network` is trained on a device ("cpu", or "cuda" and its like).
+
+    Raises
+    ------
+    ValueError
+        There is no recipe for the network.
+    """
+    if network.startswith("lenet"):
+        return _LENET
+    if network == "vgg16":
+        return _VGG_CPU if device.startswith("cpu") else _VGG_GPU
+    if network in DATASETS:
+        return replace(_VGG_GPU, epochs=60, batch_size=256, max_lr=0.02)
+    raise ValueError(f"no recipe for {network!r}: expected one of {', '.join(DATASETS)}")

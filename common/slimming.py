@@ -1,0 +1,171 @@
+"""Slimming: whole channels of a VGG removed for real, so that fine-tuning the rest takes a fraction of the time.
+
+A channel's importance is the first-order Taylor estimate of what its loss would cost (Molchanov et al. 2019,
+"Importance estimation for neural network pruning", Taylor-FO-BN): (γ ∂L/∂γ + β ∂L/∂β)², summed over batches.
+The file still holds the whole network: removed channels are zeros at their own places, which cost one bit each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from common.augmentation import BatchSource
+from common.datasets import ImageSet
+from common.models import vgg
+from common.preprocessing import normalization
+from common.training import autocast, default_device
+
+
+def channel_importance(
+    model: nn.Module, data: ImageSet, *, n_batches: int = 40, batch_size: int = 128, seed: int = 0,
+    device: str | None = None,
+) -> dict[str, Tensor]:  # fmt: skip
+    """Importance of every channel of every convolution that a batch norm follows.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A `vgg` with live batch norm; its weights and statistics stay as they are.
+    data : ImageSet
+        Training images.
+    n_batches, batch_size, seed : int
+        Which images are looked at.
+
+    Returns
+    -------
+    dict of weight name to float32 tensor of shape (out_channels,), >= 0
+    """
+    device = torch.device(device or default_device())
+    mean, std = normalization(data.name)
+    source = BatchSource(data.images, data.labels, mean=mean, std=std, device=device)
+    was_training = model.training
+    model.to(device).eval()
+    convs, norms = _layers(model)
+    scores = {f"{name}.weight": torch.zeros(conv.out_channels, device=device) for name, conv in convs.items()}
+    for step, (images, labels) in enumerate(source.epoch_batches(batch_size, seed=seed, epoch=0)):
+        if step == n_batches:
+            break
+        model.zero_grad(set_to_none=True)
+        with autocast(device, "bf16"):
+            loss = F.cross_entropy(model(images), labels)
+        loss.backward()
+        for score, norm in zip(scores.values(), norms, strict=True):
+            score += (norm.weight.detach() * norm.weight.grad + norm.bias.detach() * norm.bias.grad).square()
+    model.zero_grad(set_to_none=True)
+    model.train(was_training)
+    return {name: score.cpu() for name, score in scores.items()}
+
+
+def choose_channels(
+    importance: Mapping[str, Tensor], model: nn.Module, *, macs_fraction: float, image_size: int = 32,
+    least: int = 16, multiple: int = 8,
+) -> dict[str, Tensor]:  # fmt: skip
+    """Channels to keep: in each layer the fewest that hold the same share of its importance.
+
+    The share is the largest one at which the slim network has at most `macs_fraction` of the multiply-adds.
+    Counts are rounded up to a `multiple`, at least `least`.
+
+    Returns
+    -------
+    dict of weight name to int64 tensor
+        Kept output channels of each convolution, ascending.
+    """
+    if not 0 < macs_fraction <= 1:
+        raise ValueError(f"macs_fraction={macs_fraction}: expected a fraction in (0, 1]")
+    entries = configuration(model)
+    budget = macs_fraction * multiply_adds(entries, image_size=image_size)
+
+    def count(scores: Tensor, share: float) -> int:
+        cumulative = scores.sort(descending=True).values.cumsum(0)
+        needed = int((cumulative < share * cumulative[-1]).sum()) + 1
+        return min(len(scores), max(least, -(-needed // multiple) * multiple))
+
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        share = (low + high) / 2
+        counts = iter([count(scores, share) for scores in importance.values()])
+        slimmed = [entry if entry == "M" else next(counts) for entry in entries]
+        low, high = (share, high) if multiply_adds(slimmed, image_size=image_size) <= budget else (low, share)
+    return {
+        name: scores.argsort(descending=True, stable=True)[: count(scores, low)].sort().values
+        for name, scores in importance.items()
+    }
+
+
+def slim(model: nn.Module, kept: Mapping[str, Tensor]) -> nn.Module:
+    """A copy of a `vgg` that has only the kept output channels of each convolution.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With live batch norm.
+    kept : mapping of weight name to int64 tensor
+        As `choose_channels` returns it, one entry a convolution.
+    """
+    convs, norms = _layers(model)
+    counts = iter([len(channels) for channels in kept.values()])
+    entries = [entry if entry == "M" else next(counts) for entry in configuration(model)]
+    first, last = next(iter(convs.values())), model.classifier[-1]
+    hidden = model.classifier[0].out_features
+    small = vgg(entries, num_classes=last.out_features, hidden=hidden, in_channels=first.in_channels)
+    small_convs, small_norms = _layers(small)
+    inputs = torch.arange(first.in_channels)
+    with torch.no_grad():
+        for (name, conv), norm, to, to_norm in zip(
+            convs.items(), norms, small_convs.values(), small_norms, strict=True
+        ):
+            outputs = kept[f"{name}.weight"]
+            to.weight.copy_(conv.weight[outputs][:, inputs])
+            for key in ("weight", "bias", "running_mean", "running_var"):
+                getattr(to_norm, key).copy_(getattr(norm, key)[outputs])
+            inputs = outputs
+        small.classifier[0].weight.copy_(model.classifier[0].weight[:, inputs])
+        small.classifier[0].bias.copy_(model.classifier[0].bias)
+        last_small = small.classifier[-1]
+        last_small.load_state_dict(last.state_dict())
+    return small
+
+
+def input_channels(kept: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor | None]:
+    """For every weight of the slim network: which of the whole network's inputs it reads; None = all of them."""
+    sources: dict[str, Tensor | None] = {}
+    previous = None
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            sources[f"{name}.weight"] = previous
+            previous = kept.get(f"{name}.weight")
+    return sources
+
+
+def configuration(model: nn.Module) -> list:
+    """The configuration list of a `vgg`: channel counts, and "M" for a pooling."""
+    return [
+        module.out_channels if isinstance(module, nn.Conv2d) else "M"
+        for module in model.features
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d)
+    ]
+
+
+def multiply_adds(entries: list, *, image_size: int = 32, in_channels: int = 3) -> int:
+    """Multiply-adds of one image through the convolutions of a `vgg` configuration."""
+    total, side, width = 0, image_size, in_channels
+    for entry in entries:
+        if entry == "M":
+            side //= 2
+        else:
+            total, width = total + 9 * width * entry * side * side, entry
+    return total
+
+
+def _layers(model: nn.Module) -> tuple[dict[str, nn.Conv2d], list[nn.BatchNorm2d]]:
+    convs = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    if len(convs) != len(norms) or not hasattr(model, "features"):
+        raise ValueError(
+            f"{len(convs)} convolutions and {len(norms)} batch norms: slimming expects a vgg with one each"
+        )
+    return convs, norms
