@@ -58,12 +58,13 @@ def read_arrays(name: str, sha256: str) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def write_arrays(name: str, images: np.ndarray, labels: np.ndarray, sha256: str) -> bool:
-    """Store an image set for `read_arrays`; False when the cache cannot be written (no harm: it is a cache)."""
+    """Store an image set for `read_arrays`; False when the cache cannot be written."""
     path = _path(name, sha256)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # A name of its own for each writer, then one rename: a reader sees the whole file or none.
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".part", delete=False) as file:
+        partial = tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".part", delete=False)
+        with partial as file:
             try:
                 np.lib.format.write_array(file, np.ascontiguousarray(images), allow_pickle=False)
                 np.lib.format.write_array(file, np.ascontiguousarray(labels), allow_pickle=False)

@@ -1,18 +1,36 @@
 """Images enter the house here: whole sets in memory, the same arrays whatever file they came from.
 
-Images stand in the order of their digests, not of any file: torchvision's batches, the Hugging Face
-Parquet files and a download then give identical arrays, and the first n images are a fair sample.
+``load_dataset`` looks, in this order, for arrays decoded before, in an explicit root, in ``DNNC_DATA``, in the
+user's cache, and on the network (unless ``DNNC_OFFLINE`` is set); ``digits`` and ``digits8x8`` come inside the
+installed packages. In every folder it reads torchvision's layout and the Hugging Face hub's:
+
+    cifar-10-batches-py/data_batch_1 ...      or cifar-10-python.tar.gz
+    cifar-100-python/train, test              or cifar-100-python.tar.gz
+    MNIST/raw/train-images-idx3-ubyte.gz ...  or without .gz
+    cifar10/train-*.parquet ...               (also below: cifar10/plain_text/), likewise cifar100/, mnist/
 """
 
-import hashlib
 import os
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from common.array_cache import content_sha256, read_arrays, user_cache, write_arrays
-from common.image_layouts import read_idx, read_parquet
+from common.catalog import SPLITS, facts
+from common.downloads import SOURCES, DownloadError, fetch, is_offline
+from common.embedded_digits import read_embedded
+from common.image_layouts import (
+    BATCH_FOLDERS,
+    PARQUET_COLUMNS,
+    Arrays,
+    read_batches,
+    read_idx,
+    read_parquet,
+)
+from common.image_order import canonical_order
 
 
 class DatasetNotFoundError(FileNotFoundError):
@@ -29,9 +47,9 @@ class ImageSet:
     labels : int64 ndarray of shape (n,), values in [0, len(classes))
     classes : tuple of str
     name : str
-        Set and split, such as ``cifar10/train``.
+        Of the set, such as ``cifar10``.
     sha256 : str
-        SHA-256 of the content (`content_sha256`).
+        Of the content: the same for the same images and labels, whatever file they came from.
     """
 
     images: np.ndarray
@@ -44,50 +62,105 @@ class ImageSet:
         return len(self.labels)
 
 
-_CLASSES = {
-    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-    "cifar100": tuple(str(i) for i in range(100)),
-    "mnist": tuple("0123456789"),
-}
-_READERS = {"cifar10": [read_parquet], "cifar100": [read_parquet], "mnist": [read_idx, read_parquet]}
-# Measured once; every layout must give these.
-_SHA256 = {
-    ("mnist", "test"): "86af96f8268d190f1cb77c1ebb6ef099cc0f3b9eeaf1526b1898fe915798f9f2",
-    ("mnist", "train"): "5657f40e582d97fb70aaac97f30009c64d1b27689f00ef3fceee3a5b7ddb4817",
-    ("cifar10", "test"): "8f41e257e861a0a8b168926721d1fee84b47c2939fb0e1305c56bf0005af90ae",
-    ("cifar10", "train"): "2b7810af8bace4c093b932feb0e98536c2983c39d9cdce13ba7633fbb785f2cf",
-    ("cifar100", "test"): "9318339bf87efde162177bf52689672112e72bc9832079e5a38a1e96d47e3ebe",
-    ("cifar100", "train"): "7c4bbd16ffa1e2bb4f540d89872cc4cf7113e6e0096974bf27bee674a02acb3a",
-}
-
-
 def load_dataset(name: str, split: str, *, root: str | Path | None = None, download: bool = True) -> ImageSet:
-    """Load a whole data set into memory."""
-    if name not in _CLASSES:
-        raise ValueError(f"name={name!r} is no data set; expected one of {', '.join(_CLASSES)}")
-    if split not in ("train", "test"):
-        raise ValueError(f"split={split!r} should be 'train' or 'test'")
-    sha256 = _SHA256.get((name, split), "")
-    arrays = read_arrays(f"{name}-{split}", sha256) if sha256 else None
+    """Load a whole data set into memory.
+
+    Parameters
+    ----------
+    name : {"cifar10", "cifar100", "mnist", "digits", "digits8x8"}
+        The last two come inside the dependencies: 5,000 of MNIST's digits, and 1,797 small ones.
+    split : {"train", "test"}
+    root : path, optional
+        A folder to search first.
+    download : bool
+        Whether the network may be asked when no folder has the set.
+
+    Returns
+    -------
+    ImageSet
+        Images in the order of their digests (`image_order`), so the first n are a fair sample.
+
+    Raises
+    ------
+    ValueError
+        If there is no such set or split.
+    DatasetNotFoundError
+        If the set is nowhere to be had. Without a network that is known within ten seconds.
+
+    Examples
+    --------
+    >>> digits = load_dataset("digits", "test")
+    >>> digits.images.shape, digits.labels[:5].tolist(), len(digits.classes)
+    ((1000, 1, 28, 28), [7, 6, 3, 4, 0], 10)
+    """
+    known = facts(name)
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r} should be one of {', '.join(SPLITS)}")
+    sha256 = known.sha256(split)
+    arrays = read_arrays(f"{name}-{split}", sha256)
     if arrays is None:
-        roots = [Path(r) for r in (root, os.environ.get("DNNC_DATA"), user_cache()) if r]
-        for folder in roots:
-            for reader in _READERS[name]:
-                if arrays is None:
-                    arrays = reader(folder, name, split)
-        if arrays is None:
-            raise DatasetNotFoundError(f"{name} is not in {', '.join(map(str, roots))}; set DNNC_DATA to its folder")
-        arrays = _canonical_order(*arrays)
-        found = content_sha256(*arrays)
-        if sha256 and found != sha256:
-            raise ValueError(f"{name}/{split}: content has SHA-256 {found}, expected {sha256}; fetch the set again")
-        sha256 = found
+        arrays = _find(name, split, sha256, root=root, download=download)
         write_arrays(f"{name}-{split}", *arrays, sha256)
-    return ImageSet(*arrays, _CLASSES[name], f"{name}/{split}", sha256)
+    return ImageSet(*arrays, known.classes, name, sha256)
 
 
-def _canonical_order(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sort by the images' digests, then labels: an order that only the content decides."""
-    digests = np.array([int.from_bytes(hashlib.blake2b(image, digest_size=8).digest()) for image in images])
-    order = np.lexsort((labels, digests))
-    return np.ascontiguousarray(images[order]), labels[order]
+def _find(name: str, split: str, sha256: str, *, root: str | Path | None, download: bool) -> Arrays:
+    """The first of the sources that holds the published content; the others' failings go into the message."""
+    tried = []
+    for where, read in _sources(name, split, root=root, download=download):
+        try:
+            arrays = read()
+            if arrays is None:
+                tried.append(f"{where} (not there)")
+                continue
+            arrays = canonical_order(*arrays)
+            if content_sha256(*arrays) == sha256:
+                return arrays
+            failing = f"{where} ({len(arrays[1])} images that are not those of the published set)"
+        except (ValueError, DownloadError) as error:
+            failing = f"{where} ({error})"
+        tried.append(failing)
+        if where != _NETWORK:
+            warnings.warn(f"{name}/{split} is broken in {failing}; looking elsewhere", stacklevel=4)
+    raise DatasetNotFoundError(f"{name}/{split} not found; tried {', '.join(tried)}; to do: {_advice(name)}")
+
+
+_NETWORK = "the network"
+
+
+def _sources(
+    name: str, split: str, *, root: str | Path | None, download: bool
+) -> Iterator[tuple[str, Callable[[], Arrays | None]]]:
+    """Where a set may be, in the order of the search: a word for the message, and how to read it there."""
+    if (name, split) not in SOURCES:
+        yield "the installed packages", lambda: read_embedded(name, split)
+        return
+    cache = user_cache()
+    prepared = os.environ.get("DNNC_DATA")
+    if root is not None:
+        yield f"root {root}", lambda: _read_folder(Path(root), name, split)
+    if prepared:
+        yield f"DNNC_DATA {prepared}", lambda: _read_folder(Path(prepared).expanduser(), name, split)
+    yield f"the cache {cache}", lambda: _read_folder(cache, name, split)
+    if download and not is_offline():
+        yield _NETWORK, lambda: _download(cache, name, split)
+
+
+def _read_folder(folder: Path, name: str, split: str) -> Arrays | None:
+    for read in (read_batches, read_idx, read_parquet):
+        arrays = read(folder, name, split)
+        if arrays is not None:
+            return arrays
+    return None
+
+
+def _download(cache: Path, name: str, split: str) -> Arrays | None:
+    fetch(SOURCES[name, split], cache)
+    return _read_folder(cache, name, split)
+
+
+def _advice(name: str) -> str:
+    if name not in PARQUET_COLUMNS:
+        return "install the versions of constraints.txt"
+    published = "MNIST/raw/*-ubyte.gz" if name == "mnist" else BATCH_FOLDERS[name][1]
+    return f"put {published} or {name}/*.parquet in a folder and set DNNC_DATA to it, or load it once online"
