@@ -97,42 +97,42 @@ class CentroidTuner:
 
 
 class _Layer:
-    """One tensor's codebook and, sorted by cluster, the places of its weights."""
+    """One tensor's codebook, and where and with which index its weights stand."""
 
     def __init__(self, tensor: SharedTensor, device: torch.device) -> None:
-        order = np.argsort(tensor.indices, kind="stable")
-        places = order if tensor.positions is None else tensor.positions[order]
         self.shape = tensor.shape
         self.codebook = nn.Parameter(torch.from_numpy(tensor.codebook.astype(np.float32)).to(device))
-        self.places = torch.from_numpy(places)
-        self.counts = torch.from_numpy(np.bincount(tensor.indices, minlength=tensor.codebook.size))
+        self.indices = torch.from_numpy(tensor.indices.astype(np.int64))
+        self.places = None if tensor.positions is None else torch.from_numpy(tensor.positions)
         self.scales = None
         if tensor.row_scales is not None:
             row_size = max(1, tensor.n_weights // max(1, tensor.shape[0]))
-            scales = tensor.row_scales.to_dense().astype(np.float32)
-            self.scales = torch.from_numpy(scales)[self.places // row_size]
+            rows = (torch.arange(tensor.n_weights) if self.places is None else self.places) // row_size
+            self.scales = torch.from_numpy(tensor.row_scales.to_dense().astype(np.float32))[rows]
         self.to(device)
 
     def to(self, device: torch.device) -> "_Layer":
         """Follow the weights to their device."""
-        if self.places.device != device:
-            self.places, self.counts = self.places.to(device), self.counts.to(device)
-            self.codebook.data = self.codebook.data.to(device)
+        if self.indices.device != device:
+            self.indices = self.indices.to(device)
+            self.places = None if self.places is None else self.places.to(device)
             self.scales = None if self.scales is None else self.scales.to(device)
+            self.codebook.data = self.codebook.data.to(device)
         return self
 
     def sum_by_cluster(self, grad: Tensor) -> Tensor:
-        """Segment sums in float64: deterministic, and exact enough for millions of weights a cluster."""
-        kept = grad.reshape(-1)[self.places].to(torch.float64)
-        if self.scales is not None:
-            kept = kept * self.scales
-        return torch.segment_reduce(kept, "sum", lengths=self.counts, unsafe=True).to(torch.float32)
+        """Sums in float64, rounded once, so that neither their number nor their order shows."""
+        kept = grad.reshape(-1)
+        kept = kept if self.places is None else kept.index_select(0, self.places)
+        kept = kept if self.scales is None else kept * self.scales
+        sums = torch.zeros(self.codebook.shape, dtype=torch.float64, device=kept.device)
+        return sums.index_add_(0, self.indices, kept.to(torch.float64)).to(torch.float32)
 
     def to_dense(self) -> Tensor:
         """The weights, zeros where pruned."""
-        values = self.codebook.detach().repeat_interleave(self.counts, output_size=self.places.numel())
-        if self.scales is not None:
-            values = values * self.scales
-        dense = torch.zeros(self.shape, dtype=torch.float32, device=self.places.device)
-        dense.view(-1)[self.places] = values
-        return dense
+        values = self.codebook.detach().index_select(0, self.indices)
+        values = values if self.scales is None else values * self.scales
+        if self.places is not None:
+            dense = torch.zeros(self.shape, dtype=torch.float32, device=values.device).view(-1)
+            values = dense.scatter_(0, self.places, values)
+        return values.view(self.shape)
