@@ -1,0 +1,112 @@
+"""Bounded reading and tallied writing of the container's bytes.
+
+Every read of a file passes through `ByteReader`: it says what it wanted, how many bytes, and what it got, and every
+failure is a `ContainerError`. Reader and writer keep the same tally of bits by kind, so that a size report counts
+the real bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+KINDS = ("header", "codebook", "table", "values", "index", "dense", "padding", "checksum")
+
+
+class ContainerError(ValueError):
+    """A container that is damaged, hostile, or of another version; the message names the tensor and the field."""
+
+
+class ByteWriter:
+    """Bytes in the making, with a tally of bits by kind."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self.bits: Counter[str] = Counter()
+
+    def put(self, data: bytes, kind: str = "header", padding_bits: int = 0) -> None:
+        """Append `data`, the last `padding_bits` bits of which only fill the last byte."""
+        self._data += data
+        self.bits[kind] += 8 * len(data) - padding_bits
+        self.bits["padding"] += padding_bits
+
+    def varint(self, value: int, kind: str = "header") -> None:
+        """Append an integer >= 0, 7 bits a byte, lowest first, the top bit set in all bytes but the last."""
+        data = bytearray()
+        while value > 0x7F:
+            data.append(value & 0x7F | 0x80)
+            value >>= 7
+        data.append(value)
+        self.put(bytes(data), kind)
+
+    def getvalue(self) -> bytes:
+        """Return everything written."""
+        return bytes(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+
+class ByteReader:
+    """A bounded reader of `data`; `where` (a tensor's name) begins every message.
+
+    Parameters
+    ----------
+    data : bytes-like
+        What may be read, and nothing else.
+    where : str
+        What the bytes belong to, for messages.
+    """
+
+    def __init__(self, data: bytes | memoryview, where: str) -> None:
+        self._data = memoryview(data).cast("B")
+        self._at = 0
+        self.where = where
+        self.bits: Counter[str] = Counter()
+
+    @property
+    def n_left(self) -> int:
+        """Bytes not read yet."""
+        return len(self._data) - self._at
+
+    def error(self, field: str, got: object, expected: str) -> ContainerError:
+        """Return the error to raise for a field."""
+        return ContainerError(f"{self.where}: {field}: got {got}, expected {expected}")
+
+    def take(self, n_bytes: int, field: str, kind: str = "header", padding_bits: int = 0) -> memoryview:
+        """Return the next `n_bytes` bytes, the last `padding_bits` bits of which only fill the last byte."""
+        if n_bytes > self.n_left:
+            raise self.error(field, f"{self.n_left} bytes", f"{n_bytes} bytes; the data is cut off or damaged")
+        part = self._data[self._at : self._at + n_bytes]
+        self._at += n_bytes
+        self.bits[kind] += 8 * n_bytes - padding_bits
+        self.bits["padding"] += padding_bits
+        return part
+
+    def byte(self, field: str, kind: str = "header", *, most: int = 255) -> int:
+        """Return the next byte, at most `most`."""
+        value = self.take(1, field, kind)[0]
+        if value > most:
+            raise self.error(field, value, f"at most {most}")
+        return value
+
+    def varint(self, field: str, kind: str = "header", *, most: int) -> int:
+        """Return the next integer, at most `most`, in its shortest spelling."""
+        value = shift = 0
+        while True:
+            byte = self.take(1, field, kind)[0]
+            value |= (byte & 0x7F) << shift
+            if value > most:
+                raise self.error(field, value, f"at most {most}")
+            if byte < 0x80:
+                break
+            shift += 7
+            if shift > 63:
+                raise self.error(field, "more than nine bytes", "an integer of at most nine bytes")
+        if byte == 0 and shift:
+            raise self.error(field, "leading zero bytes", "the shortest spelling")
+        return value
+
+    def done(self) -> None:
+        """Raise when bytes are left over."""
+        if self.n_left:
+            raise self.error("end", f"{self.n_left} bytes more", "nothing more")
