@@ -23,7 +23,7 @@ from common.training import Evaluation, TrainConfig, evaluate
 
 ARCHITECTURE = {"architecture": "vgg16", "num_classes": 10}
 
-_PRUNE = TrainConfig(epochs=10, batch_size=128, max_lr=0.05, warmup=0.1, label_smoothing=0.1, crop_padding=2)
+_PRUNE = TrainConfig(epochs=14, batch_size=128, max_lr=0.05, warmup=0.1, label_smoothing=0.1, crop_padding=2)
 _SHARE = TrainConfig(
     epochs=2, batch_size=128, max_lr=1e-3, warmup=0.1, label_smoothing=0.1, crop_padding=2, optimizer="adam"
 )
@@ -31,33 +31,22 @@ _SHARE = TrainConfig(
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """One point: a file name, a configuration, and the point whose pruned network it starts from."""
+    """One point: its file's name, its configuration, and the point whose pruned network it starts from."""
 
     name: str
     config: CompressConfig
     start: str | None = None
 
 
+_MAIN = CompressConfig(
+    sparsity=0.967, criterion="lamp", macs_fraction=0.25, prune=_PRUNE, share=_SHARE, conv_clusters=16,
+    linear_clusters=8,
+)  # fmt: skip
+_SMALL = replace(_MAIN, sparsity=0.9905, macs_fraction=0.2, conv_clusters=8, linear_clusters=4)
 POINTS = {
     point.name: point
-    for point in (
-        OperatingPoint(
-            "vgg16_cifar10",
-            CompressConfig(
-                sparsity=0.975, criterion="lamp", macs_fraction=0.22, prune=_PRUNE, share=_SHARE,
-                conv_clusters=16, linear_clusters=8,
-            ),
-        ),
-        OperatingPoint(
-            "vgg16_cifar10_small",
-            CompressConfig(
-                sparsity=0.991, criterion="lamp", macs_fraction=0.22,
-                prune=replace(_PRUNE, max_lr=0.03), share=_SHARE, conv_clusters=8, linear_clusters=4,
-            ),
-            start="vgg16_cifar10",
-        ),
-    )
-}  # fmt: skip
+    for point in (OperatingPoint("vgg16_cifar10", _MAIN), OperatingPoint("vgg16_cifar10_small", _SMALL))
+}
 
 
 def run_point(
@@ -80,7 +69,7 @@ def run_point(
     dict
         ``file``, ``file_bytes``, ``dense_bytes``, ``ratio``, ``bits_per_weight``, ``sparsity``,
         ``baseline_top1``, ``top1``, ``drop_points`` (percentage points), ``stages``: a list of
-        ``{"name", "bytes", "top1"}`` for dense, pruned, shared and huffman, and ``histograms`` of the weights.
+        ``{"name", "bytes", "top1"}`` for dense, pruned, shared and huffman, and the weights' ``histograms``.
     """
     workdir = Path(workdir)
     measure = {"device": device}

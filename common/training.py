@@ -53,7 +53,8 @@ class TrainConfig:
             raise ValueError(f"epochs={self.epochs}, batch_size={self.batch_size}: expected >= 0 and >= 1")
         if self.precision not in ("bf16", "fp32") or self.optimizer not in ("sgd", "adam"):
             raise ValueError(
-                f"precision={self.precision!r}, optimizer={self.optimizer!r}: expected bf16 or fp32, sgd or adam"
+                f"precision={self.precision!r}, optimizer={self.optimizer!r}: "
+                "expected bf16 or fp32, sgd or adam"
             )
 
 
@@ -68,7 +69,7 @@ class Evaluation:
 
 @dataclass
 class History:
-    """One entry an epoch: training loss, learning rate at its end, and validation accuracy (None if unmeasured)."""
+    """One entry an epoch: training loss, last learning rate, validation accuracy (None if unmeasured)."""
 
     loss: list[float] = field(default_factory=list)
     lr: list[float] = field(default_factory=list)
@@ -106,7 +107,7 @@ def train(
     device : str or torch.device, optional
         By default the GPU if there is one.
     checkpoint : path, optional
-        Written after every epoch, and every `checkpoint_steps` steps; when it exists, the run resumes from it.
+        Written after every epoch, and every `checkpoint_steps` steps; if it exists, the run goes on from it.
     description : str
         Label of the progress bar.
 
@@ -183,12 +184,15 @@ def train(
             raise ValueError(f"the loss is {mean_loss} in epoch {epoch + 1}: lower max_lr={config.max_lr}")
         history.loss.append(mean_loss)
         history.lr.append(rate)
-        history.val_top1.append(evaluate(model, validation, device=device).top1 if validation else None)
+        score = None
+        if validation is not None:
+            score = evaluate(model, validation, precision=config.precision, device=device).top1
+        history.val_top1.append(score)
         losses = []
         model.train()
         if not silent:
-            score = "" if validation is None else f"  validation {history.val_top1[-1]:.4f}"
-            bar.write(f"{description}: epoch {epoch + 1}/{config.epochs}  loss {mean_loss:.4f}{score}")
+            shown = "" if score is None else f"  validation {score:.4f}"
+            bar.write(f"{description}: epoch {epoch + 1}/{config.epochs}  loss {mean_loss:.4f}{shown}")
         keep(step)
     bar.close()
     return history
@@ -196,7 +200,7 @@ def train(
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, data: ImageSet, *, batch_size: int = 500, precision: str = "bf16",
+    model: nn.Module, data: ImageSet, *, batch_size: int = 500, precision: str = "fp32",
     device: str | torch.device | None = None,
 ) -> Evaluation:  # fmt: skip
     """Top-1 accuracy and mean cross-entropy of `model` on every image of `data`; the model's mode is kept."""
@@ -220,7 +224,7 @@ def default_device() -> str:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The mixed-precision context of a device: bfloat16 keeps float32's range, so no loss scaling is needed."""
+    """The mixed-precision context of a device; bfloat16 has float32's range, so no loss scaling is needed."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
