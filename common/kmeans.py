@@ -55,7 +55,7 @@ def kmeans_1d(
 ) -> KMeansResult:
     """Cluster numbers by Lloyd's iteration, to its fixed point; deterministic.
 
-    Takes 4 bytes a value beside input and output (12 more with weights).
+    Takes 8 bytes a value beside input and output (24 with weights).
 
     Parameters
     ----------
@@ -65,10 +65,11 @@ def kmeans_1d(
         With fewer distinct values than that, each gets a cluster of its own, and the codebook is shorter.
     init : {"optimal", "linear", "density", "random"}
         Where the centroids start. ``optimal``: the exact optimum over a fine histogram, by dynamic
-        programming, which Lloyd's iteration then polishes on the values themselves (in practice the global
-        optimum to within millionths; up to 1024 clusters). The others are those of Deep Compression (Han et
-        al. 2016, section 3.2): ``linear``: evenly spaced from least to greatest; ``density``: at evenly
-        spaced quantiles; ``random`` (Forgy): at randomly drawn values.
+        programming, which Lloyd's iteration then polishes on the values themselves: in practice the global
+        optimum to within millionths. (Above 1024 clusters, where its table would grow large: ``density``.)
+        The others are those of Deep Compression (Han et al. 2016, section 3.2): ``linear``: evenly spaced
+        from least to greatest; ``density``: at evenly spaced quantiles; ``random`` (Forgy): at randomly
+        drawn values.
     max_iter : int
         Most iterations.
     seed : int
@@ -91,10 +92,6 @@ def kmeans_1d(
         raise ValueError(f"n_clusters={n_clusters} should be in [1, {MAX_CLUSTERS}]")
     if init not in INITS:
         raise ValueError(f"init={init!r} should be one of {', '.join(INITS)}")
-    if init == "optimal" and n_clusters > _MAX_OPTIMAL:
-        raise ValueError(
-            f"init='optimal' goes up to {_MAX_OPTIMAL} clusters, got {n_clusters}; use init='density'"
-        )
     flat = np.ascontiguousarray(values, dtype=np.float32).reshape(-1)
     if not flat.size:
         return KMeansResult(np.zeros(0, np.float32), np.zeros(np.shape(values), np.uint8), 0.0, 0)
@@ -123,17 +120,17 @@ def kmeans_1d(
 def _initial_centroids(line: SortedValues, n_clusters: int, init: str, seed: int) -> np.ndarray:
     """float64 centroids, ascending, from which Lloyd's iteration starts."""
     values = line.values
-    if init == "optimal":
+    if init == "optimal" and n_clusters <= _MAX_OPTIMAL:
         return _histogram_optimum(line, n_clusters)
     if init == "linear":
         return np.linspace(float(values[0]), float(values[-1]), n_clusters)
-    if init == "density":
-        weight_before = np.cumsum(line.weights) if line.weights.size else None
+    if init == "random":
+        drawn = np.random.default_rng(seed).choice(values.size, n_clusters, replace=False)
+    else:
         quantiles = (np.arange(n_clusters) + 0.5) / n_clusters
-        if weight_before is None:
-            return values[(quantiles * values.size).astype(np.int64)].astype(np.float64)
-        return values[np.searchsorted(weight_before, quantiles * weight_before[-1])].astype(np.float64)
-    drawn = np.random.default_rng(seed).choice(values.size, n_clusters, replace=False)
+        drawn = (quantiles * values.size).astype(np.int64)
+        if line.weights.size:
+            drawn = np.searchsorted(np.cumsum(line.weights), quantiles * line.weights.sum())
     return np.sort(values[drawn]).astype(np.float64)
 
 

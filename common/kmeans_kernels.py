@@ -1,4 +1,4 @@
-"""The inner loops of 1-D k-means over sorted values (numba): range sums, Lloyd's iteration, assignment.
+"""The inner loops of 1-D k-means (numba): sorting, range sums, Lloyd's iteration, assignment.
 
 Sorted, every cluster is an interval, so that Lloyd's iteration needs only the sums of n_clusters intervals.
 They come from prefix sums kept at every ``BLOCK``-th value, in float64, and a few additions at either end:
@@ -11,6 +11,44 @@ from numba import njit
 
 BLOCK = 64
 _RUN = 4096  # values assigned at a time, so that they and their indices stay in the first-level cache
+
+
+@njit(cache=True)
+def sort_float32(values, result, spare):
+    """Sort float32 values into result (uint32, to be viewed as float32) by three radix passes; spare: uint32.
+
+    Several times faster than a comparison sort of millions. NaN end up at either end, outside the infinities.
+    """
+    bits = values.view(np.uint32)
+    sign, low, shift, low_digit = np.uint32(1 << 31), np.uint32((1 << 31) - 1), np.uint32(11), np.uint32(2047)
+    at = np.zeros((3, 2048), dtype=np.int64)
+    for i in range(bits.size):
+        key = ~bits[i] if bits[i] & sign else bits[i] | sign  # unsigned order = order of the floats
+        spare[i] = key
+        at[0, key & low_digit] += 1
+        at[1, (key >> shift) & low_digit] += 1
+        at[2, key >> np.uint32(22)] += 1
+    for digit in range(3):
+        before = 0
+        for value in range(2048):
+            count = at[digit, value]
+            at[digit, value] = before
+            before += count
+    for i in range(bits.size):
+        key = spare[i]
+        digit = key & low_digit
+        result[at[0, digit]] = key
+        at[0, digit] += 1
+    for i in range(bits.size):
+        key = result[i]
+        digit = (key >> shift) & low_digit
+        spare[at[1, digit]] = key
+        at[1, digit] += 1
+    for i in range(bits.size):
+        key = spare[i]
+        digit = key >> np.uint32(22)
+        result[at[2, digit]] = key & low if key & sign else ~key
+        at[2, digit] += 1
 
 
 @njit(cache=True)

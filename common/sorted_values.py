@@ -52,7 +52,9 @@ class SortedValues:
 
     def __init__(self, flat: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
         if sample_weight is None:
-            self.values, self.weights = np.sort(flat), np.zeros(0)
+            bits = np.empty(flat.size, dtype=np.uint32)
+            kernels.sort_float32(flat, bits, np.empty_like(bits))
+            self.values, self.weights = bits.view(np.float32), np.zeros(0)
         else:
             weights = np.asarray(sample_weight, dtype=np.float64).reshape(-1)
             if weights.size != flat.size or not np.isfinite(weights).all() or (weights < 0).any():
