@@ -1,7 +1,7 @@
 """Images enter the house here: whole sets in memory, the same arrays whatever file they came from.
 
-``load_dataset`` looks, in this order, for arrays decoded before, in an explicit root, in ``DNNC_DATA``, in the
-user's cache, and on the network (unless ``DNNC_OFFLINE`` is set); ``digits`` and ``digits8x8`` come inside the
+``load_dataset`` looks, in this order, for arrays decoded before, in an explicit root, in ``DNNC_DATA``, in
+the cache, and on the network (unless ``DNNC_OFFLINE`` is set); ``digits`` and ``digits8x8`` come inside the
 installed packages. In every folder it reads torchvision's layout and the Hugging Face hub's:
 
     cifar-10-batches-py/data_batch_1 ...      or cifar-10-python.tar.gz
@@ -99,13 +99,31 @@ def load_dataset(name: str, split: str, *, root: str | Path | None = None, downl
     sha256 = known.sha256(split)
     arrays = read_arrays(f"{name}-{split}", sha256)
     if arrays is None:
-        arrays = _find(name, split, sha256, root=root, download=download)
+        arrays, _ = _find(name, split, sha256, root=root, download=download)
         write_arrays(f"{name}-{split}", *arrays, sha256)
     return ImageSet(*arrays, known.classes, name, sha256)
 
 
-def _find(name: str, split: str, sha256: str, *, root: str | Path | None, download: bool) -> Arrays:
-    """The first of the sources that holds the published content; the others' failings go into the message."""
+def locate_dataset(name: str, split: str) -> str:
+    """Where `load_dataset` would take a set from, the network apart; it is read, so that the answer is sure.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        If no folder holds it.
+    """
+    sha256 = facts(name).sha256(split)
+    if read_arrays(f"{name}-{split}", sha256) is not None:
+        return f"the cache {user_cache()}, decoded"
+    arrays, where = _find(name, split, sha256, root=None, download=False)
+    write_arrays(f"{name}-{split}", *arrays, sha256)
+    return where
+
+
+def _find(
+    name: str, split: str, sha256: str, *, root: str | Path | None, download: bool
+) -> tuple[Arrays, str]:
+    """The first source that holds the published content, and its name; others' failings go into the error."""
     tried = []
     for where, read in _sources(name, split, root=root, download=download):
         try:
@@ -115,7 +133,7 @@ def _find(name: str, split: str, sha256: str, *, root: str | Path | None, downlo
                 continue
             arrays = canonical_order(*arrays)
             if content_sha256(*arrays) == sha256:
-                return arrays
+                return arrays, where
             failing = f"{where} ({len(arrays[1])} images that are not those of the published set)"
         except (ValueError, DownloadError) as error:
             failing = f"{where} ({error})"

@@ -57,8 +57,8 @@ def imagenet_preprocess(
 ) -> torch.Tensor:
     """ImageNet's test-time preprocessing: shorter side to 256, the central 224 x 224, mean and std.
 
-    This is what torchvision's pretrained AlexNet and VGG-16 expect (Krizhevsky et al. 2012, section 2, with the
-    later convention of bilinear, antialiased resizing).
+    This is what torchvision's pretrained AlexNet and VGG-16 expect (Krizhevsky et al. 2012, section 2, with
+    the later convention of bilinear, antialiased resizing).
 
     Parameters
     ----------

@@ -1,0 +1,53 @@
+# The course from the shell. `make capstone` and `make test` need Python >= 3.11, git and make, nothing else;
+# the first of them that runs builds .venv from the pins in constraints.txt.
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup capstone test lab bench notebooks lint badges constraints clean
+
+help:
+	@echo "make capstone     compress VGG-16 for CIFAR-10 end to end; prints the table of targets"
+	@echo "make test         unit tests, and every notebook compared with its stored outputs"
+	@echo "make lab          JupyterLab"
+	@echo "make bench        speed and memory, beside the peers"
+	@echo "make notebooks    execute every notebook and store its outputs"
+	@echo "make lint         ruff, on modules and notebooks"
+	@echo "make badges       Colab badges and first cells from the address in pyproject.toml"
+	@echo "make constraints  renew the pins in constraints.txt (needs a network)"
+	@echo "make clean        remove caches and build outputs; .venv, runs/ and results stay"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt tools/setup.sh
+	@tools/setup.sh $(VENV)
+
+capstone: $(STAMP)
+	$(BIN)/dnnc capstone
+
+test: $(STAMP)
+	$(BIN)/python -m pytest --nbval
+
+lab: $(STAMP)
+	$(BIN)/jupyter lab
+
+bench: $(STAMP)
+	$(BIN)/dnnc bench
+
+notebooks: $(STAMP)
+	$(BIN)/python tools/run_notebooks.py
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+badges: $(STAMP)
+	$(BIN)/python tools/badges.py
+
+constraints: $(STAMP)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --no-header --quiet --upgrade --output-file constraints.txt
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks .coverage htmlcov
+	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +

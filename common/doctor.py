@@ -1,0 +1,186 @@
+"""``dnnc doctor``: is this machine ready for the course? One line a check, and what to do where it is not."""
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from common.array_cache import user_cache
+from common.catalog import CATALOG
+from common.datasets import DatasetNotFoundError, locate_dataset
+
+GIB = 1 << 30
+MIN_PYTHON = (3, 11)
+MEMORY_BYTES = 4 * GIB  # CIFAR-10 in memory, and VGG-16's activations for a batch of 500
+DISK_BYTES = 2 * GIB  # CIFAR-10 as downloaded and as decoded, and a run's checkpoints
+_SET_UP = "build the environment with `make setup`, or activate the one you have"
+_MODULES = (
+    *("numpy", "scipy", "numba", "safetensors", "sklearn", "skimage", "mlxtend", "cv2", "matplotlib", "PIL"),
+    *("pyarrow", "pooch", "requests", "urllib3", "filelock", "platformdirs", "tqdm", "typer", "rich"),
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: `status` is ``ok``, ``note`` (works, with less) or ``fail``; `advice` is empty when ok."""
+
+    what: str
+    status: str
+    found: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        line = f"{self.status:4}  {self.what}: {self.found}"
+        return f"{line}; {self.advice}" if self.advice else line
+
+
+def examine() -> list[Check]:
+    """Look at everything that the course needs; takes a few seconds, since the sets are really read.
+
+    Returns
+    -------
+    list of Check
+        The machine has what the two commands need when none of them is ``fail``.
+    """
+    return [
+        check_python(sys.version_info[:2]),
+        check_torch(),
+        check_modules(_MODULES),
+        check_cores(),
+        check_memory(psutil.virtual_memory().total),
+        check_gpu(),
+        check_prepared_folder(os.environ.get("DNNC_DATA")),
+        check_cache(user_cache()),
+        check_disk(user_cache()),
+        *(check_dataset(name) for name in CATALOG),
+    ]
+
+
+def is_healthy(checks: Sequence[Check]) -> bool:
+    """Whether nothing that the course needs is missing."""
+    return all(check.status != "fail" for check in checks)
+
+
+def report(checks: Sequence[Check]) -> str:
+    """The findings, one a line, and a closing line."""
+    n_failed = sum(check.status == "fail" for check in checks)
+    closing = "Ready." if n_failed == 0 else f"Not ready: {n_failed} of {len(checks)} checks failed."
+    return "\n".join([*map(str, checks), closing])
+
+
+def check_python(version: tuple[int, int]) -> Check:
+    """The interpreter, as (major, minor)."""
+    found = f"{version[0]}.{version[1]} ({platform.python_implementation()})"
+    if version < MIN_PYTHON:
+        advice = f"install {MIN_PYTHON[0]}.{MIN_PYTHON[1]} or newer, then `make setup`"
+        return Check("Python", "fail", found, advice)
+    return Check("Python", "ok", found)
+
+
+def check_torch() -> Check:
+    """torch and torchvision, and that they belong together: a wrong pair fails at import, or at nms."""
+    try:
+        import torch
+        import torchvision
+
+        torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+    except (ImportError, RuntimeError, AttributeError, OSError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        advice = "install the pair of constraints.txt: `rm -r .venv && make setup`"
+        return Check("torch", "fail", first, advice)
+    return Check("torch", "ok", f"{torch.__version__} with torchvision {torchvision.__version__}")
+
+
+def check_modules(names: Sequence[str]) -> Check:
+    """The other dependencies, by the names they are imported by."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        return Check("packages", "fail", f"{', '.join(missing)} missing", _SET_UP)
+    return Check("packages", "ok", f"all {len(names)} there")
+
+
+def check_cores() -> Check:
+    """Processor cores that this process may use, and whether others are busy on them."""
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    load = os.getloadavg()[0]
+    found = f"{n_cores}, load {load:.1f}"
+    if load > n_cores / 2:
+        return Check("cores", "note", found, "other programs are busy: training may be ten times slower")
+    if n_cores < 2:
+        return Check("cores", "note", found, "the times in the README are for two")
+    return Check("cores", "ok", found)
+
+
+def check_memory(n_bytes: int) -> Check:
+    """Main memory of the machine, in bytes."""
+    found = f"{n_bytes / GIB:.1f} GiB"
+    if n_bytes < MEMORY_BYTES:
+        advice = f"below {MEMORY_BYTES / GIB:.0f} GiB choose the offline profile"
+        return Check("memory", "note", found, advice)
+    return Check("memory", "ok", found)
+
+
+def check_gpu() -> Check:
+    """A GPU that torch can use; none is needed."""
+    try:
+        import torch
+
+        if torch.cuda.is_available():
+            memory = torch.cuda.get_device_properties(0).total_memory
+            return Check("GPU", "ok", f"{torch.cuda.get_device_name()}, {memory / GIB:.0f} GiB")
+    except (ImportError, RuntimeError, OSError):
+        pass  # check_torch has told
+    return Check("GPU", "note", "none", "none is needed: the capstone chooses its profile for two cores")
+
+
+def check_prepared_folder(value: str | None) -> Check:
+    """The folder that DNNC_DATA names, where it is set."""
+    if not value:
+        return Check("DNNC_DATA", "ok", "not set")
+    if not Path(value).expanduser().is_dir():
+        return Check("DNNC_DATA", "note", f"{value} is no folder", "correct it, or unset it")
+    return Check("DNNC_DATA", "ok", value)
+
+
+def check_cache(folder: Path) -> Check:
+    """Whether downloads and decoded sets can be kept."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+    except OSError as error:
+        advice = "set DNNC_CACHE to a folder that can be written; without it every run decodes the sets again"
+        return Check("cache", "note", f"{folder} cannot be written ({error.strerror})", advice)
+    return Check("cache", "ok", str(folder))
+
+
+def check_disk(folder: Path) -> Check:
+    """Free space where the cache is."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    n_free = shutil.disk_usage(existing).free
+    if n_free < DISK_BYTES:
+        advice = f"free {DISK_BYTES / GIB:.0f} GiB, or set DNNC_CACHE to a folder on another disk"
+        return Check("disk", "note", f"{n_free / GIB:.1f} GiB free", advice)
+    return Check("disk", "ok", f"{n_free / GIB:.0f} GiB free")
+
+
+def check_dataset(name: str) -> Check:
+    """Whether the test images of a set can be read without the network, and from where."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            where = locate_dataset(name, "test")
+        except DatasetNotFoundError as error:
+            return Check(name, "note", "not on this machine", str(error).partition("to do: ")[2])
+    broken = [str(warning.message) for warning in caught if "is broken" in str(warning.message)]
+    if broken:
+        return Check(name, "note", where, f"but {broken[0]}: remove it")
+    return Check(name, "ok", where)

@@ -1,0 +1,46 @@
+"""What holds for every test and every notebook under test: no bars, no network, the cache only read."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent
+MEMBERS = ROOT / "members"
+BENCHMARKS = ROOT / "tests" / "benchmarks"
+_own_cache = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the environment before any module or notebook kernel reads it."""
+    from common.array_cache import user_cache
+
+    os.environ["DNNC_QUIET"] = "1"
+    os.environ.setdefault("DNNC_OFFLINE", "1")  # DNNC_OFFLINE=0 lets the tests download the data sets
+    own = config.stash[_own_cache] = tempfile.mkdtemp(prefix="dnnc-tests-")
+    _link_cache(user_cache(), Path(own))
+    os.environ["DNNC_CACHE"] = own
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the session's cache: links, and what the tests put beside them."""
+    shutil.rmtree(config.stash.get(_own_cache, ""), ignore_errors=True)
+
+
+def _link_cache(real: Path, own: Path) -> None:
+    """Give `own` what `real` holds, file by file: writing replaces a link, never the file behind it."""
+    for path in real.rglob("*"):
+        if path.is_file() and path.suffix not in (".part", ".lock"):
+            link = own / path.relative_to(real)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path.resolve())
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Members' folders are never collected, benchmarks only when asked for."""
+    if collection_path == MEMBERS or MEMBERS in collection_path.parents:
+        return True
+    is_benchmark = collection_path == BENCHMARKS or BENCHMARKS in collection_path.parents
+    return True if is_benchmark and not config.getoption("benchmark_only", False) else None

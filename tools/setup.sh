@@ -1,0 +1,43 @@
+#!/bin/sh
+# Builds or renews the virtual environment: tools/setup.sh <folder>. Called by make when pyproject.toml or
+# constraints.txt is newer than the stamp. An interrupted run leaves a marker, and the next one starts anew.
+set -eu
+
+venv=$1
+stamp=$venv/.installed
+marker=$venv/.installing
+
+# The stamp holds what it was made from: a checkout that only touched the files costs no network.
+wanted=$(cat pyproject.toml constraints.txt | cksum)
+if [ -f "$stamp" ] && [ ! -f "$marker" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+    touch "$stamp"
+    exit 0
+fi
+
+if [ -f "$marker" ] || ! "$venv/bin/python" -c "" 2>/dev/null; then
+    python=
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.14 python}; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then
+            python=$candidate
+            break
+        fi
+    done
+    if [ -z "$python" ]; then
+        echo "setup: no Python from 3.11 to 3.14 found; install one, or name it: make PYTHON=/path/to/python" >&2
+        exit 1
+    fi
+    echo "setup: $venv with $("$python" --version)"
+    if ! "$python" -m venv --clear "$venv"; then
+        echo "setup: $python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2
+        rm -rf "$venv"
+        exit 1
+    fi
+fi
+
+: > "$marker"
+rm -f "$stamp"
+sed -n '/^uv==/,/[^\\]$/p' constraints.txt > "$venv/uv.txt" # pip takes hashes from a list of requirements only
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$venv/uv.txt"
+"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --constraint constraints.txt --editable ".[dev]"
+echo "$wanted" > "$stamp"
+rm -f "$marker"
