@@ -62,12 +62,13 @@ def channel_importance(
 
 def choose_channels(
     importance: Mapping[str, Tensor], model: nn.Module, *, macs_fraction: float, image_size: int = 32,
-    least: int = 16, multiple: int = 8,
+    least: int = 32, multiple: int = 8,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Channels to keep: in each layer the fewest that hold the same share of its importance.
+    """Channels to keep: the most important of all layers together, within a budget of multiply-adds.
 
-    The share is the largest one at which the slim network has at most `macs_fraction` of the multiply-adds.
-    Counts are rounded up to a `multiple`, at least `least`.
+    Importances are compared after division by the square root of the channel's map area: halfway between what
+    a channel is worth and what it costs. Counts are rounded up to a `multiple`, at least `least` where a layer
+    has as many.
 
     Returns
     -------
@@ -78,21 +79,33 @@ def choose_channels(
         raise ValueError(f"macs_fraction={macs_fraction}: expected a fraction in (0, 1]")
     entries = configuration(model)
     budget = macs_fraction * multiply_adds(entries, image_size=image_size)
+    scores, side = {}, image_size
+    names = iter(importance)
+    for entry in entries:
+        if entry == "M":
+            side = max(1, side // 2)
+        else:
+            name = next(names)
+            scores[name] = importance[name] / side
+    thresholds = torch.cat(list(scores.values())).sort(descending=True).values
 
-    def count(scores: Tensor, share: float) -> int:
-        cumulative = scores.sort(descending=True).values.cumsum(0)
-        needed = int((cumulative < share * cumulative[-1]).sum()) + 1
-        return min(len(scores), max(least, -(-needed // multiple) * multiple))
+    def counts(threshold: float) -> list[int]:
+        wanted = [int((score >= threshold).sum()) for score in scores.values()]
+        return [
+            min(len(score), max(least, -(-n // multiple) * multiple))
+            for n, score in zip(wanted, scores.values(), strict=True)
+        ]
 
-    low, high = 0.0, 1.0
-    for _ in range(40):
-        share = (low + high) / 2
-        counts = iter([count(scores, share) for scores in importance.values()])
-        slimmed = [entry if entry == "M" else next(counts) for entry in entries]
-        low, high = (share, high) if multiply_adds(slimmed, image_size=image_size) <= budget else (low, share)
+    low, high = 0, len(thresholds) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        chosen = iter(counts(thresholds[middle]))
+        slimmed = [entry if entry == "M" else next(chosen) for entry in entries]
+        fits = multiply_adds(slimmed, image_size=image_size) <= budget
+        low, high = (middle, high) if fits else (low, middle - 1)
     return {
-        name: scores.argsort(descending=True, stable=True)[: count(scores, low)].sort().values
-        for name, scores in importance.items()
+        name: score.argsort(descending=True, stable=True)[:n].sort().values
+        for (name, score), n in zip(scores.items(), counts(thresholds[low]), strict=True)
     }
 
 
