@@ -39,10 +39,10 @@ class OperatingPoint:
 
 
 _MAIN = CompressConfig(
-    sparsity=0.967, criterion="lamp", macs_fraction=0.3, prune=_PRUNE, share=_SHARE, conv_clusters=16,
+    sparsity=0.967, criterion="lamp", macs_fraction=0.25, prune=_PRUNE, share=_SHARE, conv_clusters=16,
     linear_clusters=8,
 )  # fmt: skip
-_SMALL = replace(_MAIN, sparsity=0.9905, macs_fraction=0.25, conv_clusters=8, linear_clusters=4)
+_SMALL = replace(_MAIN, sparsity=0.9905, conv_clusters=8, linear_clusters=4)
 POINTS = {
     point.name: point
     for point in (OperatingPoint("vgg16_cifar10", _MAIN), OperatingPoint("vgg16_cifar10_small", _SMALL))

@@ -1,8 +1,8 @@
-"""Slimming: whole channels of a VGG removed for real, so that fine-tuning the rest takes a fraction of the time.
+"""Slimming: whole channels of a VGG removed for real, so that fine-tuning the rest takes far less time.
 
 A channel's importance is the first-order Taylor estimate of what its loss would cost (Molchanov et al. 2019,
 "Importance estimation for neural network pruning", Taylor-FO-BN): (γ ∂L/∂γ + β ∂L/∂β)², summed over batches.
-The file still holds the whole network: removed channels are zeros at their own places, which cost one bit each.
+The file still holds the whole network: removed channels are zeros at their own places, and cost a bit each.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def choose_channels(
 ) -> dict[str, Tensor]:  # fmt: skip
     """Channels to keep: the most important of all layers together, within a budget of multiply-adds.
 
-    Importances are compared after division by the square root of the channel's map area: halfway between what
-    a channel is worth and what it costs. Counts are rounded up to a `multiple`, at least `least` where a layer
-    has as many.
+    Importances are compared after division by the square root of the channel's map area: halfway between
+    what a channel is worth and what it costs. Counts are rounded up to a `multiple`, at least `least` where a
+    layer has as many.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def slim(model: nn.Module, kept: Mapping[str, Tensor]) -> nn.Module:
 
 
 def input_channels(kept: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor | None]:
-    """For every weight of the slim network: which of the whole network's inputs it reads; None = all of them."""
+    """For every weight of the slim network: which of the whole network's inputs it reads; None = all."""
     sources: dict[str, Tensor | None] = {}
     previous = None
     for name, module in model.named_modules():
