@@ -1,0 +1,132 @@
+"""The doctor: every check can find fault, says what to do, and none of them hurts."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from common import doctor
+from common.datasets import DatasetNotFoundError
+from common.doctor import Check
+
+
+def test_report_has_a_line_a_check_and_a_verdict():
+    checks = [Check("Python", "ok", "3.12"), Check("GPU", "note", "none", "none is needed")]
+    assert doctor.report(checks) == "ok    Python: 3.12\nnote  GPU: none; none is needed\nReady."
+    assert doctor.is_healthy(checks)
+    checks.append(Check("torch", "fail", "not installed", "install it"))
+    closing = "fail  torch: not installed; install it\nNot ready: 1 of 3 checks failed."
+    assert doctor.report(checks).endswith(closing)
+    assert not doctor.is_healthy(checks)
+
+
+def test_this_environment_is_healthy(monkeypatch):
+    """It runs the tests, so it has what the course needs; the data sets may be missing."""
+    monkeypatch.setattr(doctor, "locate_dataset", lambda name, split: "somewhere")
+    checks = doctor.examine()
+    assert doctor.is_healthy(checks), doctor.report(checks)
+    names = [check.what for check in checks]
+    expected = ["Python", "torch", "packages", "cores", "memory", "GPU", "DNNC_DATA", "cache", "disk"]
+    assert names == [*expected, "cifar10", "cifar100", "mnist", "digits", "digits8x8"]
+
+
+def test_faults_come_with_advice():
+    """Whatever is not ok says what to do."""
+    found = [
+        doctor.check_python((3, 9)),
+        doctor.check_modules(["numpy", "no_such_module_anywhere"]),
+        doctor.check_memory(2 << 30),
+        doctor.check_prepared_folder("/no/such/folder"),
+    ]
+    assert [check.status for check in found] == ["fail", "fail", "note", "note"]
+    assert all(check.advice for check in found)
+    assert "no_such_module_anywhere missing" in found[1].found
+    assert doctor.check_python((3, 11)).status == doctor.check_memory(8 << 30).status == "ok"
+    assert doctor.check_prepared_folder(None).status == "ok"
+
+
+def test_pair_that_does_not_belong_together_fails(monkeypatch):
+    def no_such_operator(*_):
+        raise RuntimeError("operator torchvision::nms does not exist\nand more lines")
+
+    import torchvision
+
+    monkeypatch.setattr(torchvision.ops, "nms", no_such_operator)
+    check = doctor.check_torch()
+    assert (check.status, check.found) == ("fail", "operator torchvision::nms does not exist")
+    assert "constraints.txt" in check.advice
+
+
+def test_missing_torch_fails(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert doctor.check_torch().status == "fail"
+    assert doctor.check_gpu().status == "note"
+
+
+def test_busy_machine_is_noted(monkeypatch):
+    monkeypatch.setattr(doctor.os, "getloadavg", lambda: (99.0, 99.0, 99.0))
+    assert doctor.check_cores().status == "note"
+    monkeypatch.setattr(doctor.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(doctor.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    assert doctor.check_cores() == Check("cores", "ok", "4, load 0.0")
+
+
+def test_cache_is_tried_by_writing(tmp_path):
+    assert doctor.check_cache(tmp_path / "new").status == "ok"
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    check = doctor.check_cache(file / "cache")
+    assert check.status == "note"
+    assert "DNNC_CACHE" in check.advice
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_full_disk_is_noted(tmp_path, monkeypatch):
+    class Usage:
+        free = 1 << 20
+
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: Usage)
+    check = doctor.check_disk(tmp_path / "not" / "yet" / "there")
+    assert check.status == "note"
+    assert check.found == "0.0 GiB free"
+
+
+def test_absent_set_is_noted_with_what_to_do(monkeypatch):
+    def absent(name, split):
+        raise DatasetNotFoundError("cifar10/test not found; tried a, b; to do: put it in a folder")
+
+    monkeypatch.setattr(doctor, "locate_dataset", absent)
+    expected = Check("cifar10", "note", "not on this machine", "put it in a folder")
+    assert doctor.check_dataset("cifar10") == expected
+
+
+def test_broken_copy_beside_a_good_one_is_noted(monkeypatch):
+    import warnings
+
+    def found(name, split):
+        warnings.warn("mnist/test is broken in root x (cut short); looking elsewhere", stacklevel=1)
+        return "the cache"
+
+    monkeypatch.setattr(doctor, "locate_dataset", found)
+    check = doctor.check_dataset("mnist")
+    assert check.status == "note"
+    assert "broken in root x" in check.advice
+
+
+@pytest.mark.parametrize("name", ["digits", "digits8x8"])
+def test_embedded_sets_are_found(name):
+    assert doctor.check_dataset(name).status == "ok"
+
+
+def test_modules_cover_the_requirements():
+    """Every requirement of pyproject.toml is looked for by its import name (torch has its own check)."""
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    text = (Path(doctor.__file__).parents[1] / "pyproject.toml").read_text()
+    names = {Requirement(line).name for line in tomllib.loads(text)["project"]["dependencies"]}
+    imported_as = {"scikit-learn": "sklearn", "scikit-image": "skimage", "pillow": "PIL"}
+    imported_as["opencv-python-headless"] = "cv2"
+    own = {"torch", "torchvision", "psutil"}  # psutil is imported by the doctor itself
+    assert {imported_as.get(name, name) for name in names - own} == set(doctor._MODULES)
