@@ -1,0 +1,7 @@
+"""Under test the capstone's notebook runs its smallest profile, on every machine the same."""
+
+import os
+
+from common.profiles import SWITCH
+
+os.environ.setdefault(SWITCH, "test")

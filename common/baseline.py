@@ -1,0 +1,88 @@
+"""The trained network that everything starts from: trained by its recipe, rounded to float16, and judged so.
+
+The baseline *is* the rounded weights: what ships, what is compressed, and what every drop is measured from.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from common.checkpoints import round_to_half_, save_weights
+from common.datasets import load_dataset
+from common.image_fitting import fit_images
+from common.models import INPUT_SHAPES, build, count_parameters
+from common.recipes import DATASETS, N_VALIDATION, train_config
+from common.results import write_result
+from common.splits import train_val_split
+from common.training import default_device, evaluate, train
+
+
+def train_baseline(
+    network: str, *, weights: str | Path, result: str | Path, workdir: str | Path, dataset: str | None = None,
+    epochs: int | None = None, device: str | None = None, resume: bool = True, command: str = "dnnc train",
+) -> dict:  # fmt: skip
+    """Train a network on its data set less the validation split, and write its weights and its accuracy.
+
+    Parameters
+    ----------
+    network : str
+        A key of `models.INPUT_SHAPES`.
+    weights, result : path
+        The float16 safetensors, and the JSON with the accuracy of exactly these weights.
+    workdir : path
+        Where ``baseline.pt`` is kept, from which a stopped run goes on.
+    dataset : str, optional
+        By default the network's own (`recipes.DATASETS`).
+    epochs : int, optional
+        By default the recipe's.
+    device : str, optional
+        By default the GPU if there is one.
+    resume : bool
+        Whether to go on from a checkpoint; else it is deleted.
+    command : str
+        What the result says that it was made with.
+
+    Returns
+    -------
+    dict
+        ``network``, ``dataset``, ``parameters``, ``top1`` and ``loss`` on the test set, ``n_test``,
+        ``validation_top1``, ``n_train``, ``n_validation``, ``epochs``.
+
+    Raises
+    ------
+    ValueError
+        No recipe, images of another size than the network's, or a checkpoint of other options.
+    """
+    device = device or default_device()
+    config = train_config(network, device=device)
+    config = config if epochs is None else replace(config, epochs=epochs)
+    dataset = DATASETS[network] if dataset is None else dataset
+    whole, test = (
+        fit_images(load_dataset(dataset, split), INPUT_SHAPES[network]) for split in ("train", "test")
+    )
+    training, validation = train_val_split(whole, n_validation=N_VALIDATION[dataset], seed=config.seed)
+    checkpoint = Path(workdir) / "baseline.pt"
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
+    model = build(network, num_classes=len(whole.classes), seed=config.seed)
+    train(
+        model, training, config, validation=validation, device=device, checkpoint=checkpoint,
+        checkpoint_steps=100, description=network,
+    )  # fmt: skip
+    round_to_half_(model)
+    measured = evaluate(model, test, device=device)
+    figures = {
+        "network": network, "dataset": dataset, "parameters": count_parameters(model),
+        "top1": measured.top1, "loss": measured.loss, "n_test": measured.n,
+        "validation_top1": evaluate(model, validation, device=device).top1,
+        "n_train": len(training), "n_validation": len(validation), "epochs": config.epochs,
+    }  # fmt: skip
+    if int(os.environ.get("RANK", 0)) == 0:  # under torchrun all processes hold the same weights: one writes
+        save_weights(model, weights)
+        write_result(
+            result, figures, command=command, seed=config.seed, dataset=[training, validation, test],
+            device=device,
+        )  # fmt: skip
+    return figures

@@ -1,0 +1,96 @@
+"""From a file of weights to a `.dcz` file: what ``dnnc compress`` does."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from common.datasets import ImageSet, load_dataset
+from common.image_fitting import fit_images
+from common.model_files import open_model
+from common.models import INPUT_SHAPES
+from common.operating_points import POINTS, run_point
+from common.pipeline import CompressConfig, compress
+from common.recipes import DATASETS, N_VALIDATION, train_config
+from common.splits import train_val_split
+
+
+def compress_file(
+    source: str | Path, out: str | Path, *, sparsity: float, clusters: int | None = None,
+    criterion: str = "magnitude", epochs: int = 0, share_epochs: int = 0, dataset: str | None = None,
+    device: str | None = None,
+) -> None:  # fmt: skip
+    """Compress a network with the course's own three stages.
+
+    Parameters
+    ----------
+    source : path or str
+        As in `model_files.open_model`.
+    out : path
+        Written whole or not at all.
+    sparsity, criterion
+        As in `pipeline.CompressConfig`.
+    clusters : int, optional
+        Shared values a layer; by default the paper's 256 for convolutions and 32 for linear layers.
+    epochs, share_epochs : int
+        Fine-tuning after pruning, and of the centroids; without any, no data set is read.
+    dataset : str, optional
+        By default the network's own.
+    """
+    model, architecture = open_model(source)
+    network = architecture["architecture"]
+    recipe = replace(train_config(network), warmup=0.1)
+    config = CompressConfig(
+        sparsity=sparsity, criterion=criterion,
+        prune=replace(recipe, epochs=epochs, max_lr=recipe.max_lr / 4),
+        share=replace(recipe, epochs=share_epochs, max_lr=1e-3, optimizer="adam"),
+    )  # fmt: skip
+    if clusters is not None:
+        config = replace(config, conv_clusters=clusters, linear_clusters=clusters)
+    training = validation = None
+    if epochs or share_epochs:
+        training, validation = _training_sets(dataset or DATASETS[network], network)
+    data = compress(model, training, config, architecture, validation=validation, device=device)
+    _write_whole(Path(out), data)
+
+
+def compress_to_point(
+    source: str | Path, point: str, out: str | Path, *, workdir: str | Path, device: str | None = None
+) -> dict:
+    """Compress a VGG-16 to one of the capstone's operating points; returns `run_point`'s figures.
+
+    Raises
+    ------
+    ValueError
+        No such point, or another network.
+    """
+    if point not in POINTS:
+        raise ValueError(f"no operating point {point!r}: expected one of {', '.join(POINTS)}")
+    model, architecture = open_model(source)
+    if architecture != {"architecture": "vgg16", "num_classes": 10}:
+        raise ValueError(f"{source} holds {architecture}: operating points are for vgg16 with 10 classes")
+    training, validation = _training_sets("cifar10", "vgg16")
+    Path(workdir).mkdir(parents=True, exist_ok=True)
+    figures = run_point(
+        POINTS[point], model, training, validation=validation, test=load_dataset("cifar10", "test"),
+        folder=workdir, workdir=workdir, device=device,
+    )  # fmt: skip
+    _write_whole(Path(out), (Path(workdir) / figures["file"]).read_bytes())
+    return figures
+
+
+def _training_sets(dataset: str, network: str) -> tuple[ImageSet, ImageSet]:
+    """Training and validation images of the recipe's split, in the network's shape."""
+    whole = fit_images(load_dataset(dataset, "train"), INPUT_SHAPES[network])
+    return train_val_split(whole, n_validation=N_VALIDATION[dataset])
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write aside, then rename: whoever looks sees the old file or the new one."""
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        aside.write_bytes(data)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,89 @@
+"""Networks from files: whatever the file is, the network in it and the words that rebuild it.
+
+A `.dcz` says in its metadata what it holds. A safetensors file holds names and shapes only, so the network is
+recognised by them: names decide which one it is, the first layer its width, the last its classes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from common.checkpoints import load_weights
+from common.container import load_file
+from common.models import INPUT_SHAPES, build
+from common.packing import unpack
+
+
+def open_model(source: str | Path) -> tuple[nn.Module, dict]:
+    """Read a network, or build one by name with random weights.
+
+    Parameters
+    ----------
+    source : path or str
+        A ``.dcz``, a ``.safetensors``, or a key of `models.INPUT_SHAPES`.
+
+    Returns
+    -------
+    model : nn.Module
+        In evaluation mode.
+    architecture : dict
+        ``architecture``, ``num_classes`` and, unless it is 1, ``width``: a container's metadata.
+
+    Raises
+    ------
+    FileNotFoundError
+        Neither a file nor a network's name.
+    ValueError
+        A file that holds no network of ours.
+    """
+    if str(source) in INPUT_SHAPES:
+        return build(str(source)).eval(), {"architecture": str(source), "num_classes": 10}
+    path = Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(f"{source} is no file, and no network: {', '.join(INPUT_SHAPES)}")
+    if path.suffix == ".dcz":
+        compressed = load_file(path)
+        return unpack(compressed), dict(compressed.metadata)
+    if path.suffix == ".safetensors":
+        architecture, batch_norm = recognise(path)
+        options = {key: value for key, value in architecture.items() if key != "architecture"}
+        model = build(architecture["architecture"], batch_norm=batch_norm, **options)
+        return load_weights(model, path).eval(), architecture
+    raise ValueError(f"{source} ends in {path.suffix!r}: expected .dcz or .safetensors")
+
+
+def recognise(path: str | Path) -> tuple[dict, str]:
+    """The architecture of a safetensors file, and whether its batch norm is "live" or "folded".
+
+    Raises
+    ------
+    ValueError
+        Not a safetensors file, or names that are those of no network of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no safetensors file: {error}") from error
+    for name in INPUT_SHAPES:
+        for batch_norm in ("live", "folded") if name == "vgg16" else ("live",):
+            own = _shapes(name, batch_norm)
+            if own.keys() == shapes.keys():
+                first, last = next(iter(own)), list(own)[-1]
+                architecture = {"architecture": name, "num_classes": shapes[last][0]}
+                if shapes[first][0] != own[first][0]:
+                    architecture["width"] = shapes[first][0] / own[first][0]
+                return architecture, batch_norm
+    raise ValueError(f"{path} holds {len(shapes)} tensors whose names fit none of {', '.join(INPUT_SHAPES)}")
+
+
+def _shapes(name: str, batch_norm: str) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a network's floating-point state, without its memory."""
+    with torch.device("meta"):
+        model = build(name, batch_norm=batch_norm)
+    return {key: tuple(value.shape) for key, value in model.state_dict().items() if value.is_floating_point()}
