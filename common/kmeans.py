@@ -143,10 +143,10 @@ def _histogram_optimum(line: SortedValues, n_clusters: int) -> np.ndarray:
         by_count = np.arange(n_bins + 1) * values.size // n_bins
         by_width = line.partition(np.linspace(float(values[0]), float(values[-1]), n_bins + 1)[1:-1])
         edges = np.union1d(by_count, by_width)
-    weight_before, value_before = line.sums_before(edges)
-    mean = value_before[-1] / weight_before[-1]
-    starts = optimal_starts(weight_before, value_before - mean * weight_before, n_clusters)
-    return np.diff(value_before[starts]) / np.diff(weight_before[starts])
+    weight, total = line.sums(edges)
+    centred = total - total.sum() / weight.sum() * weight  # small numbers keep the prefix sums precise
+    starts = optimal_starts(np.append(0.0, weight.cumsum()), np.append(0.0, centred.cumsum()), n_clusters)
+    return line.means(edges[starts])
 
 
 def entropy_constrained_kmeans_1d(

@@ -80,16 +80,26 @@ def _add_up(values, weights, start, stop):
 
 
 @njit(cache=True)
-def prefix_at(values, weights, weight_sums, value_sums, positions):
-    """Prefix sums of weights and of weights * values before each position."""
-    weight_before = np.empty(positions.size)
-    value_before = np.empty(positions.size)
-    for k in range(positions.size):
-        block = positions[k] // BLOCK
-        weight, total = _add_up(values, weights, block * BLOCK, positions[k])
-        weight_before[k] = weight_sums[block] + weight
-        value_before[k] = value_sums[block] + total
-    return weight_before, value_before
+def interval_sums(values, weights, weight_sums, value_sums, starts):
+    """Sums of weights and of weights * values in each interval; short ones are added up value by value."""
+    weight = np.empty(starts.size - 1)
+    total = np.empty(starts.size - 1)
+    for k in range(weight.size):
+        first, last = starts[k] // BLOCK + 1, starts[k + 1] // BLOCK
+        if last - first < 2:
+            weight[k], total[k] = _add_up(values, weights, starts[k], starts[k + 1])
+        else:
+            head_weight, head = _add_up(values, weights, starts[k], first * BLOCK)
+            tail_weight, tail = _add_up(values, weights, last * BLOCK, starts[k + 1])
+            weight[k] = head_weight + (weight_sums[last] - weight_sums[first]) + tail_weight
+            total[k] = head + (value_sums[last] - value_sums[first]) + tail
+    return weight, total
+
+
+@njit(cache=True)
+def mean_within(total, weight, least, greatest):
+    """Mean of an interval, kept inside it against rounding, so that means ascend as their intervals do."""
+    return min(max(total / weight, float(least)), float(greatest))
 
 
 @njit(cache=True)
@@ -140,14 +150,15 @@ def lloyd(values, weights, weight_sums, value_sums, centroids, starts, max_iter)
         moved = partition(values, (centroids[:-1] + centroids[1:]) / 2, starts)
         if not moved and iteration > 0:
             return iteration
-        weight, total = prefix_at(values, weights, weight_sums, value_sums, starts)
+        weight, total = interval_sums(values, weights, weight_sums, value_sums, starts)
         empty, farthest, distance = -1, 0.0, 0.0
         for k in range(n_clusters):
-            if weight[k + 1] > weight[k]:
-                for end in (values[starts[k]], values[starts[k + 1] - 1]):
+            if starts[k + 1] > starts[k]:
+                least, greatest = values[starts[k]], values[starts[k + 1] - 1]
+                for end in (least, greatest):
                     if abs(end - centroids[k]) > distance:
                         farthest, distance = end, abs(end - centroids[k])
-                centroids[k] = (total[k + 1] - total[k]) / (weight[k + 1] - weight[k])
+                centroids[k] = mean_within(total[k], weight[k], least, greatest)
             elif empty < 0:
                 empty = k
         if empty >= 0:

@@ -142,8 +142,7 @@ def layerwise_masks(
         )
     masks = {}
     for name, score in scores.items():
-        own = None if current is None else {name: current[name]} if name in current else {}
-        masks |= global_masks({name: score}, sparsity[name], current=own)
+        masks |= global_masks({name: score}, sparsity[name], current=current)
     return masks
 
 

@@ -172,13 +172,16 @@ class GradualPruner(MaskKeeper):
             step, self.start_step, self.end_step, self.final_sparsity, initial=self.initial_sparsity
         )
 
+    def _names(self, model: nn.Module) -> Sequence[str]:
+        return prunable_names(model) if self.names is None else self.names
+
     def after_step(self, model: nn.Module, step: int) -> None:
         """Prune when it is due, and apply the masks."""
         due = (step - self.start_step) % self.every == 0 or step == self.end_step
         if self.start_step <= step <= self.end_step and due:
             self._follow(model)
             parameters = dict(model.named_parameters())
-            weights = {name: parameters[name] for name in self.names or prunable_names(model)}
+            weights = {name: parameters[name] for name in self._names(model)}
             new = global_masks(self.score(weights), self.target(step), current=self.masks or None)
             self.masks = self.masks | new
         super().after_step(model, step)

@@ -86,10 +86,10 @@ class SortedValues:
         return starts
 
     def means(self, starts: np.ndarray) -> np.ndarray:
-        """float64 weighted mean of each interval."""
-        weight_before, value_before = self.sums_before(starts)
-        return np.diff(value_before) / np.diff(weight_before)
+        """float64 weighted mean of each interval, none of them empty."""
+        weight, total = self.sums(starts)
+        return np.clip(total / weight, self.values[starts[:-1]], self.values[starts[1:] - 1])
 
-    def sums_before(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sums of weights and of weights * values before each position."""
-        return kernels.prefix_at(self.values, self.weights, self.weight_sums, self.value_sums, positions)
+    def sums(self, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums of weights and of weights * values in each interval."""
+        return kernels.interval_sums(self.values, self.weights, self.weight_sums, self.value_sums, starts)
