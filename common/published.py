@@ -1,6 +1,7 @@
 """Figures that others have published, with their sources: what our tables and the trade-off curve quote.
 
-Ratios count everything in the file, except where `counts` says otherwise. Errors are top-1, in percent.
+Keys are the networks of `models.build`: ``vgg16`` for CIFAR-10, the LeNets for MNIST, the others for ImageNet
+with its 1000 classes. EPR is entropy-penalised reparameterisation.
 
 >>> [row.ratio for row in PUBLISHED["lenet_5"] if row.method == "Deep Compression"]
 [39.0]
@@ -20,11 +21,11 @@ class PublishedResult:
     Attributes
     ----------
     method : str
-        As its authors call it, with the first author and year where the name alone is ambiguous.
+        As its authors call it.
     ratio : float
         Dense float32 bytes over compressed bytes.
-    error : float
-        Top-1 error after compression, in percent.
+    error : float or None
+        Top-1 error after compression, in percent; None where the source gives the loss only.
     baseline_error : float or None
         Top-1 error before, in percent; None where the source does not say.
     compressed_bytes : int or None
@@ -35,21 +36,28 @@ class PublishedResult:
         True when we read the figure in another document than the method's own.
     counts : {"file", "parameters"}
         What the ratio counts: everything in the file, or kept parameters only.
+    is_lossless : bool
+        True when the source says "no loss of accuracy" in place of errors.
     """
 
     method: str
     ratio: float
-    error: float
+    error: float | None
     baseline_error: float | None
     compressed_bytes: int | None
     source: str
     quoted: bool = False
     counts: str = "file"
+    is_lossless: bool = False
 
     @property
     def drop_points(self) -> float | None:
         """Accuracy lost, in percentage points; negative where the network became better; None if unknown."""
-        return None if self.baseline_error is None else round(self.error - self.baseline_error, 4)
+        if self.is_lossless:
+            return 0.0
+        if self.error is None or self.baseline_error is None:
+            return None
+        return round(self.error - self.baseline_error, 4)
 
 
 _EPR = "Oktay et al. 2020, Scalable Model Compression by EPR, ICLR, arXiv:1906.06624"
@@ -77,7 +85,7 @@ PUBLISHED: dict[str, tuple[PublishedResult, ...]] = {
     "alexnet": (PublishedResult("Deep Compression", 35.0, 42.78, 42.78, 6_900_000, HAN_2016),),
     "vgg16_imagenet": (
         PublishedResult("Deep Compression", 49.0, 31.17, 31.50, 11_300_000, HAN_2016),
-        PublishedResult("DeepCABAC", 63.6, 31.5, 31.5, 8_700_000, _CABAC),
+        PublishedResult("DeepCABAC", 63.6, None, None, 8_700_000, _CABAC, is_lossless=True),
     ),
     "vgg16": (
         PublishedResult("LilNetX", 465.0, 7.4, 6.6, 129_000, _LILNETX, quoted=True),
@@ -87,4 +95,12 @@ PUBLISHED: dict[str, tuple[PublishedResult, ...]] = {
         PublishedResult("Bayesian compression", 116.0, 9.2, None, 525_000, _GHS, quoted=True),
         PublishedResult("DeepCABAC", 62.0, 9.0, None, 960_000, _CABAC, quoted=True),
     ),
+}
+
+# Ratios after each stage of Deep Compression (HAN_2016); pruning's count parameters, not bytes.
+HAN_2016_STAGES: dict[str, dict[str, float]] = {
+    "lenet_300_100": {"pruned": 12.0, "shared": 32.0, "huffman": 40.0},
+    "lenet_5": {"pruned": 12.0, "shared": 33.0, "huffman": 39.0},
+    "alexnet": {"pruned": 9.0, "shared": 27.0, "huffman": 35.0},
+    "vgg16_imagenet": {"pruned": 13.0, "shared": 31.0, "huffman": 49.0},
 }

@@ -12,36 +12,52 @@ Kinds of bytes: ``header`` (magic, metadata, names, shapes, lengths), ``codebook
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from common import container
+from common.byte_reader import KINDS
 from common.huffman import entropy_bits
-from common.shared_tensor import SharedTensor
+from common.markdown import markdown_table
+from common.shared_tensor import DenseTensor, SharedTensor
 from common.stage_sizes import stage_sizes
+from common.targets import Target, TargetTable, is_met, target_table
 
-__all__ = ["KINDS", "LayerReport", "Report", "size_report", "stage_sizes"]
+__all__ = [
+    "KINDS",
+    "LayerReport",
+    "Report",
+    "Target",
+    "TargetTable",
+    "is_met",
+    "size_report",
+    "stage_sizes",
+    "target_table",
+]
 
-KINDS = ("header", "codebook", "table", "values", "index", "dense", "padding", "checksum")
 _DIGEST_BYTES = 8
+_HEADS = ("layer", "shape", "kept", "sparsity", "clusters", "value bits", "entropy", "index bits", "bytes")
 
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One tensor of the file; sizes in bits are whole streams, row scales included.
+    """One tensor of the file, its row scales counted with it.
 
     Attributes
     ----------
     name : str
-        As in the state dict of the architecture that the metadata names, where the file stores no names.
+        As in the architecture's state dict, also where the file stores no names.
     shape : tuple of int
-    n_weights, n_kept, n_clusters, file_bytes : int
+    n_weights, n_kept : int
+    n_clusters : int
+        Shared values; 0 for a tensor that is stored as it is.
+    file_bytes : int
+        The whole record.
     values_bits, index_bits : int
         Huffman-coded payload.
     values_entropy_bits : float
-        Shannon bound of the value stream.
+        Shannon bound of the value symbols: no code that spells symbol by symbol takes fewer bits.
     """
 
     name: str
@@ -59,6 +75,34 @@ class LayerReport:
         """Fraction of pruned weights, in [0, 1]."""
         return 1.0 - self.n_kept / self.n_weights if self.n_weights else 0.0
 
+    @property
+    def value_bits_per_kept(self) -> float:
+        """Bits that say which value, a kept weight."""
+        return self.values_bits / max(1, self.n_kept)
+
+    @property
+    def index_bits_per_kept(self) -> float:
+        """Bits that say where, a kept weight."""
+        return self.index_bits / max(1, self.n_kept)
+
+    @property
+    def value_entropy_per_kept(self) -> float:
+        """Shannon bound of the values, bits a kept weight."""
+        return self.values_entropy_bits / max(1, self.n_kept)
+
+    @property
+    def entropy_gap(self) -> float:
+        """Bits a kept weight that Huffman's whole bits cost over the Shannon bound of the values."""
+        return self.value_bits_per_kept - self.value_entropy_per_kept
+
+    def cells(self) -> tuple[str, ...]:
+        """A line of the report's table."""
+        per_kept = (self.value_bits_per_kept, self.value_entropy_per_kept, self.index_bits_per_kept)
+        return (
+            self.name, "×".join(map(str, self.shape)), f"{self.n_kept:,}", f"{self.sparsity:.4f}",
+            str(self.n_clusters or "–"), *(f"{bits:.3f}" for bits in per_kept), f"{self.file_bytes:,}",
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Report:
@@ -69,7 +113,7 @@ class Report:
     file_bytes, dense_bytes : int
         The file, and the uncompressed network's parameters as float32.
     bytes_by_kind : dict of str to float
-        Whole eighths of bytes, that add up to `file_bytes` exactly.
+        Keys are `KINDS`. Whole eighths of bytes, so they add up to `file_bytes` exactly.
     layers : tuple of LayerReport
         Every tensor, in the order of the file.
     """
@@ -87,7 +131,7 @@ class Report:
     @property
     def bits_per_weight(self) -> float:
         """Bits of the file for each of the original weights, kept or not."""
-        return 8 * self.file_bytes / (self.dense_bytes / 4)
+        return 32 * self.file_bytes / self.dense_bytes if self.dense_bytes else 0.0
 
     @property
     def sparsity(self) -> float:
@@ -96,12 +140,42 @@ class Report:
         total = sum(layer.n_weights for layer in weights)
         return 1.0 - sum(layer.n_kept for layer in weights) / total if total else 0.0
 
+    @property
+    def share_over_entropy(self) -> float:
+        """Fraction of the file by which its Huffman-coded values lie over their Shannon bound."""
+        excess = sum(layer.values_bits - layer.values_entropy_bits for layer in self.layers)
+        return excess / (8 * self.file_bytes)
+
+    def to_markdown(self) -> str:
+        """Totals, bytes by kind, and a line a layer; tensors of one axis, such as biases, share a line."""
+        kinds = self.bytes_by_kind.items()
+        weights = [layer.cells() for layer in self.layers if len(layer.shape) > 1]
+        rest = [layer for layer in self.layers if len(layer.shape) <= 1]
+        if rest:
+            n_kept, n_bytes = (sum(getattr(layer, key) for layer in rest) for key in ("n_kept", "file_bytes"))
+            weights.append((f"{len(rest)} of one axis", "", f"{n_kept:,}", *[""] * 5, f"{n_bytes:,}"))
+        lines = [
+            f"**{self.file_bytes:,} bytes** of {self.dense_bytes:,} dense ones: {self.ratio:.2f}× smaller, "
+            f"{self.bits_per_weight:.4f} bits per weight, sparsity {self.sparsity:.4f}; "
+            f"{100 * self.share_over_entropy:.2f} % of the file lies over the Shannon bound of its values",
+            "",
+            *markdown_table(
+                ("kind", "bytes", "share"),
+                [(kind, f"{n:,.10g}", f"{100 * n / self.file_bytes:.2f} %") for kind, n in kinds],
+            ),
+            "",
+            *markdown_table(_HEADS, weights),
+            "",
+            "Bits and entropy are per kept weight, a layer's scales counted with it.",
+        ]
+        return "\n".join(lines)
+
     def to_json(self) -> str:
-        """The report as JSON."""
-        figures = asdict(self) | {
-            "ratio": self.ratio, "bits_per_weight": self.bits_per_weight, "sparsity": self.sparsity
-        }  # fmt: skip
-        return json.dumps(figures, indent=1)
+        """All of it, with the ratios, as JSON."""
+        derived = ("ratio", "bits_per_weight", "sparsity", "share_over_entropy")
+        layers = [asdict(layer) | {"sparsity": layer.sparsity} for layer in self.layers]
+        figures = {name: getattr(self, name) for name in ("file_bytes", "dense_bytes", *derived)}
+        return json.dumps(figures | {"bytes_by_kind": self.bytes_by_kind, "layers": layers}, indent=1)
 
 
 def size_report(data: bytes, *, dense_bytes: int | None = None) -> Report:
@@ -113,7 +187,11 @@ def size_report(data: bytes, *, dense_bytes: int | None = None) -> Report:
         The whole file.
     dense_bytes : int, optional
         Bytes of the uncompressed network as float32. By default those of the architecture that the metadata
-        names, batch norm not folded; of the file's own tensors when the metadata names none.
+        names, with its batch norms; of the file's own tensors when the metadata names none.
+
+    Returns
+    -------
+    Report
 
     Raises
     ------
@@ -124,18 +202,16 @@ def size_report(data: bytes, *, dense_bytes: int | None = None) -> Report:
     """
     model = container.load(data)
     sizes = container.sizes(data)
+    names = _names(model)
     if dense_bytes is None:
         dense_bytes = _dense_bytes(model)
     layers = []
-    for size, tensor in zip(sizes, model.tensors.values(), strict=True):
-        entropy = 0.0
-        if isinstance(tensor, SharedTensor):
-            entropy = entropy_bits(np.bincount(tensor.indices))
+    for name, size, tensor in zip(names, sizes, model.tensors.values(), strict=True):
         layers.append(
             LayerReport(
-                name=size.name, shape=size.shape, n_weights=size.n_weights, n_kept=size.n_kept,
+                name=name, shape=size.shape, n_weights=size.n_weights, n_kept=size.n_kept,
                 n_clusters=size.n_clusters, file_bytes=size.n_bytes, values_bits=size.values_bits,
-                index_bits=size.index_bits, values_entropy_bits=entropy,
+                index_bits=size.index_bits, values_entropy_bits=_values_entropy(tensor),
             )
         )  # fmt: skip
     return Report(
@@ -146,33 +222,40 @@ def size_report(data: bytes, *, dense_bytes: int | None = None) -> Report:
 
 def _bytes_by_kind(data: bytes, sizes: list[container.TensorSizes]) -> dict[str, float]:
     """Bytes of each kind, over all tensors and the file's own header and digest."""
+    own = {"header": container.file_bytes(data) - _DIGEST_BYTES, "checksum": _DIGEST_BYTES}
+    byte_kinds = ("header", "codebook", "dense", "checksum")
     return {
-        "header": sum(size.header_bytes for size in sizes) + container.file_bytes(data) - _DIGEST_BYTES,
-        "codebook": sum(size.codebook_bytes for size in sizes),
-        "table": sum(size.table_bits for size in sizes) / 8,
-        "values": sum(size.values_bits for size in sizes) / 8,
-        "index": sum(size.index_bits for size in sizes) / 8,
-        "dense": sum(size.dense_bytes for size in sizes),
-        "padding": sum(size.padding_bits for size in sizes) / 8,
-        "checksum": sum(size.checksum_bytes for size in sizes) + _DIGEST_BYTES,
+        kind: own.get(kind, 0) + sum(getattr(size, f"{kind}_bytes") for size in sizes)
+        if kind in byte_kinds
+        else sum(getattr(size, f"{kind}_bits") for size in sizes) / 8
+        for kind in KINDS
     }
+
+
+def _values_entropy(tensor: DenseTensor | SharedTensor | None) -> float:
+    if not isinstance(tensor, SharedTensor):
+        return 0.0
+    return entropy_bits(np.bincount(tensor.indices)) + _values_entropy(tensor.row_scales)
+
+
+def _names(model: container.CompressedModel) -> list[str]:
+    """The tensors' names; those of the architecture where the file only numbers them."""
+    names = list(model.tensors)
+    if "architecture" in model.metadata and names == [str(number) for number in range(len(names))]:
+        from common.skeleton import names_of  # needs torch; a file without an architecture does not
+
+        try:
+            known = names_of(model.metadata)
+        except ValueError:  # a network of somebody else's: the numbers must do
+            return names
+        return known if len(known) == len(names) else names
+    return names
 
 
 def _dense_bytes(model: container.CompressedModel) -> int:
     """Bytes of the uncompressed network as float32."""
     if "architecture" not in model.metadata:
         return 4 * sum(tensor.n_weights for tensor in model.tensors.values())
-    return _build(model.metadata, "live")
+    from common.skeleton import dense_bytes_of
 
-
-def _build(metadata: Mapping[str, object], batch_norm: str) -> int:
-    import torch  # counting needs the architectures; a report with dense_bytes given needs no torch
-
-    from common.models import build, dense_bytes
-
-    with torch.device("meta"):  # shapes only: no memory, no random numbers
-        network = build(
-            metadata["architecture"], num_classes=metadata.get("num_classes", 10),
-            width=metadata.get("width", 1.0), batch_norm=batch_norm,
-        )  # fmt: skip
-    return dense_bytes(network)
+    return dense_bytes_of(model.metadata)

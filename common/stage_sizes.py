@@ -1,7 +1,7 @@
 """What each stage of Deep Compression is worth: bytes after pruning, weight sharing and Huffman coding.
 
-Only the last stage writes a file; the sizes before it are what a file would hold that stopped there. All that a
-decoder needs is counted but headers and names, so that the later stages look no better than they are:
+Only the last stage writes a file; the sizes before it are what a file would hold that stopped there. All that
+a decoder needs is counted but headers and names, so that the later stages look no better than they are:
 
 dense
     Every parameter as float32.
@@ -9,8 +9,8 @@ pruned
     Four bytes a kept weight, and its gap to the one before in a fixed number of bits; where a gap does not
     fit, a filler: a zero weight with a gap of its own. The width is the tensor's best. All else is float32.
 shared
-    ``ceil(log2 k)`` bits a kept weight instead of 32, the codebook of k values, and the gaps as before. A filler
-    needs a symbol of its own: k + 1 in a tensor with fillers. All else as in the file, but not Huffman-coded.
+    ``ceil(log2 k)`` bits a kept weight instead of 32, the codebook of k values, and the gaps as before. A
+    filler needs a symbol of its own: k + 1 in a tensor with fillers. All else as in the file, uncoded.
 huffman
     The file, headers, checksums and all.
 """

@@ -1,0 +1,164 @@
+"""`dnnc bench`: the benchmarks of tests/benchmarks beside their peers, as JSON and as tables for the README.
+
+Each benchmark tells in its `extra_info` what it is (tests/benchmarks/README.md):
+
+peer
+    Who was measured: "this course" (or "this course, variant"), or the peer's name.
+work, unit
+    What one call does, such as 4.0 and "M symbols": a rate is worked out from it.
+anything else
+    Becomes a column of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from common.markdown import markdown_table
+from common.results import machine, read_result, write_result
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "tests" / "benchmarks"
+RESULTS = ROOT / "capstone" / "results"
+OURS = "this course"
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_KNOWN = ("peer", "kind", "work", "unit")
+
+
+def main(arguments: Sequence[str] = (), *, results: Path = RESULTS) -> int:
+    """Run the benchmarks on one thread and write ``bench.json`` and ``bench.md``.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Passed on to pytest: ``-k "storage and 15M"`` runs some; the others' results from an earlier run on
+        this machine are kept.
+    results : path
+        Folder of the two files.
+
+    Returns
+    -------
+    int
+        pytest's exit code; nothing is written when it is not 0.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "raw.json"
+        code = _run_pytest(raw, arguments)
+        if code:
+            return code
+        groups = collect(json.loads(raw.read_text()))
+    path = results / "bench.json"
+    groups = _still_valid(path) | groups
+    command = " ".join(["dnnc bench", *arguments])
+    written = write_result(path, {"groups": groups}, command=command, seed=None, dataset=None, device="cpu")
+    table = to_markdown(written)
+    (results / "bench.md").write_text(table, encoding="utf-8")
+    print(table)
+    return 0
+
+
+def _run_pytest(raw: Path, arguments: Sequence[str]) -> int:
+    command = [
+        sys.executable, "-m", "pytest", str(FOLDER), "--benchmark-only", f"--benchmark-json={raw}",
+        "--benchmark-disable-gc", "--override-ini=python_files=bench_*.py",
+        "--override-ini=python_functions=bench_* test_*", "-p", "no:cacheprovider", *arguments,
+    ]  # fmt: skip
+    environment = os.environ | dict.fromkeys(_ONE_THREAD, "1") | {"DNNC_QUIET": "1"}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+def collect(raw: Mapping) -> dict[str, list[dict]]:
+    """The rows of each group from pytest-benchmark's JSON, ours first, then the fastest first.
+
+    Returns
+    -------
+    dict of str to list of dict
+        ``peer``, ``seconds`` (median of the rounds), ``rounds``; ``rate`` and ``unit`` where the benchmark
+        tells its work; ``ours_is_faster`` (seconds over those of our fastest) where one of ours is in the
+        group; and all other `extra_info`.
+    """
+    groups: dict[str, list[dict]] = {}
+    for benchmark in raw["benchmarks"]:
+        info, stats = benchmark["extra_info"], benchmark["stats"]
+        peer = info.get("peer", info.get("kind", benchmark["name"]))
+        row = {"peer": peer, "seconds": stats["median"], "rounds": stats["rounds"]}
+        if "work" in info:
+            row |= {"rate": info["work"] / stats["median"], "unit": info.get("unit", "calls")}
+        row |= {key: value for key, value in info.items() if key not in _KNOWN}
+        groups.setdefault(benchmark["group"] or benchmark["name"], []).append(row)
+    for rows in groups.values():
+        rows.sort(key=lambda row: (not _is_ours(row), row["seconds"]))
+        for row in rows:
+            if _is_ours(rows[0]) and not _is_ours(row):
+                row["ours_is_faster"] = row["seconds"] / rows[0]["seconds"]
+    return groups
+
+
+def _is_ours(row: Mapping) -> bool:
+    return row["peer"].partition(",")[0] == OURS
+
+
+def to_markdown(result: Mapping) -> str:
+    """A written result (`results.write_result`) as one table a group, with machine and date."""
+    where = result["machine"]
+    lines = [
+        f"Measured on {where['processor']} ({where['cores']} cores, {where['memory_bytes'] / 1e9:.0f} GB, "
+        f"{where['system']}), one thread, {result['date'][:10]}, with `{result['command']}`. "
+        "Ratios to peers of one run hold better than times.",
+    ]
+    for group, rows in sorted(result["figures"]["groups"].items()):
+        lines += ["", f"**{group}**", "", *_group_table(rows)]
+    return "\n".join([*lines, ""])
+
+
+def _group_table(rows: Sequence[Mapping]) -> list[str]:
+    fixed = ("peer", "seconds", "rounds", "rate", "unit", "ours_is_faster")
+    extras = list(dict.fromkeys(key for row in rows for key in row if key not in fixed))
+    units = sorted({row["unit"] for row in rows if "unit" in row})
+    heads = ["", "time", *(f"{unit}/s" for unit in units), *extras, "ours is"]
+    body = []
+    for row in rows:
+        rates = [f"{_digits(row['rate'])}" if row.get("unit") == unit else "" for unit in units]
+        told = [_spell(row[key]) if key in row else "" for key in extras]
+        ratio = row.get("ours_is_faster")
+        verdict = "" if ratio is None else f"{_digits(ratio)}× as fast"
+        body.append([row["peer"], _duration(row["seconds"]), *rates, *told, verdict])
+    return markdown_table(heads, body)
+
+
+def _still_valid(path: Path) -> dict[str, list[dict]]:
+    """Groups of an earlier run on this machine."""
+    if not path.exists():
+        return {}
+    earlier = read_result(path)
+    here = machine()
+    same = all(earlier["machine"][key] == here[key] for key in ("processor", "cores"))
+    return earlier["figures"]["groups"] if same else {}
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{_digits(seconds / size)} {unit}"
+    return f"{_digits(seconds / 1e-6)} µs"
+
+
+def _spell(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else _digits(value)
+
+
+def _digits(number: float) -> str:
+    """Three significant digits, no exponent."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

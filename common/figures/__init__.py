@@ -1,0 +1,32 @@
+"""Every figure of the course's results, drawn from plain data: a report, results, published rows.
+
+Each function returns a figure that Jupyter shows; none touches pyplot, so nothing is left open.
+
+=================== ================================================================================
+``style``           colours that colour-blind readers tell apart, sizes, and the figure class
+``stages``          size and accuracy after each stage of the pipeline
+``overview``        the three stages as a schematic with measured sizes
+``weights``         histograms of the weights, and the layers of a report
+``codes``           Huffman code lengths against the entropy
+``trade_off``       compression ratio against accuracy drop, ours beside the published ones
+``labels``          where labels go so that they do not lie on each other
+=================== ================================================================================
+"""
+
+from common.figures.codes import code_length_distribution
+from common.figures.overview import three_stages
+from common.figures.stages import accuracy_along_pipeline, size_after_each_stage
+from common.figures.style import CourseFigure
+from common.figures.trade_off import trade_off_curve
+from common.figures.weights import layer_sparsity_and_bits, weight_histograms
+
+__all__ = [
+    "CourseFigure",
+    "accuracy_along_pipeline",
+    "code_length_distribution",
+    "layer_sparsity_and_bits",
+    "size_after_each_stage",
+    "three_stages",
+    "trade_off_curve",
+    "weight_histograms",
+]

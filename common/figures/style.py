@@ -1,0 +1,98 @@
+"""Colours, sizes and the figure class that all figures share.
+
+The colours are those of Okabe and Ito (2008), Color Universal Design: told apart with every kind of colour
+vision, and of different lightness, so that they survive printing in grey.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLACK, GREY, LIGHT = "#000000", "#6E6E6E", "#D9D9D9"
+ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
+STAGE_COLORS = {"dense": GREY, "pruned": SKY, "shared": ORANGE, "huffman": GREEN}
+STAGE_LABELS = {"dense": "dense", "pruned": "pruned", "shared": "weights shared", "huffman": "Huffman-coded"}
+
+WIDTH = 7.2  # inches: a notebook's text column at `DPI`
+DPI = 100
+
+_STYLE = {
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 9.5,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "grid.color": "#E5E5E5",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+class CourseFigure(Figure):
+    """A matplotlib figure that Jupyter shows as PNG, whether or not pyplot was ever imported."""
+
+    def __init__(self, *, height: float, width: float = WIDTH) -> None:
+        super().__init__(figsize=(width, height), dpi=DPI, layout="constrained")
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=DPI)
+        return buffer.getvalue()
+
+
+def styled(draw: Callable[..., CourseFigure]) -> Callable[..., CourseFigure]:
+    """Draw in the course's style, and leave matplotlib's settings as they were."""
+
+    @functools.wraps(draw)
+    def wrapper(*args, **kwargs) -> CourseFigure:
+        with matplotlib.rc_context(_STYLE):
+            figure = draw(*args, **kwargs)
+            for axes in figure.axes:
+                # Ticks are made when the figure is drawn, outside this context: fix their size now.
+                axes.tick_params(labelsize=_STYLE["xtick.labelsize"])
+            return figure
+
+    return wrapper
+
+
+def human_bytes(n_bytes: float, *, digits: int = 3) -> str:
+    """Bytes in three digits, or in one, 1 kB = 1000 bytes.
+
+    >>> human_bytes(59_946_792), human_bytes(129_000), human_bytes(10_000, digits=1)
+    ('59.9 MB', '129 kB', '10 kB')
+    """
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= 0.9995 * size:
+            number = n_bytes / size
+            return f"{_three_digits(number) if digits == 3 else f'{number:.0f}'} {unit}"
+    return f"{n_bytes:.0f} B"
+
+
+def times(ratio: float) -> str:
+    """A ratio in three digits.
+
+    >>> times(465.3), times(31.04), times(9.0)
+    ('465×', '31.0×', '9.00×')
+    """
+    return f"{_three_digits(ratio)}×"
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:.{max(0, 2 - (number >= 9.995) - (number >= 99.95))}f}"
+
+
+def y_grid(axes: Axes) -> None:
+    """Faint horizontal lines, for reading values off."""
+    axes.grid(axis="y", which="major", visible=True)

@@ -1,0 +1,84 @@
+"""What `dnnc bench` makes of pytest-benchmark's JSON; the benchmarks themselves run only when asked for."""
+
+import json
+
+import pytest
+
+from common import benchmarks
+from common.results import read_result
+
+
+def row(group, peer, seconds, **info):
+    stats = {"median": seconds, "rounds": 3}
+    return {"group": group, "name": f"bench[{peer}]", "stats": stats, "extra_info": {"peer": peer} | info}
+
+
+RAW = {
+    "benchmarks": [
+        row("decode", "slow peer", 0.6, work=12.0, unit="M symbols", size=4000),
+        row("decode", "this course, variant", 0.2, work=12.0, unit="M symbols", size=3000),
+        row("decode", "this course", 0.1, work=12.0, unit="M symbols"),
+        row("decode", "fast peer", 0.05, work=12.0, unit="M symbols"),
+        {"group": None, "name": "alone", "stats": {"median": 2e-6, "rounds": 1}, "extra_info": {}},
+    ]
+}
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """`benchmarks.main` with pytest replaced by something that writes the given JSON."""
+
+    def run(raw, *arguments, code=0):
+        def write(path, passed):
+            assert list(passed) == list(arguments)
+            path.write_text(json.dumps(raw))
+            return code
+
+        monkeypatch.setattr(benchmarks, "_run_pytest", write)
+        return benchmarks.main(arguments, results=tmp_path)
+
+    return run
+
+
+def test_ours_first_then_the_fastest_with_ratios_to_our_fastest():
+    groups = benchmarks.collect(RAW)
+    rows = groups["decode"]
+    order = ["this course", "this course, variant", "fast peer", "slow peer"]
+    assert [each["peer"] for each in rows] == order
+    assert [each["rate"] for each in rows] == pytest.approx([120, 60, 240, 20])
+    assert [each.get("ours_is_faster") for each in rows] == [None, None, pytest.approx(0.5), pytest.approx(6)]
+    assert groups["alone"] == [{"peer": "alone", "seconds": 2e-6, "rounds": 1}]
+
+
+def test_writes_json_and_a_table_with_machine_and_date(run, tmp_path, capsys):
+    assert run(RAW) == 0
+    table = (tmp_path / "bench.md").read_text()
+    written = read_result(tmp_path / "bench.json")
+    assert table in capsys.readouterr().out
+    assert written["date"][:10] in table
+    assert written["machine"]["processor"] in table
+    lines = table.splitlines()
+    assert "|  | time | M symbols/s | size | ours is |" in lines
+    assert "| slow peer | 600 ms | 20 | 4,000 | 6× as fast |" in lines
+    assert "| fast peer | 50 ms | 240 |  | 0.5× as fast |" in lines
+    assert "| alone | 2 µs |  |" in lines
+
+
+def test_some_benchmarks_keep_the_results_of_the_others(run, tmp_path):
+    run(RAW)
+    run({"benchmarks": [row("decode", "this course", 0.07)]}, "-k", "decode")
+    groups = read_result(tmp_path / "bench.json")["figures"]["groups"]
+    assert [each["seconds"] for each in groups["decode"]] == [0.07]
+    assert "alone" in groups
+
+
+def test_another_machine_s_results_are_not_mixed_in(run, tmp_path, monkeypatch):
+    run(RAW)
+    monkeypatch.setattr(benchmarks, "machine", lambda: {"processor": "another", "cores": 2})
+    run({"benchmarks": [row("decode", "this course", 0.07)]})
+    assert list(read_result(tmp_path / "bench.json")["figures"]["groups"]) == ["decode"]
+
+
+def test_a_failed_benchmark_writes_nothing(run, tmp_path):
+    assert run(RAW, code=1) == 1
+    assert not list(tmp_path.iterdir())
