@@ -1,0 +1,86 @@
+"""The README's tables of results, from the JSON files that the commands wrote.
+
+``python tools/readme_tables.py`` rewrites what stands between the markers; with ``--check`` it only tells
+whether the README is out of step. A result that is not stored is "not run": no figure of ours is typed in.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from common.markdown import markdown_table
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "capstone" / "results"
+
+
+def read(name: str) -> dict:
+    """The figures of a results file, or nothing."""
+    path = RESULTS / name
+    return json.loads(path.read_text())["figures"] if path.exists() else {}
+
+
+def results_table() -> str:
+    """Ours, beside the best published of the same network."""
+    rows = []
+    points = read("operating_points.json")
+    for figures in points.values():
+        rows.append(row("VGG-16, CIFAR-10", figures, "LilNetX 465× at −0.8 points; EPR 590× at −3.4"))
+    if not points:
+        rows.append(["VGG-16, CIFAR-10", *["not run"] * 5, "LilNetX 465×"])
+    published = {
+        "lenet_300_100": ("LeNet-300-100, MNIST", "Deep Compression 40×; EPR 124× at 1.9 % error"),
+        "lenet_5": ("LeNet-5, MNIST", "Deep Compression 39×; EPR 606× at 1.0 % error"),
+    }
+    lenets = read("lenets.json")
+    for name, (title, theirs) in published.items():
+        found = [value for key, value in lenets.get("points", lenets).items() if key.startswith(name)]
+        rows += [row(title, figures, theirs) for figures in found] or [[title, *["not run"] * 5, theirs]]
+    rows.append(["AlexNet, 10 classes, 224×224", *["not run"] * 5, "Deep Compression 35× (ImageNet)"])
+    heads = ["network", "file", "bytes", "ratio", "top-1: dense → decoded", "drop, points", "published"]
+    return "\n".join(markdown_table(heads, rows))
+
+
+def row(title: str, figures: dict, published: str) -> list[str]:
+    """One compressed network."""
+    before, after = 100 * figures["baseline_top1"], 100 * figures["top1"]
+    return [
+        title, f"[{figures['file']}](capstone/{figures['file']})", f"{figures['file_bytes']:,}",
+        f"{figures['ratio']:.0f}×", f"{before:.2f} % → {after:.2f} %",
+        f"{before - after:.2f}".replace("-", "−"), published,
+    ]  # fmt: skip
+
+
+def bench_table() -> str:
+    """What ``make bench`` wrote."""
+    path = RESULTS / "bench.md"
+    return path.read_text().strip() if path.exists() else "Not run yet: `make bench`."
+
+
+def renewed(text: str) -> str:
+    """The README's text with present tables."""
+    for name, table in (("results", results_table()), ("bench", bench_table())):
+        pattern = rf"(<!-- {name}:start -->\n).*?(\n<!-- {name}:end -->)"
+        text, n = re.subn(pattern, lambda m, t=table: m[1] + t + m[2], text, flags=re.DOTALL)
+        if n != 1:
+            raise ValueError(f"README.md has {n} places for the table {name!r}: expected one pair of markers")
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    """Rewrite the README, or with ``--check`` only tell; 1 when the check finds it out of step."""
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    wanted = renewed(text)
+    if wanted == text:
+        return 0
+    print("README.md: tables of results out of step" if "--check" in arguments else "README.md renewed")
+    if "--check" in arguments:
+        return 1
+    readme.write_text(wanted)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
