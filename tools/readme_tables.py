@@ -61,8 +61,8 @@ def bench_table() -> str:
 def renewed(text: str) -> str:
     """The README's text with present tables."""
     for name, table in (("results", results_table()), ("bench", bench_table())):
-        pattern = rf"(<!-- {name}:start -->\n).*?(\n<!-- {name}:end -->)"
-        text, n = re.subn(pattern, lambda m, t=table: m[1] + t + m[2], text, flags=re.DOTALL)
+        pattern = rf"(<!-- {name}:start -->\n)(?:.*?\n)?(<!-- {name}:end -->)"
+        text, n = re.subn(pattern, lambda m, t=table: f"{m[1]}{t}\n{m[2]}", text, flags=re.DOTALL)
         if n != 1:
             raise ValueError(f"README.md has {n} places for the table {name!r}: expected one pair of markers")
     return text
