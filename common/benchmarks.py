@@ -6,6 +6,8 @@ peer
     Who was measured: "this course" (or "this course, variant"), or the peer's name.
 work, unit
     What one call does, such as 4.0 and "M symbols": a rate is worked out from it.
+untimed
+    True where the time says nothing, as when memory is measured: it is left out of the table.
 anything else
     Becomes a column of its own.
 """
@@ -118,7 +120,7 @@ def to_markdown(result: Mapping) -> str:
 
 
 def _group_table(rows: Sequence[Mapping]) -> list[str]:
-    fixed = ("peer", "seconds", "rounds", "rate", "unit", "ours_is_faster")
+    fixed = ("peer", "seconds", "rounds", "rate", "unit", "untimed", "ours_is_faster")
     extras = list(dict.fromkeys(key for row in rows for key in row if key not in fixed))
     units = sorted({row["unit"] for row in rows if "unit" in row})
     heads = ["", "time", *(f"{unit}/s" for unit in units), *extras, "ours is"]
@@ -128,7 +130,8 @@ def _group_table(rows: Sequence[Mapping]) -> list[str]:
         told = [_spell(row[key]) if key in row else "" for key in extras]
         ratio = row.get("ours_is_faster")
         verdict = "" if ratio is None else f"{_digits(ratio)}× as fast"
-        body.append([row["peer"], _duration(row["seconds"]), *rates, *told, verdict])
+        time = "" if row.get("untimed") else _duration(row["seconds"])
+        body.append([row["peer"], time, *rates, *told, verdict])
     return markdown_table(heads, body)
 
 

@@ -19,6 +19,7 @@ RAW = {
         row("decode", "this course, variant", 0.2, work=12.0, unit="M symbols", size=3000),
         row("decode", "this course", 0.1, work=12.0, unit="M symbols"),
         row("decode", "fast peer", 0.05, work=12.0, unit="M symbols"),
+        row("memory", "this course, decode", 80.0, untimed=True, peak=12.5),
         {"group": None, "name": "alone", "stats": {"median": 2e-6, "rounds": 1}, "extra_info": {}},
     ]
 }
@@ -62,6 +63,7 @@ def test_writes_json_and_a_table_with_machine_and_date(run, tmp_path, capsys):
     assert "| slow peer | 600 ms | 20 | 4,000 | 6× as fast |" in lines
     assert "| fast peer | 50 ms | 240 |  | 0.5× as fast |" in lines
     assert "| alone | 2 µs |  |" in lines
+    assert "| this course, decode |  | 12.5 |  |" in lines
 
 
 def test_some_benchmarks_keep_the_results_of_the_others(run, tmp_path):
