@@ -19,6 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     os.environ["DNNC_QUIET"] = "1"
     os.environ.setdefault("DNNC_OFFLINE", "1")  # DNNC_OFFLINE=0 lets the tests download the data sets
+    os.environ.setdefault("DNNC_CAPSTONE_PROFILE", "test")  # a minute, whatever the machine could do
     own = config.stash[_own_cache] = tempfile.mkdtemp(prefix="dnnc-tests-")
     _link_cache(user_cache(), Path(own))
     os.environ["DNNC_CACHE"] = own

@@ -54,10 +54,11 @@ Floor 2: the file, the codebooks, the training loop
 
 Floor 3: what it costs
 
+``markdown``              tables for a terminal, a notebook, the web
+``skeleton``              a file's network with shapes but no weights
 ``stage_sizes``           what each stage is worth, in bytes
-``report``                where a file's bytes go, told from the file alone
-``report_table``          the same as a table
 ``targets``               the course's targets, and their arithmetic
+``report``                where a file's bytes go, told from the file alone
 
 Floor 4: the whole way, and its pictures
 
@@ -65,6 +66,7 @@ Floor 4: the whole way, and its pictures
 ``operating_points``      how far VGG-16 is compressed, and how
 ``compress_file``         from a file of weights to a .dcz file
 ``published``             the figures of others, with their sources
+``reproduce_table``       the paper's rows beside ours
 ``figures``               every figure, drawn from plain data
 
 Floor 5: what is run
@@ -73,6 +75,8 @@ Floor 5: what is run
 ``digits_run``            the whole loop live on a small machine
 ``shipped``               the shipped files, coded and measured anew
 ``capstone``              the course's targets, met or missed
+``reproduce``             the LeNets of the Deep Compression paper, made again
+``benchmarks``            ours beside the peers, as JSON and tables
 ``doctor``                is this machine ready?
 ``cli``                   ``dnnc``: one thin function a command
 ``__main__``              ``python -m common``: the same

@@ -1,12 +1,13 @@
 """Decoded data sets in the user's cache: written whole or not at all, verified at every reading.
 
-A file holds the two arrays of an image set, one ``.npy`` after the other, and is named after the SHA-256
-of their content. A file that was cut short, altered, or written by another version cannot pass for the
-set: it fails the check, and the caller decodes the source again.
+A file holds an image set's pixels (bytes), then its labels (little-endian 64-bit integers), and is named
+after the SHA-256 of their content. A file that was cut short, altered, or written by another version cannot
+pass for the set: it fails the check, and the caller decodes the source again.
 """
 
 import contextlib
 import hashlib
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -39,22 +40,30 @@ def content_sha256(images: np.ndarray, labels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def read_arrays(name: str, sha256: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """The cached images and labels of `name` whose content has `sha256`; None when there are none."""
+def read_arrays(
+    name: str, sha256: str, image_shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The cached images and labels of `name` whose content has `sha256`; None when there are none.
+
+    Parameters
+    ----------
+    name : str
+    sha256 : str
+        `content_sha256` of the set.
+    image_shape : tuple of int
+        Channels, height, width: the file holds no header that could be wrong.
+    """
+    n_pixels = math.prod(image_shape)
     try:
-        with open(_path(name, sha256), "rb") as file:
-            images = np.lib.format.read_array(file, allow_pickle=False)
-            labels = np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError):
+        data = np.fromfile(_path(name, sha256), np.uint8)
+    except OSError:
         return None
-    is_sound = (
-        images.dtype == np.uint8
-        and labels.dtype == np.int64
-        and images.ndim == 4
-        and labels.shape == images.shape[:1]
-        and content_sha256(images, labels) == sha256
-    )
-    return (images, labels) if is_sound else None
+    n_images, n_left_over = divmod(data.size, n_pixels + 8)
+    if n_left_over:
+        return None
+    images = data[: n_images * n_pixels].reshape(n_images, *image_shape)
+    labels = np.frombuffer(data[n_images * n_pixels :].tobytes(), "<i8").astype(np.int64)
+    return (images, labels) if content_sha256(images, labels) == sha256 else None
 
 
 def write_arrays(name: str, images: np.ndarray, labels: np.ndarray, sha256: str) -> bool:
@@ -66,8 +75,8 @@ def write_arrays(name: str, images: np.ndarray, labels: np.ndarray, sha256: str)
         partial = tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".part", delete=False)
         with partial as file:
             try:
-                np.lib.format.write_array(file, np.ascontiguousarray(images), allow_pickle=False)
-                np.lib.format.write_array(file, np.ascontiguousarray(labels), allow_pickle=False)
+                file.write(np.ascontiguousarray(images, np.uint8))
+                file.write(np.ascontiguousarray(labels, "<i8"))
                 file.flush()
                 os.fsync(file.fileno())
                 os.replace(file.name, path)
@@ -81,4 +90,4 @@ def write_arrays(name: str, images: np.ndarray, labels: np.ndarray, sha256: str)
 
 
 def _path(name: str, sha256: str) -> Path:
-    return user_cache() / "arrays" / f"{name}-{sha256[:16]}.arrays"
+    return user_cache() / "arrays" / f"{name}-{sha256[:16]}.bin"

@@ -97,7 +97,7 @@ def load_dataset(name: str, split: str, *, root: str | Path | None = None, downl
     if split not in SPLITS:
         raise ValueError(f"split={split!r} should be one of {', '.join(SPLITS)}")
     sha256 = known.sha256(split)
-    arrays = read_arrays(f"{name}-{split}", sha256)
+    arrays = read_arrays(f"{name}-{split}", sha256, known.image_shape)
     if arrays is None:
         arrays, _ = _find(name, split, sha256, root=root, download=download)
         write_arrays(f"{name}-{split}", *arrays, sha256)
@@ -112,8 +112,9 @@ def locate_dataset(name: str, split: str) -> str:
     DatasetNotFoundError
         If no folder holds it.
     """
-    sha256 = facts(name).sha256(split)
-    if read_arrays(f"{name}-{split}", sha256) is not None:
+    known = facts(name)
+    sha256 = known.sha256(split)
+    if read_arrays(f"{name}-{split}", sha256, known.image_shape) is not None:
         return f"the cache {user_cache()}, decoded"
     arrays, where = _find(name, split, sha256, root=None, download=False)
     write_arrays(f"{name}-{split}", *arrays, sha256)

@@ -88,8 +88,10 @@ def imagenet_preprocess(
     height, width = pixels.shape[2:]
     shorter = min(height, width)
     size = (int(resize * height / shorter), int(resize * width / shorter))
-    resized = F.interpolate(pixels.float(), size=size, mode="bilinear", antialias=True)
-    resized = resized.round().clamp(0, 255)  # whole grey levels, as an image file would hold
+    # On the CPU torch resizes bytes, as torchvision's transforms do; on a GPU it knows only floats, which are
+    # rounded to whole grey levels here: one level apart at most.
+    pixels = pixels if pixels.device.type == "cpu" else pixels.float()
+    resized = F.interpolate(pixels, size=size, mode="bilinear", antialias=True).round().clamp(0, 255)
     top, left = (round((length - crop) / 2) for length in size)
     window = resized[:, :, top : top + crop, left : left + crop].expand(-1, 3, -1, -1)
     return normalize(window, IMAGENET_MEAN, IMAGENET_STD)
