@@ -1,8 +1,8 @@
 """Bounded reading and tallied writing of the container's bytes.
 
-Every read of a file passes through `ByteReader`: it says what it wanted, how many bytes, and what it got, and every
-failure is a `ContainerError`. Reader and writer keep the same tally of bits by kind, so that a size report counts
-the real bytes.
+Every read of a file passes through `ByteReader`: it says what it wanted, how many bytes, and what it got, and
+every failure is a `ContainerError`. Reader and writer keep the same tally of bits by kind, so that a size
+report counts the real bytes.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ KINDS = ("header", "codebook", "table", "values", "index", "dense", "padding", "
 
 
 class ContainerError(ValueError):
-    """A container that is damaged, hostile, or of another version; the message names the tensor and the field."""
+    """A container that is damaged, hostile or of another version; the message names tensor and field."""
 
 
 class ByteWriter:
-    """Bytes in the making, with a tally of bits by kind."""
+    """Bytes in the making, with a tally of bits by kind; large parts are kept, not copied."""
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self.parts: list[bytes | memoryview] = []
+        self.n_bytes = 0
         self.bits: Counter[str] = Counter()
 
-    def put(self, data: bytes, kind: str = "header", padding_bits: int = 0) -> None:
+    def put(self, data: bytes | memoryview, kind: str = "header", padding_bits: int = 0) -> None:
         """Append `data`, the last `padding_bits` bits of which only fill the last byte."""
-        self._data += data
+        self.parts.append(data)
+        self.n_bytes += len(data)
         self.bits[kind] += 8 * len(data) - padding_bits
         self.bits["padding"] += padding_bits
 
@@ -38,12 +40,11 @@ class ByteWriter:
         data.append(value)
         self.put(bytes(data), kind)
 
-    def getvalue(self) -> bytes:
-        """Return everything written."""
-        return bytes(self._data)
-
-    def __len__(self) -> int:
-        return len(self._data)
+    def append(self, other: ByteWriter) -> None:
+        """Append what another writer holds, with its tally."""
+        self.parts += other.parts
+        self.n_bytes += other.n_bytes
+        self.bits += other.bits
 
 
 class ByteReader:
@@ -75,7 +76,7 @@ class ByteReader:
     def take(self, n_bytes: int, field: str, kind: str = "header", padding_bits: int = 0) -> memoryview:
         """Return the next `n_bytes` bytes, the last `padding_bits` bits of which only fill the last byte."""
         if n_bytes > self.n_left:
-            raise self.error(field, f"{self.n_left} bytes", f"{n_bytes} bytes; the data is cut off or damaged")
+            raise self.error(field, f"{self.n_left} bytes", f"{n_bytes} bytes; the data is damaged")
         part = self._data[self._at : self._at + n_bytes]
         self._at += n_bytes
         self.bits[kind] += 8 * n_bytes - padding_bits

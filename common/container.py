@@ -1,34 +1,119 @@
-"""The `.dcz` container, version 1: a compressed model in one file.
+"""The `.dcz` container, version 1: a compressed network in one file.
 
-(The byte-level specification goes here; it is not frozen yet.)
+Holds named tensors of any shape, as they are or with shared weights, and metadata. Every tensor can be read
+alone, nothing in it is executed, and the same model always gives the same bytes. Multi-byte numbers are
+little-endian; `varint` is an unsigned integer, 7 bits a byte, lowest first, the top bit set in all bytes but
+the last, in its shortest spelling. Bits fill a byte from its highest one, and the last byte of any run of
+bits ends in zeros.
+
+File
+----
+::
+
+    3 bytes  magic                      "DCZ"
+    byte     version                    1
+    byte     names are stored           0 or 1
+    varint   bytes of metadata, then it: a JSON object in UTF-8, keys sorted, no spaces, no NaN
+    varint   number of tensors, then for each:
+               varint, bytes            length of its name and the name, UTF-8 (if names are stored)
+               varint                   bytes of its record
+    records  one after the other, without gaps
+    8 bytes  BLAKE2b of all bytes before
+
+Stored names ascend in natural order (conv2 before conv10) without repeats. Without stored names the tensors
+are called "0", "1", ... and the reader knows what they are, say from the architecture in the metadata.
+
+Record
+------
+::
+
+    tensor   see below
+    4 bytes  CRC-32 of the name (UTF-8) followed by the tensor's bytes
+
+    byte     kind: 0 to 11 a dense tensor of float32, float16, float64, bool, uint8, uint16, uint32, uint64,
+             int8, int16, int32, int64; 64 shared weights with a float32 codebook, 65 with a float16 one;
+             32 more if row scales follow
+    varint   number of axes, at most 8, then a varint for each size; at most 2 ** 33 weights
+
+A dense tensor goes on with its values, row-major. One with shared weights goes on with::
+
+    varint   number of clusters, at most 32768, then the codebook, strictly ascending
+    byte     index coding: 0 every weight is kept; 1 zones; 2 fillers
+      0      blocks of cluster indices, one a weight
+      1      varint of kept weights; blocks of their cluster indices; positions (below)
+      2      varint of stored weights; blocks of their values (0 a filler, k + 1 cluster k); a byte, the
+             width of a gap; blocks of gaps (weights passed before each stored one)
+    tensor   row scales, if announced: of shape (rows,), without row scales of its own
+
+Streams, tables, blocks
+-----------------------
+A *stream* of symbols in a known code is a varint, its payload bits, and the codes in a row: canonical Huffman
+(see `common.huffman`, also for the entry points of long streams). *Blocks* bring their own code, and may
+spell several symbols a, b, c, ... below n as one, a + b * n + c * n ** 2 + ..., zeros filling up the last::
+
+    byte     symbols in a block, 1 to 8; n ** symbols is at most 256 unless it is 1
+    table    the code lengths of all kinds of blocks
+    stream   the blocks
+
+A *table* is a row of runs, each a length and how often it comes, until every kind has its length, 0 to 15.
+The first length takes four bits; a later one differs from the one before and is `0` for one more, `10` for
+one less, `11` and four bits for any. How often is an Elias gamma code: n zeros, then the n + 1 bits of the
+number.
+
+Positions
+---------
+Rows (axis 0), columns (axis 1) and taps (all further axes; a vector has one row, and one tap) have labels,
+and cells with the same sum of labels make up a zone: see `common.zones`. ::
+
+    byte     which axes have labels: rows 1, columns 2, taps 4; the others have label 1 throughout. It is
+             0 if there are more than 2 ** 20 rows, or columns times taps
+    labels   for each axis that has them: a byte m, at most 8, and blocks of labels 0 to m
+    zones    for each zone that has cells, the lowest sum of labels first:
+      byte     0 no weight is kept; 1 to 12 gaps of that width; 13 a bitmap; 14 all are kept;
+               17 to 28 gaps of that width less 16, in the code of the geometric law
+      1-12     varint of gaps, then blocks of gaps
+      13       a bit a cell
+      17-28    varint of kept weights, varint of skips, then a stream of gaps in the code `law_lengths` gives
+
+A gap is the number of cells passed before a kept one; 2 ** width - 1 is a skip, passes that many and stands
+for none (see `common.sparse_index`). The last gap is no skip.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.byte_reader import ByteReader, ByteWriter, ContainerError
-from common.container_records import read_tensor, write_tensor
+from common.container_layout import (
+    CRC_BYTES,
+    check_crc,
+    check_digest,
+    crc,
+    join_file,
+    natural_order,
+    read_layout,
+)
+from common.container_records import INDEX_CODINGS, read_tensor, write_tensor
 from common.shared_tensor import DenseTensor, SharedTensor
+from common.tensor_sizes import TensorSizes
 
-__all__ = ["CompressedModel", "ContainerError", "TensorSizes", "file_bytes", "load", "load_file", "load_tensor",
-           "save", "save_file", "sizes"]
+__all__ = [
+    "CompressedModel",
+    "ContainerError",
+    "TensorSizes",
+    "file_bytes",
+    "load",
+    "load_file",
+    "load_tensor",
+    "save",
+    "save_file",
+    "sizes",
+]
 
-MAGIC = b"DCZ"
-VERSION = 1
 SUFFIX = ".dcz"
 MAX_DENSE_BYTES = 4 << 30
-MAX_METADATA_BYTES = 1 << 20
-MAX_NAME_BYTES = 1 << 10
-MAX_TENSORS = 1 << 16
-_DIGEST_BYTES = 8
-_CRC_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -40,43 +125,14 @@ class CompressedModel:
     tensors : dict of str to DenseTensor or SharedTensor
         The tensors by name.
     metadata : dict
-        Anything JSON can spell: {"architecture": "vgg16", "num_classes": 10, ...}.
+        Anything that JSON can spell: {"architecture": "vgg16", "num_classes": 10, ...}.
     """
 
     tensors: dict[str, DenseTensor | SharedTensor]
     metadata: dict = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class TensorSizes:
-    """Where the bits of one tensor's record go; they add up to `n_bytes`.
-
-    `table_bits` are Huffman code lengths, `values_bits` and `index_bits` Huffman-coded payload, `padding_bits` what
-    fills last bytes, `checksum_bytes` the CRC-32.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    n_weights: int
-    n_kept: int
-    n_clusters: int
-    header_bytes: int
-    codebook_bytes: int
-    table_bits: int
-    values_bits: int
-    index_bits: int
-    dense_bytes: int
-    padding_bits: int
-    checksum_bytes: int
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of the record, everything included."""
-        bits = self.table_bits + self.values_bits + self.index_bits + self.padding_bits
-        return self.header_bytes + self.codebook_bytes + self.dense_bytes + self.checksum_bytes + bits // 8
-
-
-def save(model: CompressedModel, *, store_names: bool = True) -> bytes:
+def save(model: CompressedModel, *, store_names: bool = True, index: str = "smallest") -> bytes:
     """Return the model as a container.
 
     Parameters
@@ -84,40 +140,32 @@ def save(model: CompressedModel, *, store_names: bool = True) -> bytes:
     model : CompressedModel
         Tensors and metadata.
     store_names : bool
-        With names the tensors are written in the natural order of their names, so that the bytes do not depend on
-        the order of the dictionary. Without names they keep that order and are called "0", "1", ... when read.
+        With names the tensors are written in the natural order of their names, whatever the order of the
+        dictionary. Without names they keep its order, and are called "0", "1", ... when they are read.
+    index : str
+        How positions are spelt: "smallest" tries what the format has; "gaps", "bitmap" (of all weights) and
+        "fillers" (the paper's) are there to compare with.
 
     Raises
     ------
     ContainerError
         When a tensor or the metadata cannot be stored; the message names it.
+    ValueError
+        When `index` is unknown.
     """
-    metadata = _spell_metadata(model.metadata)
-    names = list(model.tensors)
-    if store_names:
-        names.sort(key=_natural_order)
-    header, records = ByteWriter(), []
-    header.put(MAGIC + bytes([VERSION, int(store_names)]))
-    header.varint(len(metadata))
-    header.put(metadata)
-    header.varint(len(names))
+    if index not in INDEX_CODINGS:
+        raise ValueError(f"index: got {index!r}, expected one of {', '.join(INDEX_CODINGS)}")
+    names = sorted(model.tensors, key=natural_order) if store_names else list(model.tensors)
+    records = []
     for number, name in enumerate(names):
-        stored_name = name if store_names else str(number)
         record = ByteWriter()
         try:
-            write_tensor(record, model.tensors[name])
+            write_tensor(record, model.tensors[name], index)
+            record.put(crc(name if store_names else str(number), record.parts), "checksum")
         except ValueError as error:
-            raise ContainerError(f"{name}: {error}") from error
-        body = record.getvalue()
-        body += _crc(stored_name, body)
-        if store_names:
-            spelt = name.encode()
-            header.varint(len(spelt))
-            header.put(spelt)
-        header.varint(len(body))
-        records.append(body)
-    data = b"".join([header.getvalue(), *records])
-    return data + hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
+            raise ContainerError(f"{name!r}: {error}") from error
+        records.append(record)
+    return join_file(model.metadata, names if store_names else None, records)
 
 
 def load(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> CompressedModel:
@@ -128,59 +176,77 @@ def load(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> CompressedMo
     data : bytes-like
         The whole file.
     max_dense_bytes : int
-        Most bytes that all tensors may have as float32; a file that announces more is refused.
+        Most bytes that all tensors together may take as float32; a file that announces more is refused.
+
+    Raises
+    ------
+    ContainerError
+        When anything is not as the specification says. The message names the tensor and the field.
+    """
+    check_digest(data)
+    metadata, records = read_layout(data)
+    tensors, n_left = {}, max_dense_bytes // 4
+    for name, record in records.items():
+        tensors[name], _ = _read_record(name, record, n_left)
+        n_left -= tensors[name].n_weights
+    return CompressedModel(tensors, metadata)
+
+
+def load_tensor(
+    data: bytes, name: str | int, *, max_dense_bytes: int = MAX_DENSE_BYTES
+) -> DenseTensor | SharedTensor:
+    """Return one tensor, by name or by its place in the file, without reading the others.
+
+    Its own checksum is compared, not that of the file.
+
+    Raises
+    ------
+    ContainerError
+        When there is no such tensor, or its record is not as the specification says.
+    """
+    _, records = read_layout(data)
+    names = list(records)
+    if isinstance(name, int) and 0 <= name < len(names):
+        name = names[name]
+    if name not in records:
+        raise ContainerError(f"tensor: got {name!r}, expected a number below {len(names)} or one of {names}")
+    return _read_record(name, records[name], max_dense_bytes // 4)[0]
+
+
+def sizes(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> list[TensorSizes]:
+    """Return where the bytes go, tensor by tensor; with `file_bytes` they add up to `len(data)`.
 
     Raises
     ------
     ContainerError
         When anything is not as the specification says.
     """
-    layout = _read_layout(data)
-    _check_digest(data)
-    tensors, left = {}, max_dense_bytes // 4
-    for name, record in layout.records.items():
-        tensors[name] = _read_record(name, record, left)[0]
-        left -= tensors[name].n_weights
-    return CompressedModel(tensors, layout.metadata)
-
-
-def load_tensor(data: bytes, name: str | int, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> DenseTensor | SharedTensor:
-    """Return one tensor, by name or by its place in the file, without reading the others."""
-    layout = _read_layout(data)
-    names = list(layout.records)
-    if isinstance(name, int):
-        if not 0 <= name < len(names):
-            raise ContainerError(f"tensor: got number {name}, expected 0 to {len(names) - 1}")
-        name = names[name]
-    if name not in layout.records:
-        raise ContainerError(f"tensor: got {name!r}, expected one of {', '.join(names)}")
-    return _read_record(name, layout.records[name], max_dense_bytes // 4)[0]
-
-
-def sizes(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> list[TensorSizes]:
-    """Return where the bytes go, tensor by tensor; with `file_bytes` they add up to `len(data)`."""
-    _check_digest(data)
+    check_digest(data)
     result = []
-    for name, record in _read_layout(data).records.items():
+    for name, record in read_layout(data)[1].items():
         tensor, reader = _read_record(name, record, max_dense_bytes // 4)
-        bits = reader.bits
-        result.append(TensorSizes(
-            name=name, shape=tensor.shape, n_weights=tensor.n_weights, n_kept=tensor.n_kept,
-            n_clusters=tensor.n_clusters if isinstance(tensor, SharedTensor) else 0,
-            header_bytes=bits["header"] // 8, codebook_bytes=bits["codebook"] // 8, table_bits=bits["table"],
-            values_bits=bits["values"], index_bits=bits["index"], dense_bytes=bits["dense"] // 8,
-            padding_bits=bits["padding"], checksum_bytes=_CRC_BYTES))
+        result.append(TensorSizes.of(name, tensor, reader.bits))
     return result
 
 
 def file_bytes(data: bytes) -> int:
-    """Return the bytes that belong to no tensor: magic, version, metadata, names, lengths, and the file's digest."""
-    return len(data) - sum(len(record) for record in _read_layout(data).records.values())
+    """Return the bytes that belong to no tensor: magic, version, metadata, names, lengths and digest."""
+    return len(data) - sum(len(record) for record in read_layout(data)[1].values())
 
 
-def save_file(model: CompressedModel, path: str | os.PathLike, *, store_names: bool = True) -> int:
-    """Write the container to `path` (aside first, then renamed); return its size in bytes."""
-    data = save(model, store_names=store_names)
+def save_file(
+    model: CompressedModel, path: str | os.PathLike, *, store_names: bool = True, index: str = "smallest"
+) -> int:
+    """Write the container to `path`, aside first and then renamed; return its size in bytes.
+
+    Raises
+    ------
+    ContainerError
+        When a tensor or the metadata cannot be stored.
+    OSError
+        When the file cannot be written.
+    """
+    data = save(model, store_names=store_names, index=index)
     path = Path(path)
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -192,7 +258,15 @@ def save_file(model: CompressedModel, path: str | os.PathLike, *, store_names: b
 
 
 def load_file(path: str | os.PathLike, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> CompressedModel:
-    """Return the model of the container at `path`; messages begin with the path."""
+    """Return the model of the container at `path`.
+
+    Raises
+    ------
+    ContainerError
+        When anything is not as the specification says; the message begins with the path.
+    OSError
+        When the file cannot be read.
+    """
     data = Path(path).read_bytes()
     try:
         return load(data, max_dense_bytes=max_dense_bytes)
@@ -200,87 +274,13 @@ def load_file(path: str | os.PathLike, *, max_dense_bytes: int = MAX_DENSE_BYTES
         raise ContainerError(f"{path}: {error}") from error
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """The file's header, read: metadata, and the bytes of each record by name."""
-
-    metadata: dict
-    records: dict[str, memoryview]
-
-
-def _read_layout(data: bytes) -> _Layout:
-    reader = ByteReader(data, "file")
-    if bytes(reader.take(len(MAGIC), "magic")) != MAGIC:
-        raise reader.error("magic", bytes(data[: len(MAGIC)]), f"{MAGIC!r}: this is no {SUFFIX} file")
-    version = reader.byte("version")
-    if version != VERSION:
-        raise reader.error("version", version, f"{VERSION}; update the reader")
-    store_names = bool(reader.byte("flags", most=1))
-    metadata = _read_metadata(reader)
-    entries, previous = {}, None
-    for number in range(reader.varint("tensors", most=MAX_TENSORS)):
-        name = _read_name(reader) if store_names else str(number)
-        if previous is not None and store_names and _natural_order(name) <= _natural_order(previous):
-            raise reader.error("names", f"{name!r} behind {previous!r}", "ascending names")
-        entries[name] = reader.varint("record bytes", most=reader.n_left)
-        previous = name
-    records = {name: reader.take(n_bytes, f"record of {name}") for name, n_bytes in entries.items()}
-    reader.take(_DIGEST_BYTES, "digest")
-    reader.done()
-    return _Layout(metadata, records)
-
-
-def _read_name(reader: ByteReader) -> str:
-    spelt = reader.take(reader.varint("name bytes", most=MAX_NAME_BYTES), "name")
-    try:
-        return str(spelt, "utf-8")
-    except UnicodeDecodeError as error:
-        raise reader.error("name", bytes(spelt), "UTF-8") from error
-
-
-def _read_metadata(reader: ByteReader) -> dict:
-    spelt = bytes(reader.take(reader.varint("metadata bytes", most=MAX_METADATA_BYTES), "metadata"))
-    try:
-        metadata = json.loads(spelt)
-        is_canonical = isinstance(metadata, dict) and _spell_metadata(metadata) == spelt
-    except (ValueError, RecursionError) as error:
-        raise reader.error("metadata", f"{len(spelt)} bytes", f"JSON ({error})") from error
-    if not is_canonical:
-        raise reader.error("metadata", spelt[:40], "a JSON object with sorted keys and without spaces")
-    return metadata
-
-
-def _spell_metadata(metadata: dict) -> bytes:
-    try:
-        spelt = json.dumps(metadata, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return spelt.encode()
-    except (TypeError, ValueError) as error:
-        raise ContainerError(f"metadata: got {error}, expected what JSON can spell") from error
-
-
-def _read_record(name: str, record: memoryview, max_weights: int) -> tuple[DenseTensor | SharedTensor, ByteReader]:
+def _read_record(
+    name: str, record: memoryview, max_weights: int
+) -> tuple[DenseTensor | SharedTensor, ByteReader]:
     """Return the tensor of a record, and the reader with its tally."""
-    body, crc = record[:-_CRC_BYTES], record[-_CRC_BYTES:]
-    if len(record) < _CRC_BYTES or _crc(name, body) != crc:
-        raise ContainerError(f"{name}: checksum: got another, expected the CRC-32 of the record; the data is damaged")
-    reader = ByteReader(body, name)
+    check_crc(name, record)
+    reader = ByteReader(record[:-CRC_BYTES], name)
     tensor = read_tensor(reader, max_weights)
     reader.done()
+    reader.bits["checksum"] = 8 * CRC_BYTES
     return tensor, reader
-
-
-def _crc(name: str, body: bytes | memoryview) -> bytes:
-    return zlib.crc32(body, zlib.crc32(name.encode())).to_bytes(_CRC_BYTES, "little")
-
-
-def _check_digest(data: bytes) -> None:
-    view = memoryview(data)
-    digest = hashlib.blake2b(view[:-_DIGEST_BYTES], digest_size=_DIGEST_BYTES).digest()
-    if digest != view[-_DIGEST_BYTES:]:
-        raise ContainerError("file: digest: got another, expected that of the content; the file is damaged")
-
-
-def _natural_order(name: str) -> tuple[list[tuple[bool, int, str]], str]:
-    """Return a sort key in which conv2 stands before conv10."""
-    parts = re.split("([0-9]+)", name)
-    return [(i % 2 == 0, int(part) if i % 2 else 0, "" if i % 2 else part) for i, part in enumerate(parts)], name

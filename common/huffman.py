@@ -4,155 +4,53 @@ A code is fully told by its *lengths*, one a symbol, 0 for a symbol that does no
 them (canonical: shorter codes first, and among equals the lower symbol first), so a file stores lengths only.
 
 >>> lengths = code_lengths([5, 1, 0, 2])
->>> lengths.tolist(), [f"{code:0{length}b}" if length else "" for code, length in zip(canonical_codes(lengths), lengths)]
-([1, 2, 0, 2], ['0', '10', '', '11'])
+>>> lengths.tolist(), canonical_codes(lengths).tolist()  # the codes 0, 10 and 11
+([1, 2, 0, 2], [0, 2, 0, 3])
 >>> data, n_bits = encode(np.uint8([0, 3, 0, 1]), lengths)
 >>> f"{data[0]:08b}", n_bits, decode(data, n_bits, 4, lengths).tolist()
 ('01101000', 6, [0, 3, 0, 1])
 
-A stream is the codes in a row, the first bit in the highest bit of the first byte, the last byte filled with zero
-bits. From `LANE_SYMBOLS` symbols on, three *entry points* go before it (uint32 each, little-endian: the bits that
-the first, second and third quarter of the symbols take), so that a decoder can start at four places at once;
-the bits themselves are the same.
+A stream is the codes in a row, the first bit in the highest bit of the first byte, the last byte filled with
+zero bits. From `LANE_SYMBOLS` symbols on, three *entry points* go before it (uint32 each, little-endian: the
+bits that the first, second and third quarter of the symbols take), so that a decoder can start at four places
+at once; the bits themselves are the same.
 
-Edge rules: no symbols give no bits. A code for one symbol has length 1 and spends one bit, 0, a symbol. Every other
-code is complete: its Kraft sum, the sum of 2 ** -length, is 1.
+Edge rules: no symbols give no bits. A code for one symbol has length 1 and spends one bit, 0, a symbol. Every
+other code is complete: its Kraft sum, the sum of 2 ** -length, is 1.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from common import huffman_kernels as kernels
+from common.huffman_codes import (
+    HuffmanError,
+    canonical_codes,
+    canonical_order,
+    check_lengths,
+    code_lengths,
+    entropy_bits,
+)
 from common.huffman_kernels import MAX_LENGTH, N_LANES
 
+__all__ = [
+    "HuffmanError",
+    "canonical_codes",
+    "check_lengths",
+    "code_lengths",
+    "coded_bytes",
+    "decode",
+    "encode",
+    "entropy_bits",
+]
+
 LANE_SYMBOLS = 1 << 16
-MAX_KINDS = 1 << MAX_LENGTH
 _ENTRY_POINTS = np.dtype("<u4")
 _PAIR_KINDS = 256
-
-
-class HuffmanError(ValueError):
-    """Code lengths that are no code, or bits that are not what the code and the sizes announce."""
-
-
-def code_lengths(counts: ArrayLike, *, max_length: int = MAX_LENGTH) -> np.ndarray:
-    """Return the optimal code lengths for the counts, none longer than `max_length`.
-
-    Package-merge (Larmore and Hirschberg 1990, J. ACM 37(3), A fast algorithm for optimal length-limited Huffman
-    codes): the cheapest 2n - 2 items of the last list, counted through all lists.
-
-    Parameters
-    ----------
-    counts : array_like of shape (n_kinds,)
-        Non-negative integers: how often each symbol occurs.
-    max_length : int
-        Longest code, in bits, 1 to 15.
-
-    Returns
-    -------
-    ndarray of shape (n_kinds,)
-        uint8; 0 for a symbol of count 0. Among equal counts the lower symbol has the shorter code.
-
-    Raises
-    ------
-    ValueError
-        When counts are no integers, or more symbols occur than `max_length` bits can tell apart.
-    """
-    counts = np.asarray(counts)
-    if counts.size == 0:
-        return np.zeros(0, dtype=np.uint8)
-    if counts.ndim != 1 or counts.dtype.kind not in "iu" or counts.min() < 0:
-        raise ValueError(f"counts: got {counts.dtype} of shape {counts.shape}, expected one axis of integers >= 0")
-    if not 1 <= max_length <= MAX_LENGTH:
-        raise ValueError(f"max_length: got {max_length}, expected 1 to {MAX_LENGTH}")
-    counts = counts.astype(np.int64)
-    lengths = np.zeros(counts.size, dtype=np.uint8)
-    present = np.flatnonzero(counts)
-    if present.size > 1 << max_length:
-        raise ValueError(f"counts: got {present.size} symbols, expected at most 2 ** {max_length}; raise max_length")
-    if present.size <= 1:
-        lengths[present] = 1
-        return lengths
-    rarest_first = present[np.lexsort((-present, counts[present]))]
-    lengths[rarest_first] = _package_merge(counts[rarest_first], max_length)
-    return lengths
-
-
-def _package_merge(leaves: np.ndarray, max_length: int) -> np.ndarray:
-    """Return the code lengths of two or more ascending counts."""
-    merged, leaf_flags = leaves, [np.ones(leaves.size, dtype=bool)]
-    for _ in range(max_length - 1):
-        packages = merged[: merged.size // 2 * 2].reshape(-1, 2).sum(axis=1)
-        merged = np.concatenate([leaves, packages])
-        order = np.argsort(merged, kind="stable")
-        merged = merged[order]
-        leaf_flags.append(order < leaves.size)
-    lengths = np.zeros(leaves.size, dtype=np.uint8)
-    n_taken = 2 * leaves.size - 2
-    for flags in reversed(leaf_flags):
-        n_leaves = int(np.count_nonzero(flags[:n_taken]))
-        lengths[:n_leaves] += 1
-        n_taken = 2 * (n_taken - n_leaves)
-    return lengths
-
-
-def check_lengths(lengths: ArrayLike) -> np.ndarray:
-    """Return the lengths as uint8 of shape (n_kinds,) when they are a code.
-
-    Raises
-    ------
-    HuffmanError
-        When a length is above 15, or the Kraft sum is not exactly 1 (one symbol: its length is not 1).
-    """
-    lengths = np.asarray(lengths)
-    if lengths.ndim != 1 or lengths.size > MAX_KINDS or (lengths.size and lengths.dtype.kind not in "iu"):
-        raise HuffmanError(f"code lengths: got {lengths.dtype} of shape {lengths.shape}, "
-                           f"expected one axis of at most {MAX_KINDS} integers")
-    if lengths.size and not 0 <= int(lengths.min()) <= int(lengths.max()) <= MAX_LENGTH:
-        raise HuffmanError(f"code lengths: got {lengths.min()} to {lengths.max()}, expected 0 to {MAX_LENGTH}")
-    used = lengths[lengths > 0].astype(np.int64)
-    kraft = int((1 << (MAX_LENGTH - used)).sum())
-    if used.size == 1 and used[0] != 1:
-        raise HuffmanError(f"code lengths: got one symbol of {used[0]} bits, expected 1 bit")
-    if used.size > 1 and kraft != 1 << MAX_LENGTH:
-        raise HuffmanError(f"code lengths: got a Kraft sum of {kraft}/{1 << MAX_LENGTH}, expected exactly 1")
-    return lengths.astype(np.uint8)
-
-
-def canonical_codes(lengths: ArrayLike) -> np.ndarray:
-    """Return the uint32 code of each symbol, of shape (n_kinds,); 0 where the length is 0.
-
-    Raises
-    ------
-    HuffmanError
-        When the lengths are no code.
-    """
-    lengths = check_lengths(lengths)
-    by_code, first_codes, offsets = _canonical_order(lengths)
-    codes = np.zeros(lengths.size, dtype=np.uint32)
-    ranks = np.arange(by_code.size) - offsets[lengths[by_code]]
-    codes[by_code] = first_codes[lengths[by_code]] + ranks
-    return codes
-
-
-def _canonical_order(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the used symbols in code order, and of each length the first code and its place in that order."""
-    used = np.flatnonzero(lengths)
-    by_code = used[np.argsort(lengths[used], kind="stable")]
-    n_of_length = np.bincount(lengths[used], minlength=MAX_LENGTH + 1)
-    first_codes = np.zeros(MAX_LENGTH + 1, dtype=np.int64)
-    for length in range(1, MAX_LENGTH + 1):
-        first_codes[length] = (first_codes[length - 1] + n_of_length[length - 1]) << 1
-    return by_code, first_codes, np.cumsum(n_of_length) - n_of_length
-
-
-def entropy_bits(counts: ArrayLike) -> float:
-    """Return the Shannon bound: the fewest bits, on average, for a stream with these counts."""
-    counts = np.asarray(counts, dtype=np.float64)
-    counts = counts[counts > 0]
-    return float((counts * np.log2(counts.sum() / counts)).sum()) + 0.0
 
 
 def coded_bytes(n_bits: int, n_symbols: int) -> int:
@@ -196,12 +94,13 @@ def encode(symbols: np.ndarray, lengths: ArrayLike) -> tuple[bytes, int]:
     lengths = check_lengths(lengths)
     symbols = np.ascontiguousarray(symbols)
     if symbols.ndim != 1 or symbols.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"symbols: got {symbols.dtype} of shape {symbols.shape}, expected one axis of uint8 or uint16")
+        got = f"{symbols.dtype} of shape {symbols.shape}"
+        raise ValueError(f"symbols: got {got}, expected one axis of uint8 or uint16")
     n_kinds = 1 << (8 * symbols.itemsize)
     length_of_kind = np.zeros(n_kinds, dtype=np.int64)
     length_of_kind[: min(n_kinds, lengths.size)] = lengths[:n_kinds]
-    lane_bits, edges = [], _quarters(symbols.size)
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    lane_bits = []
+    for start, stop in pairwise(_quarters(symbols.size)):
         counts = kernels.count_symbols(symbols[start:stop], n_kinds)
         if counts[length_of_kind == 0].any():
             missing = int(np.flatnonzero((counts > 0) & (length_of_kind == 0))[0])
@@ -273,17 +172,17 @@ def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.n
             kernels.decode_four(words, bits, ends, out, ats, stops, *tables)
     for bit, end, at, stop in zip(bits, ends, ats, stops, strict=False):
         if not kernels.decode_lane(words, bit, end, out, at, stop, *tables):
-            raise HuffmanError(f"stream: {n_bits} bits are not the codes of {n_symbols} symbols; the data is damaged")
+            raise HuffmanError(f"stream: got {n_bits} bits, expected the codes of {n_symbols} symbols")
     return out
 
 
-def _decode_tables(lengths: np.ndarray, symbol_bits: int) -> tuple[np.ndarray, int, np.ndarray, np.ndarray, np.ndarray]:
+def _decode_tables(lengths: np.ndarray, symbol_bits: int) -> tuple[np.ndarray | int, ...]:
     """Return what the decoding kernels look up: table, its width, and for long codes the canonical order.
 
-    A code of some length is told by its first 15 bits: they lie below `limits[length]`, and not below the limit of
-    the length before. `offsets` is chosen so that `by_code[offsets[length] + code]` is the symbol.
+    A code of some length is told by its first 15 bits: they lie below `limits[length]`, and not below the
+    limit of the length before. `offsets` is chosen so that `by_code[offsets[length] + code]` is the symbol.
     """
-    by_code, first_codes, places = _canonical_order(lengths)
+    by_code, first_codes, places = canonical_order(lengths)
     n_of_length = np.bincount(lengths[by_code], minlength=MAX_LENGTH + 1)
     limits = (first_codes + n_of_length) << np.arange(MAX_LENGTH, -1, -1)
     offsets = places - first_codes

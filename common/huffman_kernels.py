@@ -3,10 +3,10 @@
 A bit stream lies in 64-bit words, the first bit of the stream in the highest bit of the first word.
 Nothing here checks a bound: the caller pads the words and counts the output, and the loops keep to both.
 
-The decoder's table is looked up with the next bits of the stream, as many as the table is wide. An entry holds
-every whole code that fits in those bits: up to six symbols (three, where a symbol takes two bytes) in its low
-48 bits, the bits they took in the next 8, and how many they are in the top 8. Zero symbols: the code is longer
-than the table is wide.
+The decoder's table is looked up with the next bits of the stream, as many as the table is wide. An entry
+holds every whole code that fits in those bits: up to six symbols (three, where a symbol takes two bytes) in
+its low 48 bits, the bits they took in the next 8, and how many they are in the top 8. Zero symbols: the code
+is longer than the table is wide.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 
 MAX_LENGTH = 15
 N_LANES = 4
-LOOKUPS = 5  # of at most 12 bits each: 60 bits, what a 64-bit window holds and a long code still fits behind four
+LOOKUPS = 5  # of at most 12 bits each: five fit in a 64-bit window, and so do four and a code of 15 bits
 
 _ZERO, _ONE, _SIX, _EIGHT = np.uint64(0), np.uint64(1), np.uint64(6), np.uint64(8)
 _63, _64, _BYTE = np.uint64(63), np.uint64(64), np.uint64(0xFF)
@@ -43,7 +43,7 @@ def _store(_context, array, at, value):
 
 @kernel
 def count_symbols(symbols, n_kinds):
-    """Return the int64 count of each symbol, all below `n_kinds`; four tables, so that repeats do not wait."""
+    """Return the int64 count of each symbol below `n_kinds`; four tables, so that repeats do not wait."""
     counts = np.zeros((4, n_kinds), dtype=np.int64)
     whole = symbols.size - symbols.size % 4
     for i in range(0, whole, 4):
@@ -54,6 +54,35 @@ def count_symbols(symbols, n_kinds):
     for i in range(whole, symbols.size):
         counts[0, symbols[i]] += 1
     return counts.sum(axis=0)
+
+
+@kernel
+def huffman_depths(counts):
+    """Return the depth of each leaf of Huffman's tree over two or more ascending counts.
+
+    Huffman 1952 with two queues, leaves and joined nodes, both ascending by themselves (van Leeuwen 1976):
+    the two least of both are joined; a leaf goes first where they are equal, which keeps the tree shallow.
+    """
+    n = counts.size
+    weights = np.empty(2 * n - 1, dtype=np.int64)
+    weights[:n] = counts
+    parents = np.empty(2 * n - 1, dtype=np.int64)
+    leaf, joined = 0, n
+    for node in range(n, 2 * n - 1):
+        weights[node] = 0
+        for _ in range(2):
+            if leaf < n and (joined >= node or weights[leaf] <= weights[joined]):
+                least = leaf
+                leaf += 1
+            else:
+                least = joined
+                joined += 1
+            weights[node] += weights[least]
+            parents[least] = node
+    depths = np.zeros(2 * n - 1, dtype=np.int64)
+    for node in range(2 * n - 3, -1, -1):
+        depths[node] = depths[parents[node]] + 1
+    return depths[:n]
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""What the codec stores: tensors as they are (`DenseTensor`) and weights that share a few values (`SharedTensor`).
+"""What the codec stores: tensors as they are (`DenseTensor`), and weights that share values (`SharedTensor`).
 
 The three stages of Deep Compression meet in `SharedTensor`: pruning leaves the `positions` of the kept
 weights, weight sharing leaves a `codebook` and one small `index` a kept weight, and Huffman coding has
@@ -19,7 +19,7 @@ import numpy as np
 
 CODEBOOK_DTYPES = (np.dtype(np.float32), np.dtype(np.float16))
 INDEX_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
-MAX_CLUSTERS = 1 << 16
+MAX_CLUSTERS = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,4 +177,4 @@ class SharedTensor:
         if not isinstance(scales, DenseTensor | SharedTensor):
             raise ValueError(f"row_scales: got {type(scales).__name__}, expected DenseTensor or SharedTensor")
         if not self.shape or scales.shape != self.shape[:1]:
-            raise ValueError(f"row_scales: got shape {scales.shape}, expected one factor a row: {self.shape[:1]}")
+            raise ValueError(f"row_scales: got shape {scales.shape}, expected one a row: {self.shape[:1]}")

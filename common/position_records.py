@@ -1,0 +1,217 @@
+"""Positions of kept weights as bytes (the specification stands in `common.container`, section Positions).
+
+The writer tries a few sets of labels (`common.zones`) and, zone by zone, the widths of a gap around the usual
+one, and keeps what takes the fewest bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from common import sparse_index_kernels as kernels
+from common.byte_reader import ByteReader, ByteWriter
+from common.huffman import entropy_bits
+from common.sparse_index import encode_gaps, law_lengths
+from common.symbol_stream import (
+    best_block,
+    code_bits,
+    payload_bits,
+    read_blocks,
+    read_symbols,
+    write_blocks,
+    write_symbols,
+)
+from common.zones import MAX_LABEL, Zones, axis_counts, axis_sizes, can_label, labels_of
+
+MAX_WIDTH = 12
+_NONE_KEPT, _BITMAP, _ALL_KEPT, _LAW = 0, 13, 14, 16
+_N_LABELS = (1, 2, 3, 4, 6, 8)
+_HALF_OCTAVES = (1, 2, 3)
+_MANY = 1 << 22
+_BLOCK_WIDTH = 4  # two gaps of more bits make no block
+_SIZE_BITS = 24  # of a gap stream: its number of gaps, its number of bits
+_ZONE_BITS = 56  # of a zone: coding, sizes, perhaps code lengths; a guess that steers the search
+
+
+def write_positions(
+    writer: ByteWriter, positions: np.ndarray, shape: tuple[int, ...], *, plain: str = ""
+) -> None:
+    """Append ascending int64 positions; `plain`, "gaps" or "bitmap", asks for one zone in that coding."""
+    best = None
+    for labels in [None] if plain else _candidates(positions, axis_sizes(shape)):
+        attempt = ByteWriter()
+        _write_zones(attempt, positions, shape, labels, plain)
+        if best is None or attempt.n_bytes < best.n_bytes:
+            best = attempt
+    writer.append(best)
+
+
+def read_positions(reader: ByteReader, shape: tuple[int, ...], n_kept: int) -> np.ndarray:
+    """Return the `n_kept` ascending int64 positions."""
+    sizes = axis_sizes(shape)
+    labelled = reader.byte("labelled axes", "index", most=7 if can_label(sizes) else 0)
+    zones = None
+    if labelled:
+        flags = [bool(labelled >> axis & 1) for axis in range(3)]
+        labels = [_read_labels(reader, size, flag) for size, flag in zip(sizes, flags, strict=True)]
+        zones = Zones(*labels)
+    parts, n_left = [np.zeros(0, dtype=np.int64)], n_kept
+    for zone, n_cells in enumerate([math.prod(shape)] if zones is None else zones.n_cells.tolist()):
+        if n_cells:
+            ranks = _read_zone(reader, n_cells, n_left)
+            if zones is not None:
+                zones.locate_(zone, ranks)
+            n_left -= ranks.size
+            parts.append(ranks)
+    if n_left:
+        raise reader.error("positions", n_kept - n_left, f"one a kept weight: {n_kept}")
+    if len(parts) <= 2:
+        return parts[-1]
+    positions = np.concatenate(parts)
+    positions.sort(kind="stable")
+    return positions
+
+
+def _candidates(positions: np.ndarray, sizes: tuple[int, int, int]) -> Iterator[list[np.ndarray] | None]:
+    """Yield the labels to try: none, dead lines only, and the best guess of a search, axis by axis."""
+    yield None
+    if positions.size == 0 or not can_label(sizes):
+        return
+    counts = axis_counts(positions, sizes)
+    dead_only = [labels_of(of_axis, 1, 2) for of_axis in counts]
+    if any((of_axis == 0).any() for of_axis in dead_only):
+        yield dead_only
+    best = plain = [np.ones(size, dtype=np.uint8) for size in sizes]
+    least = _guess_bits(positions, plain)
+    n_labels_to_try, widths = (_N_LABELS, _HALF_OCTAVES) if positions.size < _MANY else ((1, 3), (2,))
+    for half_octaves in widths:
+        for axis in (0, 1, 2, 0):
+            for n_labels in n_labels_to_try:
+                labels = best.copy()
+                labels[axis] = labels_of(counts[axis], n_labels, half_octaves)
+                guess = _guess_bits(positions, labels)
+                if guess < least:
+                    best, least = labels, guess
+    if best is not plain:
+        yield best
+
+
+def _guess_bits(positions: np.ndarray, labels: list[np.ndarray]) -> int:
+    """Return about how many bits positions take with these labels: entropies, and a round figure a zone."""
+    zones = Zones(*labels)
+    bits = sum(entropy_bits(np.bincount(of_axis)) for of_axis in labels)
+    for kept, cells in zip(zones.counts(positions).tolist(), zones.n_cells.tolist(), strict=True):
+        bits += entropy_bits([kept, cells - kept]) + _ZONE_BITS * (kept > 0)
+    return round(bits)
+
+
+def _write_zones(
+    writer: ByteWriter,
+    positions: np.ndarray,
+    shape: tuple[int, ...],
+    labels: list[np.ndarray] | None,
+    plain: str,
+) -> None:
+    """Append the labels and all zones; without labels, the one zone of all cells."""
+    labelled = [labels is not None and bool((of_axis != 1).any()) for of_axis in labels or ()]
+    writer.varint(sum(flag << axis for axis, flag in enumerate(labelled)), "index")
+    if not any(labelled):
+        _write_zone(writer, positions, math.prod(shape), plain)
+        return
+    for of_axis, flag in zip(labels, labelled, strict=True):
+        if flag:
+            n_labels = int(of_axis.max())
+            writer.varint(n_labels, "index")
+            write_blocks(writer, of_axis, n_labels + 1, "index")
+    zones = Zones(*labels)
+    for ranks, n_cells in zip(zones.ranks(positions), zones.n_cells.tolist(), strict=True):
+        _write_zone(writer, ranks, n_cells)
+
+
+def _read_labels(reader: ByteReader, size: int, is_labelled: bool) -> np.ndarray:
+    """Return the labels of an axis: uint8 of shape (size,)."""
+    if not is_labelled:
+        return np.ones(size, dtype=np.uint8)
+    n_labels = reader.byte("labels", "index", most=MAX_LABEL)
+    return read_blocks(reader, size, n_labels + 1, "labels", "index")
+
+
+def _write_zone(writer: ByteWriter, ranks: np.ndarray, n_cells: int, plain: str = "") -> None:
+    """Append the numbers of the kept weights within a zone."""
+    if n_cells == 0:
+        return
+    if ranks.size in (0, n_cells):
+        writer.varint(_ALL_KEPT if ranks.size else _NONE_KEPT, "index")
+        return
+    coding = _BITMAP if plain == "bitmap" else _best_coding(ranks, n_cells, may_be_bitmap=not plain)
+    writer.varint(coding, "index")
+    if coding == _BITMAP:
+        bitmap = np.zeros(n_cells, dtype=np.uint8)
+        bitmap[ranks] = 1
+        writer.put(np.packbits(bitmap).tobytes(), "index", -n_cells % 8)
+        return
+    width = coding % _LAW
+    gaps = encode_gaps(ranks, width)
+    if coding < _LAW:
+        writer.varint(gaps.size, "index")
+        write_blocks(writer, gaps, 1 << width, "index")
+    else:
+        writer.varint(ranks.size, "index")
+        writer.varint(gaps.size - ranks.size, "index")
+        write_symbols(writer, gaps, law_lengths(ranks.size, n_cells, width), "index")
+
+
+def _best_coding(ranks: np.ndarray, n_cells: int, *, may_be_bitmap: bool) -> int:
+    """Return the coding that takes the fewest bits: a bitmap, or gaps of some width by table or by law."""
+    best = (n_cells if may_be_bitmap else math.inf, _BITMAP)
+    usual = min((n_cells // ranks.size).bit_length(), MAX_WIDTH)
+    for width in range(max(usual - 2, 1), min(usual + 1, MAX_WIDTH) + 1):
+        counts = kernels.gap_counts(ranks, width)
+        by_law = payload_bits(counts, law_lengths(ranks.size, n_cells, width))
+        blocks_pay = width <= _BLOCK_WIDTH
+        by_table = best_block(encode_gaps(ranks, width), 1 << width)[1] if blocks_pay else code_bits(counts)
+        best = min(best, (by_law + _SIZE_BITS, _LAW + width), (by_table + _SIZE_BITS, width))
+    return best[1]
+
+
+def _read_zone(reader: ByteReader, n_cells: int, n_left: int) -> np.ndarray:
+    """Return the numbers of the kept weights within a zone, at most `n_left` of them."""
+    coding = reader.byte("zone", "index", most=_LAW + MAX_WIDTH)
+    if coding == _NONE_KEPT:
+        return np.zeros(0, dtype=np.int64)
+    if coding == _ALL_KEPT:
+        if n_cells > n_left:
+            raise reader.error("zone", f"{n_cells} kept weights", f"at most {n_left}")
+        return np.arange(n_cells)
+    if coding == _BITMAP:
+        data = reader.take(-(-n_cells // 8), "bitmap", "index", -n_cells % 8)
+        ranks = np.flatnonzero(np.unpackbits(np.frombuffer(data, dtype=np.uint8)))
+    elif _ALL_KEPT < coding <= _LAW:
+        raise reader.error("zone", coding, "a known coding")
+    else:
+        ranks = _read_gaps(reader, coding, n_cells, n_left)
+    if ranks.size > n_left or (ranks.size and ranks[-1] >= n_cells):
+        raise reader.error("zone", f"{ranks.size} kept weights, the last in cell {ranks[-1]}",
+                           f"at most {n_left} in {n_cells} cells")
+    return ranks
+
+
+def _read_gaps(reader: ByteReader, coding: int, n_cells: int, n_left: int) -> np.ndarray:
+    """Return the numbers that a gap stream spells."""
+    width = coding % _LAW
+    if coding < _LAW:
+        n_gaps = reader.varint("gaps", "index", most=64 * reader.n_left)
+        gaps = read_blocks(reader, n_gaps, 1 << width, "gaps", "index")
+    else:
+        n_kept = reader.varint("kept weights", "index", most=min(n_left, n_cells))
+        n_gaps = n_kept + reader.varint("skips", "index", most=8 * reader.n_left)
+        gaps = read_symbols(reader, n_gaps, law_lengths(n_kept, n_cells, width), "gaps", "index")
+    skip = (1 << width) - 1
+    if n_gaps == 0 or gaps[-1] == skip:
+        raise reader.error("gaps", "a skip at the end", "a kept weight")
+    ranks = np.empty(int(np.count_nonzero(gaps != skip)), dtype=np.int64)
+    kernels.gap_positions(gaps, width, ranks)
+    return ranks
