@@ -14,13 +14,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
 from common import container
 from common.byte_reader import KINDS
-from common.huffman import entropy_bits
+from common.layer_report import LAYER_HEADS, LayerReport, layer_report
 from common.markdown import markdown_table
-from common.shared_tensor import DenseTensor, SharedTensor
 from common.stage_sizes import stage_sizes
 from common.targets import Target, TargetTable, is_met, target_table
 
@@ -37,71 +34,6 @@ __all__ = [
 ]
 
 _DIGEST_BYTES = 8
-_HEADS = ("layer", "shape", "kept", "sparsity", "clusters", "value bits", "entropy", "index bits", "bytes")
-
-
-@dataclass(frozen=True)
-class LayerReport:
-    """One tensor of the file, its row scales counted with it.
-
-    Attributes
-    ----------
-    name : str
-        As in the architecture's state dict, also where the file stores no names.
-    shape : tuple of int
-    n_weights, n_kept : int
-    n_clusters : int
-        Shared values; 0 for a tensor that is stored as it is.
-    file_bytes : int
-        The whole record.
-    values_bits, index_bits : int
-        Huffman-coded payload.
-    values_entropy_bits : float
-        Shannon bound of the value symbols: no code that spells symbol by symbol takes fewer bits.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    n_weights: int
-    n_kept: int
-    n_clusters: int
-    file_bytes: int
-    values_bits: int
-    index_bits: int
-    values_entropy_bits: float
-
-    @property
-    def sparsity(self) -> float:
-        """Fraction of pruned weights, in [0, 1]."""
-        return 1.0 - self.n_kept / self.n_weights if self.n_weights else 0.0
-
-    @property
-    def value_bits_per_kept(self) -> float:
-        """Bits that say which value, a kept weight."""
-        return self.values_bits / max(1, self.n_kept)
-
-    @property
-    def index_bits_per_kept(self) -> float:
-        """Bits that say where, a kept weight."""
-        return self.index_bits / max(1, self.n_kept)
-
-    @property
-    def value_entropy_per_kept(self) -> float:
-        """Shannon bound of the values, bits a kept weight."""
-        return self.values_entropy_bits / max(1, self.n_kept)
-
-    @property
-    def entropy_gap(self) -> float:
-        """Bits a kept weight that Huffman's whole bits cost over the Shannon bound of the values."""
-        return self.value_bits_per_kept - self.value_entropy_per_kept
-
-    def cells(self) -> tuple[str, ...]:
-        """A line of the report's table."""
-        per_kept = (self.value_bits_per_kept, self.value_entropy_per_kept, self.index_bits_per_kept)
-        return (
-            self.name, "×".join(map(str, self.shape)), f"{self.n_kept:,}", f"{self.sparsity:.4f}",
-            str(self.n_clusters or "–"), *(f"{bits:.3f}" for bits in per_kept), f"{self.file_bytes:,}",
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -142,9 +74,8 @@ class Report:
 
     @property
     def share_over_entropy(self) -> float:
-        """Fraction of the file by which its Huffman-coded values lie over their Shannon bound."""
-        excess = sum(layer.values_bits - layer.values_entropy_bits for layer in self.layers)
-        return excess / (8 * self.file_bytes)
+        """Fraction of the file by which its values and index lie over their Shannon bounds."""
+        return sum(layer.bits_over_entropy for layer in self.layers) / (8 * self.file_bytes)
 
     def to_markdown(self) -> str:
         """Totals, bytes by kind, and a line a layer; tensors of one axis, such as biases, share a line."""
@@ -153,27 +84,29 @@ class Report:
         rest = [layer for layer in self.layers if len(layer.shape) <= 1]
         if rest:
             n_kept, n_bytes = (sum(getattr(layer, key) for layer in rest) for key in ("n_kept", "file_bytes"))
-            weights.append((f"{len(rest)} of one axis", "", f"{n_kept:,}", *[""] * 5, f"{n_bytes:,}"))
+            weights.append((f"{len(rest)} of one axis", "", f"{n_kept:,}", *[""] * 7, f"{n_bytes:,}"))
         lines = [
             f"**{self.file_bytes:,} bytes** of {self.dense_bytes:,} dense ones: {self.ratio:.2f}× smaller, "
             f"{self.bits_per_weight:.4f} bits per weight, sparsity {self.sparsity:.4f}; "
-            f"{100 * self.share_over_entropy:.2f} % of the file lies over the Shannon bound of its values",
+            f"{100 * self.share_over_entropy:.2f} % of the file lies over the Shannon bounds",
             "",
             *markdown_table(
                 ("kind", "bytes", "share"),
                 [(kind, f"{n:,.10g}", f"{100 * n / self.file_bytes:.2f} %") for kind, n in kinds],
             ),
             "",
-            *markdown_table(_HEADS, weights),
+            *markdown_table(LAYER_HEADS, weights),
             "",
-            "Bits and entropy are per kept weight, a layer's scales counted with it.",
+            "Bits, entropies and the gap between them are per kept weight, a layer's scales counted with it. "
+            "The index's entropy is that of weights kept at random: an uneven layer's index can beat it.",
         ]
         return "\n".join(lines)
 
     def to_json(self) -> str:
         """All of it, with the ratios, as JSON."""
         derived = ("ratio", "bits_per_weight", "sparsity", "share_over_entropy")
-        layers = [asdict(layer) | {"sparsity": layer.sparsity} for layer in self.layers]
+        of_layer = ("sparsity", "value_bits_per_kept", "index_bits_per_kept", "entropy_gap")
+        layers = [asdict(layer) | {name: getattr(layer, name) for name in of_layer} for layer in self.layers]
         figures = {name: getattr(self, name) for name in ("file_bytes", "dense_bytes", *derived)}
         return json.dumps(figures | {"bytes_by_kind": self.bytes_by_kind, "layers": layers}, indent=1)
 
@@ -205,18 +138,13 @@ def size_report(data: bytes, *, dense_bytes: int | None = None) -> Report:
     names = _names(model)
     if dense_bytes is None:
         dense_bytes = _dense_bytes(model)
-    layers = []
-    for name, size, tensor in zip(names, sizes, model.tensors.values(), strict=True):
-        layers.append(
-            LayerReport(
-                name=name, shape=size.shape, n_weights=size.n_weights, n_kept=size.n_kept,
-                n_clusters=size.n_clusters, file_bytes=size.n_bytes, values_bits=size.values_bits,
-                index_bits=size.index_bits, values_entropy_bits=_values_entropy(tensor),
-            )
-        )  # fmt: skip
+    tensors = model.tensors.values()
+    layers = tuple(
+        layer_report(name, size, tensor) for name, size, tensor in zip(names, sizes, tensors, strict=True)
+    )
     return Report(
         file_bytes=len(data), dense_bytes=dense_bytes, bytes_by_kind=_bytes_by_kind(data, sizes),
-        layers=tuple(layers),
+        layers=layers,
     )  # fmt: skip
 
 
@@ -230,12 +158,6 @@ def _bytes_by_kind(data: bytes, sizes: list[container.TensorSizes]) -> dict[str,
         else sum(getattr(size, f"{kind}_bits") for size in sizes) / 8
         for kind in KINDS
     }
-
-
-def _values_entropy(tensor: DenseTensor | SharedTensor | None) -> float:
-    if not isinstance(tensor, SharedTensor):
-        return 0.0
-    return entropy_bits(np.bincount(tensor.indices)) + _values_entropy(tensor.row_scales)
 
 
 def _names(model: container.CompressedModel) -> list[str]:

@@ -14,6 +14,7 @@ from common.figures.style import human_bytes, times
 from common.huffman import code_lengths
 from common.published import PUBLISHED
 from common.report import LayerReport, Report
+from common.shared_tensor import SharedTensor
 
 STAGES = [
     {"name": "dense", "bytes": 59_946_792, "top1": 0.9371},
@@ -34,11 +35,11 @@ def report() -> Report:
         LayerReport(
             name=f"features.{at}.weight", shape=(64, 64, 3, 3), n_weights=36_864, n_kept=kept,
             n_clusters=16, file_bytes=2 * kept + 60, values_bits=4 * kept, index_bits=7 * kept,
-            values_entropy_bits=3.9 * kept,
+            values_entropy_bits=3.9 * kept, index_entropy_bits=7.2 * kept,
         )
         for at, kept in enumerate([18_000, 3_000, 400, 0])
     ]  # fmt: skip
-    bias = LayerReport("features.0.bias", (64,), 64, 64, 0, 150, 0, 0, 0.0)
+    bias = LayerReport("features.0.bias", (64,), 64, 64, 0, 150, 0, 0, 0.0, 0.0)
     return Report(45_000, 4 * 4 * 36_864, {"header": 45_000.0}, (*layers, bias))
 
 
@@ -137,6 +138,20 @@ def test_code_lengths_beside_mean_and_entropy():
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert f"mean length {mean:.3f}" in labels
     assert any(label.startswith("entropy 1.9") for label in labels)
+
+
+def test_codes_of_a_tensor():
+    positions = np.array([0, 5, 6, 400, 401])
+    tensor = SharedTensor((10, 50), np.float32([-1, 1, 2]), positions, np.uint8([0, 1, 1, 0, 1]))
+    codes = figures.codes_of(tensor)
+    assert codes["values"][0].tolist() == [2, 3, 0]
+    assert codes["values"][1].tolist() == [1, 1, 0]
+    counts, lengths = codes["gaps"]
+    # passed before each: 0, 4, 0, 393 (one skip of 255, then 138), 0
+    assert {int(gap): int(counts[gap]) for gap in np.flatnonzero(counts)} == {0: 3, 4: 1, 138: 1, 255: 1}
+    assert lengths[0] == 1
+    kept = SharedTensor((2,), np.float32([1]), None, np.uint8([0, 0]))
+    assert list(figures.codes_of(kept)) == ["values"]
 
 
 def boxes(figure, wanted) -> list:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import numpy as np
 import oracles
@@ -10,6 +11,7 @@ import pytest
 from common import container
 from common.container import CompressedModel, ContainerError
 from common.published import HAN_2016_STAGES, PUBLISHED
+from common.range_coder import range_coded_bytes
 from common.report import KINDS, is_met, size_report, stage_sizes, target_table
 from common.shared_tensor import DenseTensor, SharedTensor
 from common.sparse_index import encode_gaps_with_fillers
@@ -128,9 +130,30 @@ def test_layers_tell_sparsity_and_entropy():
     assert layer.sparsity == report.sparsity == 1 - tensor.indices.size / 1200
     assert layer.value_entropy_per_kept == pytest.approx(oracles.entropy_bits(tensor.indices))
     assert layer.value_bits_per_kept * layer.n_kept == pytest.approx(layer.values_bits)
-    assert layer.entropy_gap == pytest.approx(layer.value_bits_per_kept - layer.value_entropy_per_kept)
-    excess = sum(layer.values_bits - layer.values_entropy_bits for layer in report.layers)
-    assert report.share_over_entropy == pytest.approx(excess / 8 / report.file_bytes)
+    is_kept = np.isin(np.arange(1200), tensor.positions)
+    bound = oracles.entropy_bits(tensor.indices) * layer.n_kept + oracles.entropy_bits(is_kept) * 1200
+    assert layer.index_entropy_per_kept * layer.n_kept == pytest.approx(oracles.entropy_bits(is_kept) * 1200)
+    over = layer.values_bits + layer.index_bits - bound
+    assert layer.entropy_gap == pytest.approx(over / layer.n_kept)
+    other = report.layers[1 - report.layers.index(layer)]
+    over += other.values_bits - other.values_entropy_bits
+    assert report.share_over_entropy == pytest.approx(over / 8 / report.file_bytes)
+    assert other.index_entropy_bits == 0, "every weight is kept"
+
+
+def test_range_coder_comes_to_the_shannon_bound():
+    tensor = shared((200, 300), 0.1, 8, row_scales=shared((200,), 1, 4))
+    data = container.save(CompressedModel({"w": tensor, "b": DenseTensor(np.zeros(9))}))
+    layer = next(layer for layer in size_report(data).layers if layer.name == "w")
+    coded = range_coded_bytes(data)
+    assert layer.values_entropy_bits / 8 <= coded["values"] <= layer.values_entropy_bits / 8 + 16
+    assert layer.index_entropy_bits / 8 <= coded["index"] <= layer.index_entropy_bits / 8 + 16
+    assert range_coded_bytes(container.save(MODELS["nothing kept"])) == {"values": 0, "index": 0}
+
+
+def test_range_coder_is_optional(monkeypatch):
+    monkeypatch.setitem(sys.modules, "constriction", None)
+    assert range_coded_bytes(container.save(MODELS["large"])) is None
 
 
 def test_markdown_and_json_hold_the_figures():

@@ -13,7 +13,7 @@ Each function returns a figure that Jupyter shows; none touches pyplot, so nothi
 =================== ================================================================================
 """
 
-from common.figures.codes import code_length_distribution
+from common.figures.codes import code_length_distribution, codes_of
 from common.figures.overview import three_stages
 from common.figures.stages import accuracy_along_pipeline, size_after_each_stage
 from common.figures.style import CourseFigure
@@ -24,6 +24,7 @@ __all__ = [
     "CourseFigure",
     "accuracy_along_pipeline",
     "code_length_distribution",
+    "codes_of",
     "layer_sparsity_and_bits",
     "size_after_each_stage",
     "three_stages",

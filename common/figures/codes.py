@@ -8,7 +8,32 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from common.figures.style import GREEN, SKY, VERMILION, CourseFigure, styled, y_grid
-from common.huffman import entropy_bits
+from common.huffman import code_lengths, entropy_bits
+from common.shared_tensor import SharedTensor
+from common.sparse_index import encode_gaps
+
+
+def codes_of(tensor: SharedTensor, *, gap_bits: int = 8) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Huffman codes of a tensor's values and gaps, one symbol at a time as in the paper, ready to be drawn.
+
+    The file may spell several symbols as one, or leave gaps out; this is the plain code to learn from.
+
+    Parameters
+    ----------
+    tensor : SharedTensor
+    gap_bits : int
+        Width of a gap; what passes more weights takes several.
+
+    Returns
+    -------
+    dict of str to (counts, lengths)
+        ``values``, and ``gaps`` unless every weight is kept.
+    """
+    symbols = {"values": (tensor.indices, tensor.n_clusters)}
+    if tensor.positions is not None:
+        symbols["gaps"] = (encode_gaps(tensor.positions, gap_bits), 1 << gap_bits)
+    counts = {name: np.bincount(each, minlength=n_kinds) for name, (each, n_kinds) in symbols.items()}
+    return {name: (each, code_lengths(each)) for name, each in counts.items()}
 
 
 @styled

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter
 
 from common.figures.style import (
+    BLACK,
     BLUE,
     GREY,
     ORANGE,
@@ -78,7 +79,7 @@ def _reach(histogram: Mapping) -> float:
 
 @styled
 def layer_sparsity_and_bits(report: Report) -> CourseFigure:
-    """Density of each layer, and the bits that a kept weight of it takes in the file.
+    """Density of each layer, and the bits a kept weight takes in the file, beside the Shannon bound.
 
     Parameters
     ----------
@@ -122,9 +123,11 @@ def layer_sparsity_and_bits(report: Report) -> CourseFigure:
             f"{total:.1f}", (at, total), (0, 2), textcoords="offset points", ha="center", va="bottom",
             fontsize=8,
         )  # fmt: skip
+    bounds = np.array([layer.values_entropy_bits + layer.index_entropy_bits for layer in layers]) / kept
+    lower.plot(places, bounds, linestyle="", marker="_", markersize=16, color=BLACK, label="Shannon bound")
     lower.set_ylim(0, 1.35 * (values + index + others).max())
     lower.set_ylabel("bits a kept weight")
-    lower.legend(loc="upper left", ncols=3)
+    lower.legend(loc="upper left", ncols=4)
     lower.set_title("where its bits go in the file")
     names = [layer.name.removesuffix(".weight") for layer in layers]
     lower.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
