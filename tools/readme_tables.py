@@ -1,7 +1,8 @@
-"""The README's tables of results, from the JSON files that the commands wrote.
+"""The README's tables of results and its figure, from the JSON files that the commands wrote.
 
-``python tools/readme_tables.py`` rewrites what stands between the markers; with ``--check`` it only tells
-whether the README is out of step. A result that is not stored is "not run": no figure of ours is typed in.
+``python tools/readme_tables.py`` rewrites what stands between the markers and draws the figure; with
+``--check`` it only tells whether the tables are out of step. A result that is not stored is "not run": no
+figure of ours is typed in.
 """
 
 import json
@@ -58,6 +59,15 @@ def bench_table() -> str:
     return path.read_text().strip() if path.exists() else "Not run yet: `make bench`."
 
 
+def draw_figure(path: Path = ROOT / "capstone/figures/three_stages.png") -> None:
+    """The three stages with the sizes of the headline's file."""
+    from common.figures import three_stages  # matplotlib takes a second, and the check needs none
+
+    stages = read("operating_points.json")["vgg16_cifar10"]["stages"]
+    path.parent.mkdir(exist_ok=True)
+    three_stages(stages).savefig(path, dpi=110, bbox_inches="tight")
+
+
 def renewed(text: str) -> str:
     """The README's text with present tables."""
     for name, table in (("results", results_table()), ("bench", bench_table())):
@@ -73,6 +83,8 @@ def main(arguments: list[str]) -> int:
     readme = ROOT / "README.md"
     text = readme.read_text()
     wanted = renewed(text)
+    if "--check" not in arguments and read("operating_points.json"):
+        draw_figure()
     if wanted == text:
         return 0
     print("README.md: tables of results out of step" if "--check" in arguments else "README.md renewed")
