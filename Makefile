@@ -5,13 +5,14 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup capstone test lab bench notebooks lint badges constraints clean
+.PHONY: help setup peers capstone test lab bench notebooks lint badges constraints clean
 
 help:
 	@echo "make capstone     compress VGG-16 for CIFAR-10 end to end; prints the table of targets"
 	@echo "make test         unit tests, and every notebook compared with its stored outputs"
 	@echo "make lab          JupyterLab"
 	@echo "make bench        speed and memory, beside the peers"
+	@echo "make peers        the one benchmark peer that has to be compiled (part of make bench)"
 	@echo "make notebooks    execute every notebook and store its outputs"
 	@echo "make lint         ruff, on modules and notebooks"
 	@echo "make badges       Colab badges and first cells from the address in pyproject.toml"
@@ -32,7 +33,11 @@ test: $(STAMP)
 lab: $(STAMP)
 	$(BIN)/jupyter lab
 
-bench: $(STAMP)
+peers: $(STAMP)
+	@$(BIN)/python -c "import kmeans1d" 2>/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python \
+	    --constraint constraints.txt --editable ".[peers]" || echo "peers: goes on without kmeans1d (needs a C++ compiler)"
+
+bench: peers
 	$(BIN)/dnnc bench
 
 notebooks: $(STAMP)

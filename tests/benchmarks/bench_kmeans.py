@@ -15,7 +15,6 @@ million weights, and its time grows linearly.
 import os
 from functools import lru_cache
 
-import kmeans1d
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
@@ -116,6 +115,7 @@ def bench_kmeans_scikit_learn(benchmark, n):
 
 
 def bench_kmeans_kmeans1d(benchmark):
+    kmeans1d = pytest.importorskip("kmeans1d", reason="it needs a C++ compiler; `make peers` installs it")
     benchmark.group, values = group(200_000), laplace(200_000)
     clusters = benchmark.pedantic(kmeans1d.cluster, (values, N_CLUSTERS), rounds=1)
     inertia = float(((values - np.array(clusters.centroids)[clusters.clusters]) ** 2).sum())
