@@ -72,18 +72,31 @@ def recognise(path: str | Path) -> tuple[dict, str]:
         raise ValueError(f"{path} is no safetensors file: {error}") from error
     for name in INPUT_SHAPES:
         for batch_norm in ("live", "folded") if name == "vgg16" else ("live",):
-            own = _shapes(name, batch_norm)
-            if own.keys() == shapes.keys():
-                first, last = next(iter(own)), list(own)[-1]
-                architecture = {"architecture": name, "num_classes": shapes[last][0]}
-                if shapes[first][0] != own[first][0]:
-                    architecture["width"] = shapes[first][0] / own[first][0]
-                return architecture, batch_norm
+            if _shapes(name, batch_norm).keys() == shapes.keys():
+                return _describe(name, batch_norm, shapes), batch_norm
     raise ValueError(f"{path} holds {len(shapes)} tensors whose names fit none of {', '.join(INPUT_SHAPES)}")
 
 
-def _shapes(name: str, batch_norm: str) -> dict[str, tuple[int, ...]]:
+def _describe(name: str, batch_norm: str, shapes: dict[str, tuple[int, ...]]) -> dict:
+    """The architecture whose state has these shapes; the shortest width of all that round to them."""
+    last = list(_shapes(name, batch_norm))[-1]  # in the network's order; a file's is that of the alphabet
+    architecture = {"architecture": name, "num_classes": shapes[last][0]}
+    own = _shapes(name, batch_norm, num_classes=shapes[last][0])
+    if own == shapes:
+        return architecture
+    widest = max(own, key=lambda key: own[key][0])
+    width = shapes[widest][0] / own[widest][0]
+    for digits in range(1, 6):
+        candidate = architecture | {"width": round(width, digits)}
+        if 0 < candidate["width"] < 1:
+            options = {key: value for key, value in candidate.items() if key != "architecture"}
+            if _shapes(name, batch_norm, **options) == shapes:
+                return candidate
+    raise ValueError(f"{name} has no width at which its tensors have these shapes: {widest} {shapes[widest]}")
+
+
+def _shapes(name: str, batch_norm: str, **options) -> dict[str, tuple[int, ...]]:
     """Names and shapes of a network's floating-point state, without its memory."""
     with torch.device("meta"):
-        model = build(name, batch_norm=batch_norm)
+        model = build(name, batch_norm=batch_norm, **options)
     return {key: tuple(value.shape) for key, value in model.state_dict().items() if value.is_floating_point()}

@@ -209,14 +209,25 @@ def test_a_baseline_is_measured_as_it_is_written(tmp_path):
     assert all(torch.equal(value, value.half().float()) for value in halves)
 
 
-@pytest.mark.parametrize("batch_norm", ["live", "folded"])
-def test_a_safetensors_file_is_recognised(tmp_path, batch_norm):
-    model = build("vgg16", num_classes=7, width=0.125, batch_norm=batch_norm)
+@pytest.mark.parametrize(
+    ("batch_norm", "width"), [("live", 0.125), ("folded", 0.125), ("live", 0.1), ("live", 1)]
+)
+def test_a_safetensors_file_is_recognised(tmp_path, batch_norm, width):
+    model = build("vgg16", num_classes=7, width=width, batch_norm=batch_norm)
     save_weights(model, tmp_path / "m.safetensors", dtype=torch.float32)
     read, architecture = open_model(tmp_path / "m.safetensors")
-    assert architecture == {"architecture": "vgg16", "num_classes": 7, "width": 0.125}
+    expected = {"architecture": "vgg16", "num_classes": 7}
+    assert architecture == expected | ({} if width == 1 else {"width": width})
     for name, value in model.state_dict().items():
         assert torch.equal(read.state_dict()[name], value)
+
+
+def test_a_network_of_other_shapes_is_refused(tmp_path):
+    model = build("lenet_300_100", width=0.5)
+    model.fc2 = torch.nn.Linear(150, 77)
+    save_weights(model, tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match="lenet_300_100 has no width"):
+        open_model(tmp_path / "m.safetensors")
 
 
 def test_images_are_padded_and_repeated():

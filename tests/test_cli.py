@@ -136,7 +136,7 @@ def test_a_network_by_name_needs_no_weights(capsys, tmp_path):
     (("compress", "lenet.safetensors", "--point", "huge"), "no operating point 'huge'"),
     (("compress", "lenet.safetensors", "--point", "vgg16_cifar10"), "operating points are for vgg16"),
     (("compress", "lenet.safetensors", "--out", "nowhere/x.dcz"), "nowhere is no folder"),
-    (("compress", "broken.safetensors"), "broken.safetensors is no safetensors file"),
+    (("compress", "garbage.safetensors"), "garbage.safetensors is no safetensors file"),
     (("decompress", "broken.dcz"), "broken.dcz"),
     (("decompress", "nosuch.dcz"), "nosuch.dcz"),
     (("inspect", "broken.dcz"), "this is no .dcz file"),
@@ -153,7 +153,7 @@ def test_a_network_by_name_needs_no_weights(capsys, tmp_path):
 ])  # fmt: skip
 def test_errors_are_one_line(capsys, tmp_path, weights, arguments, message):
     (tmp_path / "broken.dcz").write_bytes(b"not a container")
-    (tmp_path / "broken.safetensors").write_bytes(b"not safetensors")
+    (tmp_path / "garbage.safetensors").write_bytes(b"not safetensors")
     (tmp_path / "notes.txt").write_text("x")
     before = set(tmp_path.rglob("*"))
     code, out, err = dnnc(capsys, *arguments)
