@@ -58,20 +58,17 @@ def read_positions(reader: ByteReader, shape: tuple[int, ...], n_kept: int) -> n
         flags = [bool(labelled >> axis & 1) for axis in range(3)]
         labels = [_read_labels(reader, size, flag) for size, flag in zip(sizes, flags, strict=True)]
         zones = Zones(*labels)
-    parts, n_left = [np.zeros(0, dtype=np.int64)], n_kept
+    positions, n_read = np.empty(n_kept, dtype=np.int64), 0
     for zone, n_cells in enumerate([math.prod(shape)] if zones is None else zones.n_cells.tolist()):
         if n_cells:
-            ranks = _read_zone(reader, n_cells, n_left)
+            ranks = _read_zone(reader, n_cells, positions[n_read:])
             if zones is not None:
                 zones.locate_(zone, ranks)
-            n_left -= ranks.size
-            parts.append(ranks)
-    if n_left:
-        raise reader.error("positions", n_kept - n_left, f"one a kept weight: {n_kept}")
-    if len(parts) <= 2:
-        return parts[-1]
-    positions = np.concatenate(parts)
-    positions.sort(kind="stable")
+            n_read += ranks.size
+    if n_read < n_kept:
+        raise reader.error("positions", n_read, f"one a kept weight: {n_kept}")
+    if zones is not None:
+        positions.sort(kind="stable")  # made for what comes in a few ascending runs
     return positions
 
 
@@ -177,41 +174,50 @@ def _best_coding(ranks: np.ndarray, n_cells: int, *, may_be_bitmap: bool) -> int
     return best[1]
 
 
-def _read_zone(reader: ByteReader, n_cells: int, n_left: int) -> np.ndarray:
-    """Return the numbers of the kept weights within a zone, at most `n_left` of them."""
+def _read_zone(reader: ByteReader, n_cells: int, out: np.ndarray) -> np.ndarray:
+    """Return the numbers of the kept weights within a zone: the beginning of `out`, which is filled."""
     coding = reader.byte("zone", "index", most=_LAW + MAX_WIDTH)
     if coding == _NONE_KEPT:
-        return np.zeros(0, dtype=np.int64)
+        return out[:0]
     if coding == _ALL_KEPT:
-        if n_cells > n_left:
-            raise reader.error("zone", f"{n_cells} kept weights", f"at most {n_left}")
-        return np.arange(n_cells)
-    if coding == _BITMAP:
-        data = reader.take(-(-n_cells // 8), "bitmap", "index", -n_cells % 8)
-        ranks = np.flatnonzero(np.unpackbits(np.frombuffer(data, dtype=np.uint8)))
-    elif _ALL_KEPT < coding <= _LAW:
+        if n_cells > out.size:
+            raise reader.error("zone", f"{n_cells} kept weights", f"at most {out.size}")
+        out[:n_cells] = np.arange(n_cells)
+        return out[:n_cells]
+    if _ALL_KEPT < coding <= _LAW:
         raise reader.error("zone", coding, "a known coding")
-    else:
-        ranks = _read_gaps(reader, coding, n_cells, n_left)
-    if ranks.size > n_left or (ranks.size and ranks[-1] >= n_cells):
-        raise reader.error("zone", f"{ranks.size} kept weights, the last in cell {ranks[-1]}",
-                           f"at most {n_left} in {n_cells} cells")
+    read = _read_bitmap if coding == _BITMAP else _read_gaps
+    ranks = read(reader, coding, n_cells, out)
+    if ranks.size and ranks[-1] >= n_cells:
+        raise reader.error("zone", f"a kept weight in cell {ranks[-1]}", f"at most {n_cells - 1}")
     return ranks
 
 
-def _read_gaps(reader: ByteReader, coding: int, n_cells: int, n_left: int) -> np.ndarray:
-    """Return the numbers that a gap stream spells."""
+def _read_bitmap(reader: ByteReader, _coding: int, n_cells: int, out: np.ndarray) -> np.ndarray:
+    """Return the numbers that a bitmap spells, at the beginning of `out`."""
+    data = reader.take(-(-n_cells // 8), "bitmap", "index", -n_cells % 8)
+    ranks = np.flatnonzero(np.unpackbits(np.frombuffer(data, dtype=np.uint8)))
+    if ranks.size > out.size:
+        raise reader.error("bitmap", f"{ranks.size} kept weights", f"at most {out.size}")
+    out[: ranks.size] = ranks
+    return out[: ranks.size]
+
+
+def _read_gaps(reader: ByteReader, coding: int, n_cells: int, out: np.ndarray) -> np.ndarray:
+    """Return the numbers that a gap stream spells, at the beginning of `out`."""
     width = coding % _LAW
     if coding < _LAW:
         n_gaps = reader.varint("gaps", "index", most=64 * reader.n_left)
         gaps = read_blocks(reader, n_gaps, 1 << width, "gaps", "index")
     else:
-        n_kept = reader.varint("kept weights", "index", most=min(n_left, n_cells))
+        n_kept = reader.varint("kept weights", "index", most=min(out.size, n_cells))
         n_gaps = n_kept + reader.varint("skips", "index", most=8 * reader.n_left)
         gaps = read_symbols(reader, n_gaps, law_lengths(n_kept, n_cells, width), "gaps", "index")
     skip = (1 << width) - 1
     if n_gaps == 0 or gaps[-1] == skip:
         raise reader.error("gaps", "a skip at the end", "a kept weight")
-    ranks = np.empty(int(np.count_nonzero(gaps != skip)), dtype=np.int64)
-    kernels.gap_positions(gaps, width, ranks)
-    return ranks
+    n_kept = int(np.count_nonzero(gaps != skip))
+    if n_kept > out.size:
+        raise reader.error("gaps", f"{n_kept} kept weights", f"at most {out.size}")
+    kernels.gap_positions(gaps, width, out[:n_kept])
+    return out[:n_kept]
