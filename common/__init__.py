@@ -27,6 +27,7 @@ Floor 1: images, networks, and the arithmetic on weights
 ``shared_tensor``         what the codec stores: dense and shared tensors
 ``byte_reader``           bounded reading and tallied writing
 ``huffman_kernels``       the Huffman coder's loops, compiled
+``huffman_codes``         from counts to code lengths and canonical codes
 ``huffman``               canonical Huffman codes: counts to lengths, symbols to bits and back
 ``sparse_index_kernels``  the loops over positions, compiled
 ``sparse_index``          positions of kept weights as gaps, as in the paper
@@ -40,7 +41,9 @@ Floor 2: the file, the codebooks, the training loop
 
 ``symbol_stream``         small integers as bytes: code lengths, then symbols
 ``position_records``      the positions of one tensor's kept weights as bytes
+``tensor_sizes``          where the bits of one tensor's record go
 ``container_records``     one tensor as bytes
+``container_layout``      the file around the records: names, lengths, checksums
 ``container``             the .dcz file; its docstring is the format
 ``weight_sharing``        the kept weights take one of a few values each
 ``centroid_tuning``       the codebooks' fine-tuning, gradients summed by cluster
@@ -56,9 +59,11 @@ Floor 3: what it costs
 
 ``markdown``              tables for a terminal, a notebook, the web
 ``skeleton``              a file's network with shapes but no weights
+``layer_report``          one tensor of a file beside its Shannon bounds
 ``stage_sizes``           what each stage is worth, in bytes
 ``targets``               the course's targets, and their arithmetic
 ``report``                where a file's bytes go, told from the file alone
+``range_coder``           what a range coder would reach, for comparison
 
 Floor 4: the whole way, and its pictures
 
