@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from common.kmeans import entropy_constrained_kmeans_1d, kmeans_1d
-from common.shared_tensor import SharedTensor
+from common.shared_tensor import MAX_CLUSTERS, SharedTensor
 
 
 def share_weights(
@@ -34,9 +34,9 @@ def share_weights(
         Real numbers.
     mask : ndarray of the weight's shape, optional
         bool, True = kept; by default everything is kept.
-    n_bits : int in [0, 16]
+    n_bits : int in [0, 15]
         At most ``2**n_bits`` clusters. Give this or ``n_clusters``.
-    n_clusters : int in [1, 65536]
+    n_clusters : int in [1, 32768]
     init : {"optimal", "linear", "density", "random"}
         As in `kmeans_1d`.
     codebook_dtype : float32 or float16
@@ -64,9 +64,11 @@ def share_weights(
             f"give n_bits or n_clusters, one of them: got n_bits={n_bits}, n_clusters={n_clusters}"
         )
     if n_bits is not None:
-        if not 0 <= n_bits <= 16:
-            raise ValueError(f"n_bits={n_bits} should be in [0, 16]")
+        if not 0 <= n_bits < MAX_CLUSTERS.bit_length():
+            raise ValueError(f"n_bits={n_bits} should be in [0, {MAX_CLUSTERS.bit_length() - 1}]")
         n_clusters = 1 << n_bits
+    if not 1 <= n_clusters <= MAX_CLUSTERS:
+        raise ValueError(f"n_clusters={n_clusters} should be in [1, {MAX_CLUSTERS}]")
     positions = kept_positions(mask, weight.shape)
     kept = weight.reshape(-1) if positions is None else weight.reshape(-1)[positions]
     if rate_weight:
