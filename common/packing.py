@@ -49,15 +49,17 @@ def pack(
         In the shapes of the whole network, batch norm folded into scales and biases.
     """
     kept = kept or {}
-    whole = build_from(architecture)
+    with torch.device("meta"):  # only its names and shapes are wanted
+        whole = build_from(architecture)
     shapes = {name: tuple(value.shape) for name, value in whole.state_dict().items()}
     norms = batch_norm_scales(model)
     modules = dict(model.named_modules())
     sources = input_channels(kept, model)
     # The folded network has no batch norms, so its layers are numbered differently: match them in order.
     weight_names = [name for name in shapes if name.endswith("weight")]
+    readers = [*[*shared.values()][1:], None]
     tensors: dict[str, DenseTensor | SharedTensor] = {}
-    for whole_name, (name, tensor) in zip(weight_names, shared.items(), strict=True):
+    for whole_name, (name, tensor), reader in zip(weight_names, shared.items(), readers, strict=True):
         layer = name.removesuffix(".weight")
         outputs = kept.get(name)
         scale, bias = norms.get(layer, (None, modules[layer].bias))
@@ -66,9 +68,9 @@ def pack(
         alive[np.arange(tensor.shape[0]) if tensor.positions is None else tensor.positions // per_row] = True
         rows = np.arange(shapes[whole_name][0]) if outputs is None else outputs.cpu().numpy()
         bias = _to_numpy(bias)
-        # A removed channel must say nothing: a row without weights keeps its bias only in the last layer.
-        is_last = whole_name == weight_names[-1]
-        voiced = alive | is_last | ((bias > 0) & (outputs is None))
+        # A bias counts where its channel is read and says something: a row without weights is, behind a
+        # ReLU, the constant max(0, bias); the last layer has no ReLU.
+        voiced = _read_channels(reader, len(bias)) & (alive | (bias > 0) | (reader is None))
         row_scales = None
         if scale is not None:
             row_scales = _pack_vector(_to_numpy(scale), alive, rows, shapes[whole_name][0], bias_clusters)
@@ -86,23 +88,25 @@ def unpack(compressed: CompressedModel) -> nn.Module:
     ValueError
         The metadata names no architecture of ours, or the tensors do not fit it.
     """
-    model = build_from(compressed.metadata)
+    with torch.device("meta"):  # no memory before the file is known to fit, and none for random weights
+        model = build_from(compressed.metadata)
     own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     tensors = compressed.tensors
     if list(tensors) == [str(i) for i in range(len(own))]:
         tensors = dict(zip(own, tensors.values(), strict=True))
     if set(tensors) != set(own):
         raise ValueError(
-            f"the file holds {len(tensors)} tensors, {compressed.metadata.get('architecture')} has {len(own)}: "
+            f"the file holds {len(tensors)} tensors, {compressed.metadata['architecture']} has {len(own)}: "
             "expected one for each; the file belongs to another network"
         )
     state = {}
     for name, shape in own.items():
-        dense = np.asarray(tensors[name].to_dense(), dtype=np.float32)
-        if dense.shape != shape:
-            raise ValueError(f"tensor {name} has shape {dense.shape}: expected {shape}")
-        state[name] = torch.from_numpy(dense)
-    model.load_state_dict(state)
+        tensor = tensors[name]
+        if tensor.shape != shape:
+            raise ValueError(f"tensor {name} has shape {tensor.shape}: expected {shape}")
+        is_own = isinstance(tensor, SharedTensor)  # a fresh array; a dense tensor's is the container's
+        state[name] = torch.from_numpy(tensor.to_dense().astype(np.float32, copy=not is_own))
+    model.load_state_dict(state, assign=True)
     return model.eval()
 
 
@@ -113,11 +117,22 @@ def build_from(metadata: Mapping[str, object]) -> nn.Module:
         width = metadata.get("width", 1.0)
     except (KeyError, TypeError) as error:
         raise ValueError(f"metadata {metadata!r}: expected the keys architecture and num_classes") from error
-    if not isinstance(num_classes, int) or not 1 <= num_classes <= 100_000:
+    if type(num_classes) is not int or not 1 <= num_classes <= 100_000:
         raise ValueError(f"num_classes is {num_classes!r}: expected an integer from 1 to 100000")
     if not isinstance(name, str) or not isinstance(width, int | float):
         raise ValueError(f"architecture {name!r} of width {width!r}: expected a name and a number")
     return build(name, num_classes=num_classes, width=width, batch_norm="folded")
+
+
+def _read_channels(reader: SharedTensor | None, n_channels: int) -> np.ndarray:
+    """Which channels the layer behind reads (bool); all of them when there is none."""
+    read = np.ones(n_channels, dtype=bool)
+    if reader is not None and reader.positions is not None:
+        # Behind a flatten, the inputs that come from one channel are consecutive.
+        row_size = reader.n_weights // reader.shape[0]
+        read[:] = False
+        read[reader.positions % row_size // (row_size // n_channels)] = True
+    return read
 
 
 def _scatter(

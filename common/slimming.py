@@ -33,7 +33,7 @@ def channel_importance(
     data : ImageSet
         Training images.
     n_batches, batch_size, seed : int
-        Which images are looked at.
+        Which images are looked at; all of them where they do not fill one batch.
 
     Returns
     -------
@@ -46,7 +46,8 @@ def channel_importance(
     model.to(device).eval()
     convs, norms = _layers(model)
     scores = {f"{name}.weight": torch.zeros(conv.out_channels, device=device) for name, conv in convs.items()}
-    for step, (images, labels) in enumerate(source.epoch_batches(batch_size, seed=seed, epoch=0)):
+    batches = source.epoch_batches(min(batch_size, len(source)), seed=seed, epoch=0)
+    for step, (images, labels) in enumerate(batches):
         if step == n_batches:
             break
         model.zero_grad(set_to_none=True)
@@ -78,7 +79,8 @@ def choose_channels(
     if not 0 < macs_fraction <= 1:
         raise ValueError(f"macs_fraction={macs_fraction}: expected a fraction in (0, 1]")
     entries = configuration(model)
-    budget = macs_fraction * multiply_adds(entries, image_size=image_size)
+    sizes = {"image_size": image_size, "in_channels": model.features[0].in_channels}
+    budget = macs_fraction * multiply_adds(entries, **sizes)
     scores, side = {}, image_size
     names = iter(importance)
     for entry in entries:
@@ -101,7 +103,7 @@ def choose_channels(
         middle = (low + high + 1) // 2
         chosen = iter(counts(thresholds[middle]))
         slimmed = [entry if entry == "M" else next(chosen) for entry in entries]
-        fits = multiply_adds(slimmed, image_size=image_size) <= budget
+        fits = multiply_adds(slimmed, **sizes) <= budget
         low, high = (middle, high) if fits else (low, middle - 1)
     return {
         name: score.argsort(descending=True, stable=True)[:n].sort().values

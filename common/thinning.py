@@ -1,4 +1,4 @@
-"""A network on its way through pruning: its weights, its masks, and which of the original channels it still has."""
+"""A network on its way through pruning: its weights, masks, and the original channels that it still has."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def whole_network(model: nn.Module) -> ThinNetwork:
     return ThinNetwork(model, sum(weight.numel() for weight in prunable_parameters(model).values()))
 
 
-def take_out_channels(thin: ThinNetwork, data: ImageSet, *, macs_fraction: float, seed: int = 0) -> ThinNetwork:
+def take_out_channels(
+    thin: ThinNetwork, data: ImageSet, *, macs_fraction: float, seed: int = 0
+) -> ThinNetwork:
     """Remove whole channels until `macs_fraction` of the multiply-adds is left; see `slimming`."""
     importance = channel_importance(thin.model, data, seed=seed)
     kept = choose_channels(importance, thin.model, macs_fraction=macs_fraction)
@@ -67,8 +69,8 @@ def take_out_channels(thin: ThinNetwork, data: ImageSet, *, macs_fraction: float
 
 
 def prune(
-    thin: ThinNetwork, data: ImageSet, config: TrainConfig, *, sparsity: float, criterion: str = "magnitude",
-    ramp: float = 0.6, **options,
+    thin: ThinNetwork, data: ImageSet | None, config: TrainConfig, *, sparsity: float,
+    criterion: str = "magnitude", ramp: float = 0.6, **options,
 ) -> History:  # fmt: skip
     """Prune in place to a sparsity while fine-tuning, then fine-tune what is left.
 
@@ -78,7 +80,8 @@ def prune(
     Parameters
     ----------
     thin : ThinNetwork
-    data : ImageSet
+    data : ImageSet, optional
+        Training images; without epochs none are needed.
     config : TrainConfig
     sparsity : float in [0, 1]
         Of the original network's weights.
@@ -95,7 +98,7 @@ def prune(
     if n_kept > own:
         raise ValueError(f"sparsity={sparsity} keeps {n_kept} weights: only {own} are left after slimming")
     own_sparsity = 1.0 - n_kept / own
-    steps = config.epochs * (len(data) // config.batch_size)
+    steps = config.epochs * (len(data) // config.batch_size) if config.epochs else 0
     history = History()
     if steps:
         end = max(1, int(ramp * steps))

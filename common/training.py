@@ -133,6 +133,7 @@ def train(
     if config.epochs and not steps_per_epoch:
         raise ValueError(f"{len(source)} images do not fill one batch of {config.batch_size}")
     model.to(device, memory_format=torch.channels_last).train()
+    model.zero_grad(set_to_none=True)  # what an earlier run left would add to the first step's gradients
     parameters = list(model.parameters() if parameters is None else parameters)
     optimizer = _optimizer(parameters, config)
     history, first = History(), 0

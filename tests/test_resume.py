@@ -1,0 +1,131 @@
+"""Killed at any moment, a run goes on from its checkpoint to the same weights as an unbroken run."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny import CONFIG, N_STEPS, assert_equal_weights, image_set, network, weights
+
+from common.centroid_tuning import CentroidTuner
+from common.models import prunable_parameters
+from common.pruning import GradualPruner
+from common.training import train
+from common.weight_sharing import share_weights
+
+ADAM = replace(CONFIG, optimizer="adam", max_lr=0.01)
+
+
+class Killer:
+    """A callback that stops the run before or after a step, as a signal would."""
+
+    def __init__(self, step, hook):
+        self.kill_at = step
+        setattr(self, hook, self._hook)
+
+    def _hook(self, model, step):
+        if step == self.kill_at:
+            raise KeyboardInterrupt
+
+
+def pruned_run(model, path=None, *, config=CONFIG, killer=None, checkpoint_steps=None):
+    """A run with all that has a state: batch norm, momentum, masks that tighten, crops and flips."""
+    pruner = GradualPruner(0.7, 0, 9, every=2)
+    history = train(
+        model, image_set(), config, validation=image_set(9, seed=1), checkpoint=path,
+        callbacks=[pruner, killer] if killer else [pruner, object()], checkpoint_steps=checkpoint_steps,
+        device="cpu",
+    )  # fmt: skip
+    return history, pruner.masks
+
+
+@pytest.mark.parametrize("config", [CONFIG, ADAM], ids=["sgd", "adam"])
+def test_killed_at_any_step_a_run_resumes_to_the_same_weights(tmp_path, config):
+    model = network()
+    history, masks = pruned_run(model, config=config)
+    expected = weights(model)
+    for step in range(N_STEPS):
+        path = tmp_path / f"{step}.pt"
+        hook = "before_step" if step % 2 else "after_step"
+        with pytest.raises(KeyboardInterrupt):
+            pruned_run(
+                network(), path, config=config, killer=Killer(step, hook), checkpoint_steps=1 + step % 3
+            )
+        resumed = network()
+        resumed_history, resumed_masks = pruned_run(resumed, path, config=config)
+        assert_equal_weights(expected, weights(resumed))
+        assert_equal_weights(masks, resumed_masks)
+        assert resumed_history.val_top1 == history.val_top1
+        assert resumed_history.lr == history.lr
+
+
+def test_a_run_killed_while_it_writes_its_checkpoint_resumes_too(tmp_path, monkeypatch):
+    model = network()
+    pruned_run(model)
+    path, written, save = tmp_path / "run.pt", [], torch.save
+
+    def killed_in_the_seventh(state, target):
+        written.append(target)
+        if len(written) == 7:
+            target.write_bytes(b"half of")
+            raise KeyboardInterrupt
+        save(state, target)
+
+    monkeypatch.setattr(torch, "save", killed_in_the_seventh)
+    with pytest.raises(KeyboardInterrupt):
+        pruned_run(network(), path, checkpoint_steps=1)
+    resumed = network()
+    pruned_run(resumed, path, checkpoint_steps=1)
+    assert_equal_weights(weights(model), weights(resumed))
+
+
+def test_centroids_resume_to_the_same_codebooks(tmp_path):
+    def tuned_run(path=None, killer=None):
+        model = network()
+        shared = {
+            name: share_weights(weight.detach().numpy(), n_clusters=4)
+            for name, weight in prunable_parameters(model).items()
+        }
+        tuner = CentroidTuner(shared, model)
+        others = [value for name, value in model.named_parameters() if name not in shared]
+        train(
+            model, image_set(), ADAM, device="cpu", checkpoint=path,
+            callbacks=[tuner, killer or object()], parameters=[*tuner.parameters(), *others],
+            checkpoint_steps=1,
+        )  # fmt: skip
+        return weights(model), tuner.shared_tensors()
+
+    expected, expected_shared = tuned_run()
+    with pytest.raises(KeyboardInterrupt):
+        tuned_run(tmp_path / "run.pt", Killer(5, "after_step"))
+    resumed, resumed_shared = tuned_run(tmp_path / "run.pt")
+    assert_equal_weights(expected, resumed)
+    for name, tensor in expected_shared.items():
+        assert len(np.unique(resumed[name])) <= 4
+        np.testing.assert_array_equal(tensor.codebook, resumed_shared[name].codebook)
+
+
+def test_a_finished_run_is_not_run_again(tmp_path):
+    model = network()
+    first, _ = pruned_run(model, tmp_path / "run.pt")
+    again, _ = pruned_run(network(), tmp_path / "run.pt", killer=Killer(0, "before_step"))
+    assert again == first
+
+
+def test_a_checkpoint_of_other_options_or_images_is_refused(tmp_path):
+    path = tmp_path / "run.pt"
+    train(network(), image_set(), replace(CONFIG, epochs=1), checkpoint=path, device="cpu")
+    with pytest.raises(ValueError, match="made with other max_lr"):
+        train(network(), image_set(), replace(CONFIG, epochs=1, max_lr=0.2), checkpoint=path, device="cpu")
+    with pytest.raises(ValueError, match="made with other images"):
+        train(network(), image_set(seed=3), replace(CONFIG, epochs=1), checkpoint=path, device="cpu")
+
+
+def test_a_stopped_run_stays_stopped_when_it_is_resumed(tmp_path):
+    config = replace(CONFIG, epochs=6, max_lr=1e-12, patience=1)
+    for _ in range(2):
+        history = train(
+            network(), image_set(), config, validation=image_set(9, seed=1), device="cpu",
+            checkpoint=tmp_path / "run.pt",
+        )  # fmt: skip
+        assert len(history.loss) == 2
