@@ -144,9 +144,13 @@ def inspect(source: Annotated[Path, typer.Argument(help="A .dcz file.")], as_jso
     \b
     Example: dnnc inspect capstone/vgg16_cifar10.dcz
     """
+    from common.container import ContainerError
     from common.report import size_report
 
-    report = size_report(source.read_bytes())
+    try:
+        report = size_report(source.read_bytes())
+    except ContainerError as error:
+        raise ContainerError(f"{source}: {error}") from error
     _show(json.loads(report.to_json()), report.to_markdown(), as_json)
 
 
