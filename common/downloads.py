@@ -9,16 +9,21 @@ machine without a network knows soon that nothing is to be had.
 import os
 import threading
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pooch
 import requests
 import urllib3
 from filelock import FileLock
+from tqdm import TqdmWarning
 
 from common.progress import progress
+
+with warnings.catch_warnings():  # pooch imports tqdm.auto, which warns in a kernel without ipywidgets
+    warnings.simplefilter("ignore", TqdmWarning)
+    import pooch
 
 PROBE_S = 6.0  # how long the mirrors may take to answer, resolving their names included
 READ_TIMEOUT_S = 15.0  # a download that is silent for longer is given up

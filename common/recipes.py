@@ -32,7 +32,9 @@ def train_config(network: str, *, device: str = "cpu") -> TrainConfig:
     ValueError
         There is no recipe for the network.
     """
-    if network.startswith("lenet"):
+    if network == "lenet_5":
+        return replace(_LENET, max_lr=0.03)  # diverges at 0.1
+    if network == "lenet_300_100":
         return _LENET
     if network == "vgg16":
         return _VGG_CPU if device.startswith("cpu") else _VGG_GPU
