@@ -204,14 +204,19 @@ def test_every_module_is_short_enough_to_read():
     assert not long, f"one noun a file: {long}"
 
 
-def test_members_are_never_collected(tmp_path):
-    """Even when asked for by name: a member's unfinished work must not fail the course's tests."""
-    trap = ROOT / "members" / "template" / "test_trap.py"
-    assert not trap.exists()
-    from conftest import pytest_ignore_collect
-
-    assert pytest_ignore_collect(trap, None) is True
-    assert pytest_ignore_collect(ROOT / "members", None) is True
+def test_members_and_benchmarks_are_not_collected(tmp_path):
+    """A member's folder not even when asked for by name: unfinished work must not fail the course."""
+    for name in ("conftest.py", "pyproject.toml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    for place in ("members/ada", "tests", "tests/benchmarks"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / f"test_{Path(place).name}.py").write_text("def test_it(): pass\n")
+    (tmp_path / "members" / "ada" / "work.ipynb").write_text("not even JSON")
+    command = [sys.executable, "-m", "pytest", "--nbval", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    for asked, found in (([], True), (["members"], False), (["members/ada/work.ipynb"], False)):
+        done = subprocess.run([*command, *asked], cwd=tmp_path, capture_output=True, text=True)
+        collected = [line for line in done.stdout.splitlines() if "::" in line]
+        assert collected == (["tests/test_tests.py::test_it"] if found else []), done.stdout + done.stderr
 
 
 def test_addresses_are_in_step_with_pyproject():
