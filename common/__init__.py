@@ -21,6 +21,7 @@ Floor 1: images, networks, and the arithmetic on weights
 ``augmentation``          batches with random crops and flips, on whole tensors
 ``models``                the networks: architectures as data, one builder
 ``checkpoints``           a running training's state, and weights as safetensors
+``learning_rate``         one cycle, or several: the rate at every step
 ``masks``                 which weights are kept, with exact counts
 ``dead_channels``         what pruning leaves without input or reader
 ``pruning``               how sparse when, and the callbacks that keep zeros at zero

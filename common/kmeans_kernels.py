@@ -146,22 +146,24 @@ def lloyd(values, weights, weight_sums, value_sums, centroids, starts, max_iter)
     restarts at the value that is farthest from its centroid.
     """
     n_clusters = centroids.size
+    restarted = True
     for iteration in range(max_iter):
         moved = partition(values, (centroids[:-1] + centroids[1:]) / 2, starts)
-        if not moved and iteration > 0:
+        if not moved and not restarted:
             return iteration
         weight, total = interval_sums(values, weights, weight_sums, value_sums, starts)
         empty, farthest, distance = -1, 0.0, 0.0
         for k in range(n_clusters):
             if starts[k + 1] > starts[k]:
                 least, greatest = values[starts[k]], values[starts[k + 1] - 1]
+                centroids[k] = mean_within(total[k], weight[k], least, greatest)
                 for end in (least, greatest):
                     if abs(end - centroids[k]) > distance:
                         farthest, distance = end, abs(end - centroids[k])
-                centroids[k] = mean_within(total[k], weight[k], least, greatest)
             elif empty < 0:
                 empty = k
-        if empty >= 0:
+        restarted = empty >= 0
+        if restarted:
             centroids[empty] = farthest
             centroids.sort()
     return max_iter

@@ -20,8 +20,9 @@ _LENET = TrainConfig(
     precision="fp32",
 )  # fmt: skip
 _VGG_GPU = TrainConfig(epochs=200, batch_size=128, max_lr=0.1, weight_decay=5e-4)
-# Two CPU cores give an epoch in five minutes: twelve epochs, so a milder augmentation.
-_VGG_CPU = replace(_VGG_GPU, epochs=12, crop_padding=2)
+# Two CPU cores give an epoch in five minutes: few epochs, so a milder augmentation. The second cycle was
+# added when the first had not converged (validation 91.6 % and rising): a restart keeps what was learned.
+_VGG_CPU = replace(_VGG_GPU, epochs=20, restarts=(12,), crop_padding=2)
 
 
 def train_config(network: str, *, device: str = "cpu") -> TrainConfig:

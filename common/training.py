@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from common.augmentation import BatchSource
 from common.checkpoints import load_checkpoint, save_checkpoint
 from common.datasets import ImageSet
+from common.learning_rate import learning_rate
 from common.preprocessing import normalization
 from common.progress import is_quiet, progress
 
@@ -37,7 +38,8 @@ class TrainConfig:
     epochs: int
     batch_size: int = 128
     max_lr: float = 0.1
-    warmup: float = 0.2  # fraction of all steps in which the learning rate climbs to max_lr
+    warmup: float = 0.2  # fraction of a cycle's steps in which the learning rate climbs to max_lr
+    restarts: tuple[int, ...] = ()  # epochs after which the one-cycle schedule starts anew
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
@@ -74,16 +76,6 @@ class History:
     loss: list[float] = field(default_factory=list)
     lr: list[float] = field(default_factory=list)
     val_top1: list[float | None] = field(default_factory=list)
-
-
-def one_cycle(progress_made: float, *, warmup: float) -> float:
-    """Factor on the learning rate at a point in [0, 1] of the run: linear up, then linear down to zero.
-
-    Smith & Topin 2018 (super-convergence), with the triangle's corner at `warmup`.
-    """
-    if progress_made < warmup:
-        return progress_made / warmup
-    return (1.0 - progress_made) / (1.0 - warmup)
 
 
 def train(
@@ -163,7 +155,7 @@ def train(
             config.batch_size, seed=config.seed, epoch=epoch, first_step=offset, rank=rank, world=world
         )
         for images, labels in batches:
-            rate = config.max_lr * one_cycle((step + 1) / (total + 1), warmup=config.warmup)
+            rate = learning_rate(config, step, steps_per_epoch=steps_per_epoch)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             with autocast(device, config.precision):

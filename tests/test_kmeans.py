@@ -105,10 +105,16 @@ def test_optimal_start_ends_within_a_thousandth_of_the_optimum(kind, n_clusters)
 
 
 def test_an_empty_cluster_restarts_at_the_farthest_value():
-    # From 0, 5, 10 the middle cluster is empty. The value farthest from its centroid is 2.5, whose own is 0.
+    # From 0, 5, 10 the middle cluster is empty. The value farthest from its cluster's mean is 2.5.
     values = np.float32([0, 0.25, 2.5, 9.75, 10])
     result = kmeans_1d(values, 3, init="linear")
     np.testing.assert_array_equal(result.codebook, np.float32([0.125, 2.5, 9.875]))
+
+
+def test_a_restart_that_moves_no_interval_does_not_end_it():
+    # Found by hypothesis: after one restart nothing moved, while a second cluster was still empty.
+    values = np.float32([3, 6, 16, 1, 2, 0])
+    check(values, kmeans_1d(values, 5, init="linear"), 5)
 
 
 def test_fewer_distinct_values_than_clusters():
