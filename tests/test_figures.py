@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation, Text
 
 from common import figures
-from common.figures.style import human_bytes, times
+from common.figures.style import BLUE, CourseFigure, human_bytes, times, use_course_style
 from common.huffman import code_lengths
 from common.published import PUBLISHED
 from common.report import LayerReport, Report
@@ -215,3 +215,11 @@ def test_human_bytes(number, text):
 
 def test_times_have_three_digits():
     assert [times(ratio) for ratio in (1, 9.996, 99.96, 1110)] == ["1.00×", "10.0×", "100×", "1110×"]
+
+
+def test_the_course_style_is_what_a_notebook_draws_with():
+    with matplotlib.rc_context():
+        use_course_style()
+        axes = CourseFigure(height=2).subplots()
+        (line,) = axes.plot([0, 1])
+        assert (line.get_color(), axes.spines["top"].get_visible()) == (BLUE, False)
