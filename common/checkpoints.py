@@ -18,8 +18,8 @@ from torch import nn
 
 
 def save_checkpoint(
-    path: str | Path, *, model: nn.Module, optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter],
-    history: object, callbacks: Sequence[object], options: dict, step: int,
+    path: str | Path, *, model: nn.Module, optimizer: torch.optim.Optimizer,
+    parameters: Sequence[nn.Parameter], history: object, callbacks: Sequence[object], options: dict, step: int,
 ) -> None:  # fmt: skip
     """Write everything that a resumed run needs; the old checkpoint stays whole until the new one is."""
     path = Path(path)
@@ -39,8 +39,8 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: str | Path, *, model: nn.Module, optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter],
-    history: object, callbacks: Sequence[object], options: dict,
+    path: str | Path, *, model: nn.Module, optimizer: torch.optim.Optimizer,
+    parameters: Sequence[nn.Parameter], history: object, callbacks: Sequence[object], options: dict,
 ) -> int:  # fmt: skip
     """Restore a run in place and return the number of steps that it has made.
 
@@ -103,14 +103,14 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
     own = {name: tuple(v.shape) for name, v in model.state_dict().items() if v.is_floating_point()}
     theirs = {name: tuple(value.shape) for name, value in state.items()}
     if own != theirs:
-        wrong = sorted(set(own.items()) ^ set(theirs.items()))[0]
-        raise ValueError(f"{path} does not fit this architecture: for one, tensor {wrong[0]} of shape {wrong[1]}")
+        name, shape = sorted(set(own.items()) ^ set(theirs.items()))[0]
+        raise ValueError(f"{path} does not fit this architecture: for one, tensor {name} of shape {shape}")
     model.load_state_dict(state, strict=False)  # batch counters are not in the file
     return model
 
 
 def round_to_half_(model: nn.Module) -> nn.Module:
-    """Round every floating-point value of the model to float16's nearest, in place: what the shipped file holds."""
+    """Round every floating-point value to float16's nearest, in place: what the shipped file holds."""
     with torch.no_grad():
         for value in model.state_dict().values():
             if value.is_floating_point():

@@ -104,7 +104,9 @@ def vgg(
         layers.append(nn.ReLU(inplace=True))
         width = entry
     hidden = width if hidden is None else hidden
-    classifier = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, num_classes))
+    classifier = nn.Sequential(
+        nn.Linear(width, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, num_classes)
+    )
     return nn.Sequential(
         OrderedDict(features=nn.Sequential(*layers), flatten=nn.Flatten(), classifier=classifier)
     )

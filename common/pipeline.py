@@ -93,7 +93,9 @@ def compress(
     return encode(thin, shared, config, architecture)
 
 
-def share(thin: ThinNetwork, data: ImageSet | None, config: CompressConfig, **options) -> dict[str, SharedTensor]:
+def share(
+    thin: ThinNetwork, data: ImageSet | None, config: CompressConfig, **options
+) -> dict[str, SharedTensor]:
     """Cluster each layer's kept weights, then fine-tune the centroids, biases and batch norms, in place."""
     shared = {}
     modules = dict(thin.model.named_modules())

@@ -1,4 +1,4 @@
-"""The validation split: cut from the training set, the same for everyone, so that no test image ever chooses."""
+"""The validation split: cut from the training set, the same for everyone; no test image ever chooses."""
 
 from __future__ import annotations
 
