@@ -19,7 +19,8 @@ from torch import nn
 
 def save_checkpoint(
     path: str | Path, *, model: nn.Module, optimizer: torch.optim.Optimizer,
-    parameters: Sequence[nn.Parameter], history: object, callbacks: Sequence[object], options: dict, step: int,
+    parameters: Sequence[nn.Parameter], history: object, callbacks: Sequence[object], options: dict,
+    step: int,
 ) -> None:  # fmt: skip
     """Write everything that a resumed run needs; the old checkpoint stays whole until the new one is."""
     path = Path(path)
