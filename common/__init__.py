@@ -16,8 +16,8 @@ Floor 1: images, networks, and the arithmetic on weights
 ``downloads``             where the published files are to be had; mirrors and checksums
 ``datasets``              images enter the house here: ``load_dataset``
 ``splits``                the validation split
-``image_fitting``         sets padded to the shape a network takes, or cut short
 ``preprocessing``         mean and std of each set, ImageNet's preprocessing
+``image_fitting``         sets padded or enlarged to what a network takes, or cut short
 ``augmentation``          batches with random crops and flips, on whole tensors
 ``models``                the networks: architectures as data, one builder
 ``checkpoints``           a running training's state, and weights as safetensors

@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+# Of one batch in an evaluation: 41 images of 224×224, on which VGG-16's widest layer takes half a gigabyte.
+ENLARGED_PIXELS = 2**21
+
 
 class BatchSource:
     """Images of one split, ready to be cut into normalised batches.
@@ -24,13 +27,15 @@ class BatchSource:
         Pixels of reflection added on each side, from which a random window is cut; 0 for no crop.
     flip : bool
         Mirror half of the images left to right (wrong for digits).
+    size : (height, width), optional
+        Pixels to which each batch is enlarged, bilinearly, after crop and flip; by default the images' own.
     device : torch.device or str
         Where the images are kept and the batches are made.
     """
 
     def __init__(
         self, images: np.ndarray, labels: np.ndarray, *, mean, std, crop_padding: int = 0, flip: bool = False,
-        device: torch.device | str = "cpu",
+        size: tuple[int, int] | None = None, device: torch.device | str = "cpu",
     ):  # fmt: skip
         pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
         if crop_padding:
@@ -41,14 +46,19 @@ class BatchSource:
         self._mean = (255.0 * torch.tensor(mean, device=device)).view(1, -1, 1, 1)
         self._scale = (1.0 / (255.0 * torch.tensor(std, device=device))).view(1, -1, 1, 1)
         self._height, self._width = images.shape[2:]
-        self._crop_padding, self._flip, self._device = crop_padding, flip, device
+        self._crop_padding, self._flip, self._size, self._device = crop_padding, flip, size, device
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def plain_batches(self, batch_size: int):
-        """Yield (float32 images, labels) in order, centred and unmirrored: for evaluation."""
+        """Yield (float32 images, labels) in order, centred and unmirrored: for evaluation.
+
+        Enlarged images come in smaller batches than asked for: at most `ENLARGED_PIXELS` each.
+        """
         edge = self._crop_padding
+        if self._size is not None:
+            batch_size = min(batch_size, max(1, ENLARGED_PIXELS // (self._size[0] * self._size[1])))
         for start in range(0, len(self), batch_size):
             part = slice(start, start + batch_size)
             window = self._pixels[part, edge : edge + self._height, edge : edge + self._width]
@@ -84,7 +94,8 @@ class BatchSource:
         return self._normalised(window)
 
     def _normalised(self, window: torch.Tensor) -> torch.Tensor:
-        return (window.permute(0, 3, 1, 2).float() - self._mean) * self._scale
+        images = (window.permute(0, 3, 1, 2).float() - self._mean) * self._scale
+        return images if self._size is None else F.interpolate(images, size=self._size, mode="bilinear")
 
 
 def _generator(*key: int) -> torch.Generator:

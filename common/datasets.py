@@ -50,6 +50,8 @@ class ImageSet:
         Of the set, such as ``cifar10``.
     sha256 : str
         Of the content: the same for the same images and labels, whatever file they came from.
+    shown_size : (height, width), optional
+        In pixels: what batches of the images are resized to; by default the images' own size.
     """
 
     images: np.ndarray
@@ -57,6 +59,7 @@ class ImageSet:
     classes: tuple[str, ...]
     name: str
     sha256: str
+    shown_size: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -1,4 +1,4 @@
-"""Image sets made to fit: padded to the shape that a network takes, or cut to their first images."""
+"""Image sets made to fit: padded or enlarged to what a network takes, or cut to their first images."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from common.datasets import ImageSet
+from common.preprocessing import CROP
 
 # Digits of 28×28 go into 32×32; a wider frame would be another task.
 MAX_PADDING = 8
@@ -15,6 +16,9 @@ MAX_PADDING = 8
 
 def fit_images(data: ImageSet, shape: tuple[int, int, int]) -> ImageSet:
     """The same images in the shape that a network takes: zeros around smaller ones, grey repeated as colour.
+
+    A network of ImageNet's size is shown its pictures enlarged. They stay small in memory: 50,000 of 32×32
+    would take 7.5 GB at 224×224, so `augmentation.BatchSource` resizes one batch at a time.
 
     Parameters
     ----------
@@ -26,16 +30,18 @@ def fit_images(data: ImageSet, shape: tuple[int, int, int]) -> ImageSet:
     ValueError
         The images are larger, or the channels are not one that can be repeated.
     """
-    own = data.images.shape[1:]
-    if own == tuple(shape):
+    own, shape = data.images.shape[1:], tuple(shape)
+    if own == shape:
         return data
     edges = [wanted - side for wanted, side in zip(shape[1:], own[1:], strict=True)]
-    if min(edges) < 0 or max(edges) > MAX_PADDING or own[0] not in (1, shape[0]):
-        raise ValueError(f"{data.name} has images of {own}, expected {tuple(shape)}: choose another set")
-    around = [(edge // 2, edge - edge // 2) for edge in edges]
+    is_resized = shape[1:] == (CROP, CROP)
+    if min(edges) < 0 or (max(edges) > MAX_PADDING and not is_resized) or own[0] not in (1, shape[0]):
+        raise ValueError(f"{data.name} has images of {own}, expected {shape}: choose another set")
+    around = [(0, 0) if is_resized else (edge // 2, edge - edge // 2) for edge in edges]
     images = np.pad(data.images, [(0, 0), (0, 0), *around])
-    images = np.ascontiguousarray(np.broadcast_to(images, (len(data), *shape)))
-    return replace(data, images=images, sha256=_derived(data, f"fit {tuple(shape)}"))
+    images = np.ascontiguousarray(np.broadcast_to(images, (len(data), shape[0], *images.shape[2:])))
+    size = shape[1:] if is_resized else None
+    return replace(data, images=images, sha256=_derived(data, f"fit {shape}"), shown_size=size)
 
 
 def first_images(data: ImageSet, n: int | None) -> ImageSet:

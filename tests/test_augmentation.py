@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from common import augmentation
 from common.augmentation import BatchSource
 
 MEAN, STD = (0.25, 0.5), (0.5, 0.125)
 
 
-def source(n=12, *, side=6, crop_padding=0, flip=False):
+def source(n=12, *, side=6, **options):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (n, 2, side, side), dtype=np.uint8)
-    return images, BatchSource(images, np.arange(n), mean=MEAN, std=STD, crop_padding=crop_padding, flip=flip)
+    return images, BatchSource(images, np.arange(n), mean=MEAN, std=STD, **options)
 
 
 def normalised(image):
@@ -99,3 +100,45 @@ def test_equal_images_get_crops_of_their_own():
     batches = BatchSource(images, np.zeros(16), mean=(0.0,), std=(1.0,), crop_padding=2)
     pixels, _ = next(batches.epoch_batches(16, seed=0, epoch=0))
     assert len({tuple(image.flatten().tolist()) for image in pixels}) > 4
+
+
+def enlarged(image, height, width):
+    """Bilinear interpolation between pixel centres, by its formula, in float64."""
+    rows, columns = image.shape[1:]
+    result = np.empty((len(image), height, width))
+    for row, column in np.ndindex(height, width):
+        y = min(max((row + 0.5) * rows / height - 0.5, 0), rows - 1)
+        x = min(max((column + 0.5) * columns / width - 0.5, 0), columns - 1)
+        top, left = int(y), int(x)
+        bottom, right = min(top + 1, rows - 1), min(left + 1, columns - 1)
+        above = (1 - (x - left)) * image[:, top, left] + (x - left) * image[:, top, right]
+        below = (1 - (x - left)) * image[:, bottom, left] + (x - left) * image[:, bottom, right]
+        result[:, row, column] = (1 - (y - top)) * above + (y - top) * below
+    return result
+
+
+def test_enlarged_images_are_the_small_ones_interpolated():
+    images, batches = source(n=8, size=(15, 12))
+    parts = [pixels for pixels, _ in batches.plain_batches(3)]
+    assert [tuple(part.shape) for part in parts] == [(3, 2, 15, 12), (3, 2, 15, 12), (2, 2, 15, 12)]
+    for image, got in zip(images, torch.cat(parts), strict=True):
+        np.testing.assert_allclose(got, enlarged(normalised(image), 15, 12), atol=1e-4)
+
+
+def test_images_are_cropped_and_mirrored_before_they_are_enlarged():
+    options = {"n": 8, "crop_padding": 2, "flip": True}
+    small, large = (source(**options, size=size)[1] for size in (None, (12, 12)))
+    key = {"seed": 3, "epoch": 1}
+    for (pixels, labels), (got, same) in zip(
+        small.epoch_batches(4, **key), large.epoch_batches(4, **key), strict=True
+    ):
+        assert torch.equal(labels, same)
+        for image, result in zip(pixels.double().numpy(), got, strict=True):
+            np.testing.assert_allclose(result, enlarged(image, 12, 12), atol=1e-4)
+
+
+def test_an_evaluation_on_enlarged_images_takes_bounded_batches(monkeypatch):
+    monkeypatch.setattr(augmentation, "ENLARGED_PIXELS", 300)
+    for size, expected in (((10, 10), [3, 3, 2]), ((20, 20), [1] * 8), (None, [8])):
+        _, batches = source(n=8, size=size)
+        assert [len(labels) for _, labels in batches.plain_batches(500)] == expected

@@ -239,9 +239,23 @@ def test_images_are_padded_and_repeated():
     assert fitted.images.sum() == 3 * images.sum()
     assert fitted.sha256 != data.sha256
     assert fit_images(data, (1, 28, 28)) is data
-    with pytest.raises(ValueError, match=r"digits has images of \(1, 28, 28\), expected \(3, 224, 224\)"):
-        fit_images(data, (3, 224, 224))
+    assert fitted.shown_size is None
+    with pytest.raises(ValueError, match=r"digits has images of \(1, 28, 28\), expected \(3, 64, 64\)"):
+        fit_images(data, (3, 64, 64))
     with pytest.raises(ValueError, match="expected"):
         fit_images(fitted, (1, 28, 28))
     assert first_images(data, 1).images.shape[0] == 1
     assert first_images(data, None) is data
+
+
+def test_images_for_imagenets_networks_stay_small_until_they_are_shown():
+    images = np.arange(2 * 28 * 28, dtype=np.int64).reshape(2, 1, 28, 28).astype(np.uint8)
+    data = ImageSet(images, np.zeros(2, dtype=np.int64), ("0",), "digits", "x")
+    fitted = fit_images(data, (3, 224, 224))
+    assert fitted.images.shape == (2, 3, 28, 28)
+    assert all(np.array_equal(fitted.images[:, c], images[:, 0]) for c in range(3))
+    assert fitted.shown_size == (224, 224)
+    assert first_images(fitted, 1).shown_size == (224, 224)
+    assert fitted.sha256 not in (data.sha256, fit_images(data, (3, 32, 32)).sha256)
+    with pytest.raises(ValueError, match="expected"):
+        fit_images(fitted, (1, 224, 224))
