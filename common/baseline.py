@@ -5,7 +5,6 @@ The baseline *is* the rounded weights: what ships, what is compressed, and what 
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from common.models import INPUT_SHAPES, build, count_parameters
 from common.recipes import DATASETS, N_VALIDATION, train_config
 from common.results import write_result
 from common.splits import train_val_split
-from common.training import default_device, evaluate, train
+from common.training import default_device, evaluate, is_first_process, train
 
 
 def train_baseline(
@@ -79,7 +78,7 @@ def train_baseline(
         "validation_top1": evaluate(model, validation, device=device).top1,
         "n_train": len(training), "n_validation": len(validation), "epochs": config.epochs,
     }  # fmt: skip
-    if int(os.environ.get("RANK", 0)) == 0:  # under torchrun all processes hold the same weights: one writes
+    if is_first_process():  # all hold the same weights: one writes
         save_weights(model, weights)
         write_result(
             result, figures, command=command, seed=config.seed, dataset=[training, validation, test],

@@ -33,7 +33,7 @@ from common.shipped import (
     load_shipped,
 )
 from common.splits import train_val_split
-from common.training import default_device, evaluate
+from common.training import default_device, evaluate, is_first_process
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "capstone"
@@ -137,6 +137,7 @@ def run_capstone(
         Shipped files or the data set are missing, or do not belong together.
     """
     chosen = choose_profile(profile)
+    say = say if is_first_process() else _say_nothing
     say(str(chosen))
     folder, workdir = Path(folder), Path(workdir)
     if chosen.name == "full":
@@ -156,6 +157,10 @@ def run_capstone(
         figures = run_digits(size, folder=live, device=device, say=say)
     title = f"VGG-16 of width {size.width:g} on 28×28 digits: the whole loop, live. This is *not* CIFAR-10."
     return CapstoneResult(chosen, parts | {"digits": Part(title, figures)})
+
+
+def _say_nothing(line: str) -> None:
+    """What the other processes under ``torchrun`` say."""
 
 
 def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, say: Say) -> dict[str, Part]:
@@ -186,11 +191,11 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
         )  # fmt: skip
         figures["sha256"] = fingerprint((folder / figures["file"]).read_bytes())
         stored[name] = figures
-        # After each point, so that files and figures belong together whenever the run is stopped.
-        write_result(
-            results, stored, command="dnnc capstone --profile full", seed=SEED,
-            dataset=[training, validation, test], device=device or default_device(),
-        )  # fmt: skip
+        if is_first_process():  # after each point: files and figures belong together whenever it is stopped
+            write_result(
+                results, stored, command="dnnc capstone --profile full", seed=SEED,
+                dataset=[training, validation, test], device=device or default_device(),
+            )  # fmt: skip
         say(f"{name}: {figures['file_bytes']:,} bytes, {figures['ratio']:.0f}×, top-1 {figures['top1']:.4f}")
         parts[name] = Part(_title(name), figures, is_judged=name == HEADLINE)
     return parts

@@ -39,13 +39,18 @@ class OperatingPoint:
 
 
 _MAIN = CompressConfig(
-    sparsity=0.967, criterion="lamp", macs_fraction=0.25, prune=_PRUNE, share=_SHARE, conv_clusters=16,
+    sparsity=0.963, criterion="lamp", macs_fraction=0.35, prune=_PRUNE, share=_SHARE, conv_clusters=16,
     linear_clusters=8,
 )  # fmt: skip
-_SMALL = replace(_MAIN, sparsity=0.9905, conv_clusters=8, linear_clusters=4)
+_SMALL = replace(
+    _MAIN, sparsity=0.9898, prune=replace(_PRUNE, epochs=7), conv_clusters=8, linear_clusters=4
+)  # fmt: skip
 POINTS = {
     point.name: point
-    for point in (OperatingPoint("vgg16_cifar10", _MAIN), OperatingPoint("vgg16_cifar10_small", _SMALL))
+    for point in (
+        OperatingPoint("vgg16_cifar10", _MAIN),
+        OperatingPoint("vgg16_cifar10_small", _SMALL, start="vgg16_cifar10"),
+    )
 }
 
 

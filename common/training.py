@@ -119,7 +119,7 @@ def train(
     mean, std = normalization(data.name)
     source = BatchSource(
         data.images, data.labels, mean=mean, std=std, crop_padding=config.crop_padding, flip=config.flip,
-        device=device,
+        size=data.shown_size, device=device,
     )  # fmt: skip
     steps_per_epoch = len(source) // config.batch_size
     if config.epochs and not steps_per_epoch:
@@ -172,6 +172,7 @@ def train(
                 bar.set_postfix(loss=f"{losses[-1].item():.3f}", lr=f"{rate:.3f}")
             if checkpoint_steps and step % checkpoint_steps == 0 and step % steps_per_epoch:
                 keep(step)
+        _agree_on_statistics(model, world)
         mean_loss = _mean_over_processes(torch.stack(losses).mean(), world)
         if not math.isfinite(mean_loss):
             raise ValueError(f"the loss is {mean_loss} in epoch {epoch + 1}: lower max_lr={config.max_lr}")
@@ -199,7 +200,7 @@ def evaluate(
     """Top-1 accuracy and mean cross-entropy of `model` on every image of `data`; the model's mode is kept."""
     device = torch.device(device or default_device())
     mean, std = normalization(data.name)
-    source = BatchSource(data.images, data.labels, mean=mean, std=std, device=device)
+    source = BatchSource(data.images, data.labels, mean=mean, std=std, size=data.shown_size, device=device)
     training, correct, loss = model.training, 0, 0.0
     model.to(device, memory_format=torch.channels_last).eval()
     for images, labels in source.plain_batches(batch_size):
@@ -214,6 +215,11 @@ def evaluate(
 def default_device() -> str:
     """The GPU of this process if there is one, else the CPU."""
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes and speaks: always, except under ``torchrun``."""
+    return int(os.environ.get("RANK", 0)) == 0
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -246,6 +252,14 @@ def _mean_over_processes(value: torch.Tensor, world: int) -> float:
     if world > 1:
         torch.distributed.all_reduce(value)
     return float(value) / world
+
+
+def _agree_on_statistics(model: nn.Module, world: int) -> None:
+    # Each process has seen its own share of the last batch: all take the first one's batch-norm statistics,
+    # so that they measure, decide and write the same.
+    if world > 1:
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, 0)
 
 
 def _stalled(history: History, patience: int | None) -> bool:
