@@ -1,8 +1,10 @@
-"""The learning rate at every step of a training: one cycle, or several after one another."""
+"""The learning rate at every step of a training: one cycle, or lines between given points."""
 
 from __future__ import annotations
 
 from typing import Protocol
+
+import numpy as np
 
 
 class Schedule(Protocol):
@@ -11,24 +13,24 @@ class Schedule(Protocol):
     epochs: int
     max_lr: float
     warmup: float
-    restarts: tuple[int, ...]
+    rates: tuple[tuple[float, float], ...]
 
 
 def learning_rate(config: Schedule, step: int, *, steps_per_epoch: int) -> float:
     """Learning rate of a step (counted from 0), in [0, max_lr].
 
-    The one-cycle triangle is drawn once over the whole run, or anew after each epoch count in `restarts`
-    (warm restarts: Loshchilov & Hutter 2017). Restarts at or beyond the last epoch have no effect.
+    One cycle over the whole run, or, where the configuration gives `rates`, straight lines between them,
+    taken at the middle of the step: several cycles (warm restarts: Loshchilov & Hutter 2017), a longer tail.
     """
-    corners = [0, *(epoch for epoch in sorted(config.restarts) if 0 < epoch < config.epochs), config.epochs]
-    corners = [epoch * steps_per_epoch for epoch in corners]
-    first = max(corner for corner in corners[:-1] if corner <= step)
-    last = min(corner for corner in corners if corner > first)
-    return config.max_lr * one_cycle((step - first + 1) / (last - first + 1), warmup=config.warmup)
+    if config.rates:
+        epochs, fractions = zip(*config.rates, strict=True)
+        return config.max_lr * float(np.interp((step + 0.5) / steps_per_epoch, epochs, fractions))
+    total = config.epochs * steps_per_epoch
+    return config.max_lr * one_cycle((step + 1) / (total + 1), warmup=config.warmup)
 
 
 def one_cycle(progress_made: float, *, warmup: float) -> float:
-    """Factor on the learning rate at a point in [0, 1] of the cycle: linear up, then linear down to zero.
+    """Factor on the learning rate at a point in [0, 1] of the run: linear up, then linear down to zero.
 
     Smith & Topin 2018 (super-convergence), with the triangle's corner at `warmup`.
     """

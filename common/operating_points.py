@@ -6,6 +6,7 @@ Every run is resumable: its checkpoints stand in the work folder, and finished s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from common.training import Evaluation, TrainConfig, evaluate
 
 ARCHITECTURE = {"architecture": "vgg16", "num_classes": 10}
 
-_PRUNE = TrainConfig(epochs=9, batch_size=128, max_lr=0.05, warmup=0.1, label_smoothing=0.1, crop_padding=2)
+_PRUNE = TrainConfig(epochs=8, batch_size=128, max_lr=0.05, warmup=0.1, label_smoothing=0.1, crop_padding=2)
 _SHARE = TrainConfig(
     epochs=2, batch_size=128, max_lr=1e-3, warmup=0.1, label_smoothing=0.1, crop_padding=2, optimizer="adam"
 )
@@ -43,7 +44,7 @@ _MAIN = CompressConfig(
     linear_clusters=8,
 )  # fmt: skip
 _SMALL = replace(
-    _MAIN, sparsity=0.9898, prune=replace(_PRUNE, epochs=7), conv_clusters=8, linear_clusters=4
+    _MAIN, sparsity=0.9898, prune=replace(_PRUNE, epochs=6), conv_clusters=8, linear_clusters=4
 )  # fmt: skip
 POINTS = {
     point.name: point
@@ -56,7 +57,8 @@ POINTS = {
 
 def run_point(
     point: OperatingPoint, model: nn.Module, training: ImageSet, *, test: ImageSet, folder: str | Path,
-    workdir: str | Path, validation: ImageSet | None = None, device: str | None = None,
+    workdir: str | Path, validation: ImageSet | None = None, architecture: Mapping | None = None,
+    device: str | None = None,
 ) -> dict:  # fmt: skip
     """Make one point: prune, share, code, write `folder/<name>.dcz`, read it back, and measure every stage.
 
@@ -68,6 +70,8 @@ def run_point(
     training, validation, test : ImageSet
     folder, workdir : path
         Where the file goes, and where checkpoints are kept.
+    architecture : mapping, optional
+        What `models.build` needs for the model; by default the capstone's VGG-16.
 
     Returns
     -------
@@ -79,9 +83,10 @@ def run_point(
     workdir = Path(workdir)
     measure = {"device": device}
     baseline = evaluate(model, test, **measure)
+    histograms = {"dense": _histogram(model)}  # now: without slimming, pruning works on the model itself
     thin = pruned_network(point, model, training, validation=validation, workdir=workdir, device=device)
     pruned_top1 = evaluate(thin.model, test, **measure).top1
-    histograms = {"dense": _histogram(model), "pruned": _histogram(thin.model)}
+    histograms["pruned"] = _histogram(thin.model)
     shared = share(
         thin, training, point.config, validation=validation, device=device,
         checkpoint=workdir / f"{point.name}.share.pt",
@@ -89,8 +94,9 @@ def run_point(
     shared_top1 = evaluate(thin.model, test, **measure).top1
     histograms["shared"] = _histogram(thin.model)
     packed = pack(
-        thin.model, shared, ARCHITECTURE, kept=thin.kept or None, bias_clusters=point.config.bias_clusters
-    )
+        thin.model, shared, ARCHITECTURE if architecture is None else architecture, kept=thin.kept or None,
+        bias_clusters=point.config.bias_clusters,
+    )  # fmt: skip
     path = Path(folder) / f"{point.name}.dcz"
     save_file(packed, path, store_names=False)
     data = path.read_bytes()

@@ -38,8 +38,8 @@ class TrainConfig:
     epochs: int
     batch_size: int = 128
     max_lr: float = 0.1
-    warmup: float = 0.2  # fraction of a cycle's steps in which the learning rate climbs to max_lr
-    restarts: tuple[int, ...] = ()  # epochs after which the one-cycle schedule starts anew
+    warmup: float = 0.2  # fraction of all steps in which the learning rate climbs to max_lr
+    rates: tuple[tuple[float, float], ...] = ()  # instead: (epoch, fraction of max_lr), joined by lines
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1

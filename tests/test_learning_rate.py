@@ -6,6 +6,12 @@ import pytest
 from tiny import CONFIG
 
 from common.learning_rate import learning_rate, one_cycle
+from common.recipes import train_config
+
+
+def rates(config, *, steps_per_epoch):
+    steps = range(config.epochs * steps_per_epoch)
+    return [learning_rate(config, step, steps_per_epoch=steps_per_epoch) for step in steps]
 
 
 def test_the_triangle_by_hand():
@@ -15,22 +21,19 @@ def test_the_triangle_by_hand():
 
 def test_one_cycle_over_the_whole_run():
     config = replace(CONFIG, epochs=3, max_lr=0.5, warmup=0.5)
-    rates = [learning_rate(config, step, steps_per_epoch=1) for step in range(3)]
-    assert rates == pytest.approx([0.25, 0.5, 0.25])
+    assert rates(config, steps_per_epoch=1) == pytest.approx([0.25, 0.5, 0.25])
 
 
-def test_a_restart_draws_the_triangle_again():
-    whole = replace(CONFIG, epochs=5, restarts=(2,))
-    first, second = replace(CONFIG, epochs=2), replace(CONFIG, epochs=3)
-    rates = [learning_rate(whole, step, steps_per_epoch=4) for step in range(20)]
-    assert rates == [learning_rate(first, step, steps_per_epoch=4) for step in range(8)] + [
-        learning_rate(second, step, steps_per_epoch=4) for step in range(12)
-    ]
+def test_lines_between_given_points_by_hand():
+    config = replace(CONFIG, epochs=3, max_lr=0.5, rates=((0, 0), (1, 1), (2, 0.5), (3, 0)))
+    assert rates(config, steps_per_epoch=2) == pytest.approx(
+        [0.125, 0.375, 0.4375, 0.3125, 0.1875, 0.0625]
+    )
 
 
-def test_a_restart_outside_the_run_has_no_effect():
-    for restarts in ((), (0,), (3,), (7,)):
-        config = replace(CONFIG, epochs=3, restarts=restarts)
-        assert learning_rate(config, 5, steps_per_epoch=4) == learning_rate(
-            replace(config, restarts=()), 5, steps_per_epoch=4
-        )
+def test_a_fraction_of_the_batches_changes_the_steps_not_the_shape():
+    config = train_config("vgg16", device="cpu")
+    fine, coarse = rates(config, steps_per_epoch=100), rates(config, steps_per_epoch=10)
+    assert [sum(fine[i : i + 10]) / 10 for i in range(0, len(fine), 10)] == pytest.approx(coarse, abs=2e-3)
+    assert max(fine) <= config.max_lr
+    assert min(fine) > 0
