@@ -7,6 +7,7 @@ below every module imports only modules that stand before it.
 Floor 1: images, networks, and the arithmetic on weights
 
 ``progress``              the one switch for progress bars
+``whole_file``            files written whole or not at all
 ``results``               results as JSON, with how they were made
 ``catalog``               what is known of every data set: classes, statistics, checksums
 ``image_order``           an order of images that only their content decides
@@ -27,8 +28,9 @@ Floor 1: images, networks, and the arithmetic on weights
 ``pruning``               how sparse when, and the callbacks that keep zeros at zero
 ``shared_tensor``         what the codec stores: dense and shared tensors
 ``byte_reader``           bounded reading and tallied writing
-``huffman_kernels``       the Huffman coder's loops, compiled
+``huffman_kernels``       the loops that count, build the code and spell, compiled
 ``huffman_codes``         from counts to code lengths and canonical codes
+``huffman_lanes``         the loops that read a stream, four lanes side by side, compiled
 ``huffman``               canonical Huffman codes: counts to lengths, symbols to bits and back
 ``sparse_index_kernels``  the loops over positions, compiled
 ``sparse_index``          positions of kept weights as gaps, as in the paper
@@ -84,6 +86,7 @@ Floor 5: what is run
 ``reproduce``             the LeNets of the Deep Compression paper, made again
 ``benchmarks``            ours beside the peers, as JSON and tables
 ``doctor``                is this machine ready?
+``arguments``             what a command was given, checked before any work
 ``cli``                   ``dnnc``: one thin function a command
 ``__main__``              ``python -m common``: the same
 """

@@ -82,8 +82,8 @@ def collect(raw: Mapping) -> dict[str, list[dict]]:
     -------
     dict of str to list of dict
         ``peer``, ``seconds`` (median of the rounds), ``rounds``; ``rate`` and ``unit`` where the benchmark
-        tells its work; ``ours_is_faster`` (seconds over those of our fastest) where one of ours is in the
-        group; and all other `extra_info`.
+        tells its work; ``ours_is_faster`` (seconds for the same work, over those of our fastest) where one of
+        ours is in the group; and all other `extra_info`.
     """
     groups: dict[str, list[dict]] = {}
     for benchmark in raw["benchmarks"]:
@@ -95,11 +95,16 @@ def collect(raw: Mapping) -> dict[str, list[dict]]:
         row |= {key: value for key, value in info.items() if key not in _KNOWN}
         groups.setdefault(benchmark["group"] or benchmark["name"], []).append(row)
     for rows in groups.values():
-        rows.sort(key=lambda row: (not _is_ours(row), row["seconds"]))
+        rows.sort(key=lambda row: (not _is_ours(row), _slowness(row)))
         for row in rows:
             if _is_ours(rows[0]) and not _is_ours(row):
-                row["ours_is_faster"] = row["seconds"] / rows[0]["seconds"]
+                row["ours_is_faster"] = _slowness(row) / _slowness(rows[0])
     return groups
+
+
+def _slowness(row: Mapping) -> float:
+    """Seconds for one unit of work, or one call: a slow peer may get less to do."""
+    return 1 / row["rate"] if "rate" in row else row["seconds"]
 
 
 def _is_ours(row: Mapping) -> bool:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from common import huffman_kernels as kernels
+from common import huffman_lanes as lanes
 from common.huffman_codes import (
     HuffmanError,
     canonical_codes,
@@ -35,7 +36,8 @@ from common.huffman_codes import (
     code_lengths,
     entropy_bits,
 )
-from common.huffman_kernels import MAX_LENGTH, N_LANES
+from common.huffman_kernels import MAX_LENGTH
+from common.huffman_lanes import N_LANES
 
 __all__ = [
     "HuffmanError",
@@ -51,6 +53,7 @@ __all__ = [
 LANE_SYMBOLS = 1 << 16
 _ENTRY_POINTS = np.dtype("<u4")
 _PAIR_KINDS = 256
+_LONG_CODES = 5  # bits a symbol, on average, from which on narrow table entries are the faster
 
 
 def coded_bytes(n_bits: int, n_symbols: int) -> int:
@@ -152,12 +155,10 @@ def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.n
     if n_symbols == 0:
         return out
     payload = np.frombuffer(data, dtype=np.uint8)[_entry_bytes(n_symbols) :]
-    words = np.zeros(n_bits // 64 + 2, dtype=np.uint64)
-    words.view(np.uint8)[: payload.size] = payload
-    words.byteswap(inplace=True)
+    payload.flags.writeable = False  # as bytes are: the kernels are compiled for this only
     if n_bits % 8 and payload[-1] & (0xFF >> n_bits % 8):
         raise HuffmanError("stream: got set bits behind the last code, expected zero bits")
-    tables = _decode_tables(lengths, out.itemsize * 8)
+    tables = _decode_tables(lengths, n_bits, n_symbols, out.itemsize)
     if n_symbols < LANE_SYMBOLS:
         bits, ats = np.array([0, n_bits], dtype=np.int64), np.array([0, n_symbols], dtype=np.int64)
         ends, stops = bits[1:], ats[1:]
@@ -169,24 +170,28 @@ def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.n
         ats = _quarters(n_symbols)
         ends, stops = np.append(bits[1:], n_bits), ats[1:].copy()
         if n_used > 1:
-            kernels.decode_four(words, bits, ends, out, ats, stops, *tables)
+            lanes.decode_four(payload, bits, ends, out, ats, stops, *tables)
     for bit, end, at, stop in zip(bits, ends, ats, stops, strict=False):
-        if not kernels.decode_lane(words, bit, end, out, at, stop, *tables):
+        if not lanes.decode_lane(payload, bit, end, out, at, stop, *tables):
             raise HuffmanError(f"stream: got {n_bits} bits, expected the codes of {n_symbols} symbols")
     return out
 
 
-def _decode_tables(lengths: np.ndarray, symbol_bits: int) -> tuple[np.ndarray | int, ...]:
+def _decode_tables(
+    lengths: np.ndarray, n_bits: int, n_symbols: int, itemsize: int
+) -> tuple[np.ndarray | int, ...]:
     """Return what the decoding kernels look up: table, its width, and for long codes the canonical order.
 
     A code of some length is told by its first 15 bits: they lie below `limits[length]`, and not below the
     limit of the length before. `offsets` is chosen so that `by_code[offsets[length] + code]` is the symbol.
+    The widest tables fill the processor's first cache; a short stream would not pay for one.
     """
     by_code, first_codes, places = canonical_order(lengths)
     n_of_length = np.bincount(lengths[by_code], minlength=MAX_LENGTH + 1)
     limits = (first_codes + n_of_length) << np.arange(MAX_LENGTH, -1, -1)
-    offsets = places - first_codes
-    table_bits = 11 if int(lengths.max()) <= 11 else 12
     by_code = by_code.astype(np.uint16)
-    table = kernels.decode_table(table_bits, symbol_bits, limits, offsets, by_code)
-    return table, table_bits, limits, offsets, by_code
+    is_narrow = itemsize == 1 and n_bits >= _LONG_CODES * n_symbols
+    table_bits = min(13 if is_narrow else 12, n_symbols.bit_length())
+    table = np.empty(1 << table_bits, dtype=np.uint32 if is_narrow else np.uint64)
+    lanes.fill_table(table, table_bits, 8 * itemsize, lengths, by_code)
+    return table, table_bits, limits, places - first_codes, by_code

@@ -51,6 +51,14 @@ def test_ours_first_then_the_fastest_with_ratios_to_our_fastest():
     assert groups["alone"] == [{"peer": "alone", "seconds": 2e-6, "rounds": 1}]
 
 
+def test_a_peer_that_gets_less_to_do_is_compared_by_rate():
+    slow = row("decode", "slow peer", 0.08, work=0.1, unit="M symbols")
+    ours, fast = RAW["benchmarks"][2], row("decode", "fast peer", 0.2, work=12.0, unit="M symbols")
+    rows = benchmarks.collect({"benchmarks": [slow, ours, fast]})["decode"]
+    assert [each["peer"] for each in rows] == ["this course", "fast peer", "slow peer"]
+    assert [each.get("ours_is_faster") for each in rows[1:]] == pytest.approx([2, 96])
+
+
 def test_writes_json_and_a_table_with_machine_and_date(run, tmp_path, capsys):
     assert run(RAW) == 0
     table = (tmp_path / "bench.md").read_text()
