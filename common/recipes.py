@@ -37,7 +37,7 @@ def train_config(network: str, *, device: str = "cpu") -> TrainConfig:
         There is no recipe for the network.
     """
     if network == "lenet_5":
-        return replace(_LENET, max_lr=0.03)  # diverges at 0.1
+        return replace(_LENET, epochs=20, max_lr=0.03)  # diverges at 0.1
     if network == "lenet_300_100":
         return _LENET
     if network == "vgg16":
