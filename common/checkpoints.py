@@ -6,15 +6,17 @@ no code in it is ever run. Files that travel are safetensors or `.dcz`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+
+from common.whole_file import whole_file
 
 
 def save_checkpoint(
@@ -23,8 +25,6 @@ def save_checkpoint(
     step: int,
 ) -> None:  # fmt: skip
     """Write everything that a resumed run needs; the old checkpoint stays whole until the new one is."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         "step": step,
         "options": options,
@@ -34,9 +34,11 @@ def save_checkpoint(
         "history": asdict(history),
         "callbacks": [_state_of(callback) for callback in callbacks],
     }
-    aside = path.with_name(path.name + f".{os.getpid()}.part")
-    torch.save(state, aside)
-    os.replace(aside, path)
+    with whole_file(path) as aside:
+        try:
+            torch.save(state, aside)
+        except RuntimeError as error:  # a full disk, in torch's words
+            raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def load_checkpoint(
@@ -54,6 +56,8 @@ def load_checkpoint(
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for a damaged file
         raise ValueError(f"checkpoint {path} cannot be read ({error}): delete it to start afresh") from error
+    if not isinstance(state, dict) or "options" not in state:
+        raise ValueError(f"checkpoint {path} is none of a training: delete it to start afresh")
     if state["options"] != options:
         changed = [key for key in options if state["options"].get(key) != options[key]]
         raise ValueError(
@@ -74,16 +78,16 @@ def load_checkpoint(
 
 def save_weights(model: nn.Module, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
     """Write a model's floating-point state as safetensors of `dtype`; batch counters are left out."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         name: value.detach().to("cpu", dtype).contiguous()
         for name, value in model.state_dict().items()
         if value.is_floating_point()
     }
-    aside = path.with_name(path.name + f".{os.getpid()}.part")
-    save_file(state, aside)
-    os.replace(aside, path)
+    with whole_file(path) as aside:
+        try:
+            save_file(state, aside)
+        except SafetensorError as error:  # a full disk, in a class of its own
+            raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def load_weights(model: nn.Module, path: str | Path) -> nn.Module:

@@ -11,6 +11,9 @@ from typing import Annotated
 
 import typer
 
+from common.arguments import device_name, input_file, one_line, output_file, weights_file
+from common.markdown import printable
+
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     help="Compress deep networks: prune, share weights, Huffman-code, and read the file back.",
@@ -31,7 +34,14 @@ def main(argv: list[str] | None = None) -> None:
     try:
         app(argv)
     except (ValueError, OSError) as error:
-        print("dnnc:", " ".join(str(error).split()), file=sys.stderr)
+        print("dnnc:", one_line(error), file=sys.stderr)
+        sys.exit(1)
+    except SystemExit as stop:
+        if stop.code == 130:  # what typer makes of an interrupt, without a word
+            print("dnnc: stopped", file=sys.stderr)
+        raise
+    except MemoryError as error:
+        print("dnnc: not enough memory", one_line(error), file=sys.stderr)
         sys.exit(1)
 
 
@@ -56,12 +66,12 @@ def train(
     train_config(network)  # refuses an unknown network before anything is read
     dataset = dataset or DATASETS[network]
     run = f"{network}_{dataset}"
+    device = device_name(device)
     if out is None and run == "vgg16_cifar10" and epochs is None:
         out, result = ROOT / "capstone" / f"{run}.safetensors", ROOT / "capstone/results/baseline.json"
     else:
-        out = out or ROOT / "runs" / run / f"{run}.safetensors"
+        out = weights_file(out or ROOT / "runs" / run / f"{run}.safetensors")
         result = out.with_suffix(".json")
-    device = _checked_device(device)
     with _stdout_for_result(as_json):
         from common.baseline import train_baseline
 
@@ -93,8 +103,8 @@ def compress(
     \b
     Example: dnnc compress capstone/vgg16_cifar10.safetensors --sparsity 0.9 --clusters 32 --out small.dcz
     """
-    out = _free_path(out or Path(f"{point or Path(source).stem}.dcz"), force)
-    device = _checked_device(device)
+    out = output_file(out or Path(f"{point or Path(source).stem}.dcz"), force=force)
+    device = device_name(device)
     with _stdout_for_result(as_json):
         from common.compress_file import compress_file, compress_to_point
         from common.report import size_report
@@ -126,7 +136,8 @@ def decompress(
     \b
     Example: dnnc decompress capstone/vgg16_cifar10.dcz --out decoded.safetensors
     """
-    out = _free_path(out or Path(f"{source.stem}_decoded.safetensors"), force)
+    input_file(source)
+    out = output_file(out or Path(f"{source.stem}_decoded.safetensors"), force=force)
     import torch
 
     from common.checkpoints import save_weights
@@ -134,7 +145,7 @@ def decompress(
     from common.packing import unpack
 
     save_weights(unpack(load_file(source)), out, dtype=torch.float32)
-    print(f"{out}: {out.stat().st_size:,} bytes")
+    print(printable(f"{out}: {out.stat().st_size:,} bytes"))
 
 
 @app.command()
@@ -144,13 +155,14 @@ def inspect(source: Annotated[Path, typer.Argument(help="A .dcz file.")], as_jso
     \b
     Example: dnnc inspect capstone/vgg16_cifar10.dcz
     """
-    from common.container import ContainerError
+    input_file(source)
+    from common.container_layout import read_file
     from common.report import size_report
 
     try:
-        report = size_report(source.read_bytes())
-    except ContainerError as error:
-        raise ContainerError(f"{source}: {error}") from error
+        report = size_report(read_file(source))
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
     _show(json.loads(report.to_json()), report.to_markdown(), as_json)
 
 
@@ -167,7 +179,7 @@ def evaluate(
     \b
     Example: dnnc evaluate capstone/vgg16_cifar10.dcz --dataset cifar10
     """
-    device = _checked_device(device)
+    device = device_name(device)
     with _stdout_for_result(as_json):
         from common.datasets import load_dataset
         from common.image_fitting import first_images, fit_images
@@ -179,7 +191,10 @@ def evaluate(
         model, architecture = open_model(source)
         network = architecture["architecture"]
         dataset = dataset or DATASETS[network]
-        images = fit_images(first_images(load_dataset(dataset, split), first), INPUT_SHAPES[network])
+        images = fit_images(
+            first_images(load_dataset(dataset, split), first), INPUT_SHAPES[network],
+            n_classes=architecture["num_classes"],
+        )  # fmt: skip
         measured = measure(model, images, device=device)
     where = f"{measured.n:,} images of {dataset}/{split}"
     text = f"{source}: top-1 {measured.top1:.4f}, loss {measured.loss:.4f} on {where}"
@@ -201,7 +216,7 @@ def capstone(
     \b
     Example: dnnc capstone
     """
-    device = _checked_device(device)
+    device = device_name(device)
     with _stdout_for_result(as_json):
         from common.capstone import FOLDER, WORKDIR, run_capstone
 
@@ -224,7 +239,7 @@ def reproduce(
     """
     if what != "lenets":
         raise ValueError(f"cannot reproduce {what!r}: expected lenets")
-    device = _checked_device(device)
+    device = device_name(device)
     with _stdout_for_result(as_json):
         from common.reproduce import reproduce_lenets
 
@@ -261,35 +276,12 @@ def doctor(as_json: Json = False) -> None:
 
 
 def _show(result: object, text: str, as_json: bool) -> None:
-    print(json.dumps(result, indent=1, ensure_ascii=False) if as_json else text)
+    print(json.dumps(result, indent=1) if as_json else printable(text, keep="\n"))
 
 
 def _stdout_for_result(as_json: bool):
     """While the work goes on, keep stdout free for the JSON that a script will read."""
     return redirect_stdout(sys.stderr) if as_json else nullcontext()
-
-
-def _free_path(path: Path, force: bool) -> Path:
-    if path.exists() and not force:
-        raise ValueError(f"{path} exists: choose another --out, or add --force")
-    if not path.parent.is_dir():
-        raise ValueError(f"{path.parent} is no folder: make it, or choose another --out")
-    return path
-
-
-def _checked_device(name: str | None) -> str | None:
-    if name is None or name == "cpu":
-        return name
-    import torch
-
-    try:
-        kind = torch.device(name).type
-    except RuntimeError:
-        kind = None
-    if kind == "cpu" or (kind == "cuda" and torch.cuda.is_available()):
-        return name
-    found = "or cuda" if torch.cuda.is_available() else "(there is no GPU)"
-    raise ValueError(f"device {name!r}: expected cpu {found}")
 
 
 def _command() -> str:

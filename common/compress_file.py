@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from common.operating_points import POINTS, run_point
 from common.pipeline import CompressConfig, compress
 from common.recipes import DATASETS, N_VALIDATION, train_config
 from common.splits import train_val_split
+from common.whole_file import whole_file
 
 
 def compress_file(
@@ -50,9 +50,10 @@ def compress_file(
         config = replace(config, conv_clusters=clusters, linear_clusters=clusters)
     training = validation = None
     if epochs or share_epochs:
-        training, validation = _training_sets(dataset or DATASETS[network], network)
+        training, validation = _training_sets(dataset or DATASETS[network], architecture)
     data = compress(model, training, config, architecture, validation=validation, device=device)
-    _write_whole(Path(out), data)
+    with whole_file(out) as aside:
+        aside.write_bytes(data)
 
 
 def compress_to_point(
@@ -70,27 +71,19 @@ def compress_to_point(
     model, architecture = open_model(source)
     if architecture != {"architecture": "vgg16", "num_classes": 10}:
         raise ValueError(f"{source} holds {architecture}: operating points are for vgg16 with 10 classes")
-    training, validation = _training_sets("cifar10", "vgg16")
+    training, validation = _training_sets("cifar10", architecture)
     Path(workdir).mkdir(parents=True, exist_ok=True)
     figures = run_point(
         POINTS[point], model, training, validation=validation, test=load_dataset("cifar10", "test"),
         folder=workdir, workdir=workdir, device=device,
     )  # fmt: skip
-    _write_whole(Path(out), (Path(workdir) / figures["file"]).read_bytes())
+    with whole_file(out) as aside:
+        aside.write_bytes((Path(workdir) / figures["file"]).read_bytes())
     return figures
 
 
-def _training_sets(dataset: str, network: str) -> tuple[ImageSet, ImageSet]:
+def _training_sets(dataset: str, architecture: dict) -> tuple[ImageSet, ImageSet]:
     """Training and validation images of the recipe's split, in the network's shape."""
-    whole = fit_images(load_dataset(dataset, "train"), INPUT_SHAPES[network])
+    shape = INPUT_SHAPES[architecture["architecture"]]
+    whole = fit_images(load_dataset(dataset, "train"), shape, n_classes=architecture["num_classes"])
     return train_val_split(whole, n_validation=N_VALIDATION[dataset])
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write aside, then rename: whoever looks sees the old file or the new one."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        aside.write_bytes(data)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -83,7 +83,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from common.byte_reader import ByteReader, ByteWriter, ContainerError
 from common.container_layout import (
@@ -93,11 +92,13 @@ from common.container_layout import (
     crc,
     join_file,
     natural_order,
+    read_file,
     read_layout,
 )
 from common.container_records import INDEX_CODINGS, read_tensor, write_tensor
 from common.shared_tensor import DenseTensor, SharedTensor
 from common.tensor_sizes import TensorSizes
+from common.whole_file import whole_file
 
 __all__ = [
     "CompressedModel",
@@ -237,7 +238,7 @@ def file_bytes(data: bytes) -> int:
 def save_file(
     model: CompressedModel, path: str | os.PathLike, *, store_names: bool = True, index: str = "smallest"
 ) -> int:
-    """Write the container to `path`, aside first and then renamed; return its size in bytes.
+    """Write the container to `path`, whole or not at all; return its size in bytes.
 
     Raises
     ------
@@ -247,13 +248,8 @@ def save_file(
         When the file cannot be written.
     """
     data = save(model, store_names=store_names, index=index)
-    path = Path(path)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as aside:
         aside.write_bytes(data)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
     return len(data)
 
 
@@ -267,9 +263,8 @@ def load_file(path: str | os.PathLike, *, max_dense_bytes: int = MAX_DENSE_BYTES
     OSError
         When the file cannot be read.
     """
-    data = Path(path).read_bytes()
     try:
-        return load(data, max_dense_bytes=max_dense_bytes)
+        return load(read_file(path, max_dense_bytes), max_dense_bytes=max_dense_bytes)
     except ContainerError as error:
         raise ContainerError(f"{path}: {error}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ MAGIC = b"DCZ"
 VERSION = 1
 CRC_BYTES = 4
 DIGEST_BYTES = 8
+MAX_FILE_BYTES = 4 << 30
 MAX_METADATA_BYTES = 1 << 20
 MAX_NAME_BYTES = 1 << 10
 MAX_TENSORS = 1 << 16
@@ -46,6 +48,26 @@ def join_file(metadata: dict, names: list[str] | None, records: list[ByteWriter]
     for part in writer.parts:
         digest.update(part)
     return b"".join([*writer.parts, digest.digest()])
+
+
+def read_file(path: str | os.PathLike, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Return the bytes of the container at `path`, of which only magic and size have been looked at.
+
+    Raises
+    ------
+    ContainerError
+        When it begins in another way, or is larger than any network that may be read.
+    OSError
+        When the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        start = file.read(len(MAGIC))
+        if start != MAGIC:
+            raise ContainerError(f"file: magic: got {start}, expected {MAGIC}; this is no .dcz file")
+        n_bytes = os.fstat(file.fileno()).st_size
+        if n_bytes > max_bytes:
+            raise ContainerError(f"file: size: got {n_bytes} bytes, expected at most {max_bytes}")
+        return start + file.read(max(0, n_bytes - len(start)))
 
 
 def read_layout(data: bytes) -> tuple[dict, dict[str, memoryview]]:

@@ -14,7 +14,7 @@ from common.preprocessing import CROP
 MAX_PADDING = 8
 
 
-def fit_images(data: ImageSet, shape: tuple[int, int, int]) -> ImageSet:
+def fit_images(data: ImageSet, shape: tuple[int, int, int], *, n_classes: int | None = None) -> ImageSet:
     """The same images in the shape that a network takes: zeros around smaller ones, grey repeated as colour.
 
     A network of ImageNet's size is shown its pictures enlarged. They stay small in memory: 50,000 of 32×32
@@ -24,12 +24,19 @@ def fit_images(data: ImageSet, shape: tuple[int, int, int]) -> ImageSet:
     ----------
     data : ImageSet
     shape : (channels, height, width)
+    n_classes : int, optional
+        That the network tells apart, where it is to be checked that the set has no more.
 
     Raises
     ------
     ValueError
-        The images are larger, or the channels are not one that can be repeated.
+        The images are larger, the channels are not one that can be repeated, or there are too many classes.
     """
+    if n_classes is not None and len(data.classes) > n_classes:
+        raise ValueError(
+            f"{data.name} has {len(data.classes)} classes, the network tells {n_classes} apart: "
+            "choose another set"
+        )
     own, shape = data.images.shape[1:], tuple(shape)
     if own == shape:
         return data

@@ -73,13 +73,20 @@ def recognise(path: str | Path) -> tuple[dict, str]:
     for name in INPUT_SHAPES:
         for batch_norm in ("live", "folded") if name == "vgg16" else ("live",):
             if _shapes(name, batch_norm).keys() == shapes.keys():
-                return _describe(name, batch_norm, shapes), batch_norm
+                try:
+                    return _describe(name, batch_norm, shapes), batch_norm
+                except ValueError as error:
+                    raise ValueError(f"{path}: {error}") from error
     raise ValueError(f"{path} holds {len(shapes)} tensors whose names fit none of {', '.join(INPUT_SHAPES)}")
 
 
 def _describe(name: str, batch_norm: str, shapes: dict[str, tuple[int, ...]]) -> dict:
     """The architecture whose state has these shapes; the shortest width of all that round to them."""
-    last = list(_shapes(name, batch_norm))[-1]  # in the network's order; a file's is that of the alphabet
+    plain = _shapes(name, batch_norm)
+    for key, shape in plain.items():
+        if len(shapes[key]) != len(shape) or 0 in shapes[key]:
+            raise ValueError(f"tensor {key} has shape {shapes[key]}: expected one such as {name}'s {shape}")
+    last = list(plain)[-1]  # in the network's order; a file's is that of the alphabet
     architecture = {"architecture": name, "num_classes": shapes[last][0]}
     own = _shapes(name, batch_norm, num_classes=shapes[last][0])
     if own == shapes:

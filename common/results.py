@@ -22,7 +22,6 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -31,6 +30,8 @@ from typing import Any
 
 import numpy as np
 import psutil
+
+from common.whole_file import whole_file
 
 FORMAT = 1
 _LIBRARIES = ("numpy", "scipy", "numba", "torch", "torchvision", "safetensors", "scikit-learn")
@@ -96,18 +97,9 @@ def write_result(
         "versions": versions(),
     }
     content["sha256"] = _checksum(content)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False)
-    try:
-        with partial as file:
-            json.dump(content, file, indent=1, allow_nan=False, ensure_ascii=False)
-            file.write("\n")
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except BaseException:
-        os.unlink(file.name)
-        raise
+    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+    with whole_file(path) as aside:
+        aside.write_text(f"{text}\n", encoding="utf-8")
     return content
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from common.pruning import (
 )
 from common.slimming import channel_importance, choose_channels, configuration, slim
 from common.training import History, TrainConfig, train
+from common.whole_file import whole_file
 
 SCORES = {"magnitude": magnitude_scores, "normalized": normalized_scores, "lamp": lamp_scores}
 
@@ -118,16 +118,13 @@ def prune(
 
 def save_thin(thin: ThinNetwork, path: str | Path) -> None:
     """Write a thin network; the old file stays whole until the new one is."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     slimmed = configuration(thin.model) if thin.kept else None
     state = {
         "channels": slimmed, "model": thin.model.state_dict(), "masks": thin.masks, "kept": thin.kept,
         "n_weights": thin.n_weights,
     }  # fmt: skip
-    aside = path.with_name(path.name + f".{os.getpid()}.part")
-    torch.save(state, aside)
-    os.replace(aside, path)
+    with whole_file(path) as aside:
+        torch.save(state, aside)
 
 
 def load_thin(path: str | Path, whole: nn.Module) -> ThinNetwork:

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from common import checkpoints
 from common.checkpoints import load_checkpoint, load_weights, round_to_half_, save_checkpoint, save_weights
 from common.models import build
 
@@ -93,6 +95,29 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
         save_checkpoint(path, **run(seed=1), options={}, step=2)
     monkeypatch.undo()
     assert load_checkpoint(path, **run(), options={}) == 1
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path, monkeypatch):
+    def torch_says(state, target):
+        raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
+
+    def safetensors_says(state, target):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(torch, "save", torch_says)
+    with pytest.raises(OSError, match=r"run\.pt cannot be written: .*file write failed"):
+        save_checkpoint(tmp_path / "run.pt", **run(), options={}, step=1)
+    monkeypatch.setattr(checkpoints, "save_file", safetensors_says)
+    with pytest.raises(OSError, match=r"w\.safetensors cannot be written: .*No space left"):
+        save_weights(nn.Linear(1, 1), tmp_path / "w.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_torch_that_is_no_checkpoint_is_refused(tmp_path):
+    for content in ({"model": {}}, torch.zeros(3)):
+        torch.save(content, tmp_path / "run.pt")
+        with pytest.raises(ValueError, match=r"run\.pt is none of a training: delete it"):
+            load_checkpoint(tmp_path / "run.pt", **run(), options={})
 
 
 def test_weights_make_the_round_trip_in_half_precision(tmp_path):

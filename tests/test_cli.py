@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from common import cli
+from common import cli, container
 from common.capstone import CapstoneResult, Part
 from common.checkpoints import save_weights
 from common.container import load
@@ -145,8 +145,16 @@ def test_a_network_by_name_needs_no_weights(capsys, tmp_path):
     (("evaluate", "lenet.safetensors", "--dataset", "digits8x8"), "digits8x8"),
     (("evaluate", "lenet.safetensors", "--device", "tpu"), "device 'tpu'"),
     (("evaluate", "notes.txt"), "ends in '.txt'"),
+    (("inspect", "."), ". is no regular file"),
+    (("decompress", "/dev/zero"), "/dev/zero is no regular file"),
+    (("inspect", "/dev/zero"), "/dev/zero is no regular file"),
+    (("evaluate", "."), ". is no file, and no network"),
+    (("compress", "lenet_5", "--out", "."), ". is no regular file"),
+    (("compress", "lenet_5", "--out", "/dev/null", "--force"), "/dev/null is no regular file"),
+    (("decompress", "tiny.dcz", "--out", "notes.txt"), "notes.txt exists"),
+    (("decompress", "tiny.dcz", "--out", "folder", "--force"), "folder is no regular file"),
     (("train", "resnet"), "no recipe for 'resnet'"),
-    (("train", "alexnet", "--dataset", "digits"), "expected (3, 224, 224)"),
+    (("train", "lenet_5", "--dataset", "cifar10", "--out", "model.json"), "ends in '.json'"),
     (("capstone", "--profile", "quick"), "expected one of full, cpu, offline, test"),
     (("capstone", "--profile", "offline", "--folder", "nowhere"), "no stored results at"),
     (("reproduce", "alexnet"), "expected lenets"),
@@ -155,6 +163,8 @@ def test_errors_are_one_line(capsys, tmp_path, weights, arguments, message):
     (tmp_path / "broken.dcz").write_bytes(b"not a container")
     (tmp_path / "garbage.safetensors").write_bytes(b"not safetensors")
     (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "folder").mkdir()
+    container.save_file(container.CompressedModel({}), tmp_path / "tiny.dcz")
     before = set(tmp_path.rglob("*"))
     code, out, err = dnnc(capsys, *arguments)
     assert code == 1

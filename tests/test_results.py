@@ -1,8 +1,8 @@
 """Results files: what they record, and that neither a crash nor a hand can leave a wrong one."""
 
-import json
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,7 +114,7 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     def disk_full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(json, "dump", disk_full)
+    monkeypatch.setattr(Path, "write_text", disk_full)
     with pytest.raises(OSError, match="No space left"):
         write(path, {"top1": 0.5})
     assert path.read_bytes() == before
