@@ -35,6 +35,7 @@ Floor 1: images, networks, and the arithmetic on weights
 ``sparse_index_kernels``  the loops over positions, compiled
 ``sparse_index``          positions of kept weights as gaps, as in the paper
 ``zones``                 a tensor's cells grouped by how crowded they are
+``zone_search``           which groups make the positions cheap
 ``kmeans_kernels``        the loops of 1-D k-means, compiled
 ``sorted_values``         values in ascending order, where every cluster is an interval
 ``kmeans_exact``          the exact optimum of 1-D k-means
@@ -42,6 +43,7 @@ Floor 1: images, networks, and the arithmetic on weights
 
 Floor 2: the file, the codebooks, the training loop
 
+``table_kernels``         the loop that spells a table of code lengths, compiled
 ``symbol_stream``         small integers as bytes: code lengths, then symbols
 ``position_records``      the positions of one tensor's kept weights as bytes
 ``tensor_sizes``          where the bits of one tensor's record go

@@ -1,20 +1,18 @@
 """Positions of kept weights as bytes (the specification stands in `common.container`, section Positions).
 
-The writer tries a few sets of labels (`common.zones`) and, zone by zone, the widths of a gap around the usual
-one, and keeps what takes the fewest bytes.
+The writer tries a few sets of labels (`common.zone_search`) and, zone by zone, the widths of a gap around the
+usual one, and keeps what takes the fewest bytes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
 from common import sparse_index_kernels as kernels
 from common.byte_reader import ByteReader, ByteWriter
-from common.huffman import entropy_bits
-from common.sparse_index import encode_gaps, law_lengths
+from common.sparse_index import law_lengths, spell_gaps
 from common.symbol_stream import (
     best_block,
     code_bits,
@@ -24,16 +22,13 @@ from common.symbol_stream import (
     write_blocks,
     write_symbols,
 )
-from common.zones import MAX_LABEL, Zones, axis_counts, axis_sizes, can_label, labels_of
+from common.zone_search import candidates
+from common.zones import MAX_LABEL, Zones, axis_sizes, can_label
 
 MAX_WIDTH = 12
 _NONE_KEPT, _BITMAP, _ALL_KEPT, _LAW = 0, 13, 14, 16
-_N_LABELS = (1, 2, 3, 4, 6, 8)
-_HALF_OCTAVES = (1, 2, 3)
-_MANY = 1 << 22
 _BLOCK_WIDTH = 4  # two gaps of more bits make no block
 _SIZE_BITS = 24  # of a gap stream: its number of gaps, its number of bits
-_ZONE_BITS = 56  # of a zone: coding, sizes, perhaps code lengths; a guess that steers the search
 
 
 def write_positions(
@@ -41,7 +36,7 @@ def write_positions(
 ) -> None:
     """Append ascending int64 positions; `plain`, "gaps" or "bitmap", asks for one zone in that coding."""
     best = None
-    for labels in [None] if plain else _candidates(positions, axis_sizes(shape)):
+    for labels in [None] if plain else candidates(positions, axis_sizes(shape)):
         attempt = ByteWriter()
         _write_zones(attempt, positions, shape, labels, plain)
         if best is None or attempt.n_bytes < best.n_bytes:
@@ -70,39 +65,6 @@ def read_positions(reader: ByteReader, shape: tuple[int, ...], n_kept: int) -> n
     if zones is not None:
         positions.sort(kind="stable")  # made for what comes in a few ascending runs
     return positions
-
-
-def _candidates(positions: np.ndarray, sizes: tuple[int, int, int]) -> Iterator[list[np.ndarray] | None]:
-    """Yield the labels to try: none, dead lines only, and the best guess of a search, axis by axis."""
-    yield None
-    if positions.size == 0 or not can_label(sizes):
-        return
-    counts = axis_counts(positions, sizes)
-    dead_only = [labels_of(of_axis, 1, 2) for of_axis in counts]
-    if any((of_axis == 0).any() for of_axis in dead_only):
-        yield dead_only
-    best = plain = [np.ones(size, dtype=np.uint8) for size in sizes]
-    least = _guess_bits(positions, plain)
-    n_labels_to_try, widths = (_N_LABELS, _HALF_OCTAVES) if positions.size < _MANY else ((1, 3), (2,))
-    for half_octaves in widths:
-        for axis in (0, 1, 2, 0):
-            for n_labels in n_labels_to_try:
-                labels = best.copy()
-                labels[axis] = labels_of(counts[axis], n_labels, half_octaves)
-                guess = _guess_bits(positions, labels)
-                if guess < least:
-                    best, least = labels, guess
-    if best is not plain:
-        yield best
-
-
-def _guess_bits(positions: np.ndarray, labels: list[np.ndarray]) -> int:
-    """Return about how many bits positions take with these labels: entropies, and a round figure a zone."""
-    zones = Zones(*labels)
-    bits = sum(entropy_bits(np.bincount(of_axis)) for of_axis in labels)
-    for kept, cells in zip(zones.counts(positions).tolist(), zones.n_cells.tolist(), strict=True):
-        bits += entropy_bits([kept, cells - kept]) + _ZONE_BITS * (kept > 0)
-    return round(bits)
 
 
 def _write_zones(
@@ -143,7 +105,9 @@ def _write_zone(writer: ByteWriter, ranks: np.ndarray, n_cells: int, plain: str 
     if ranks.size in (0, n_cells):
         writer.varint(_ALL_KEPT if ranks.size else _NONE_KEPT, "index")
         return
-    coding = _BITMAP if plain == "bitmap" else _best_coding(ranks, n_cells, may_be_bitmap=not plain)
+    coding, n_gaps = _BITMAP, 0
+    if plain != "bitmap":
+        coding, n_gaps = _best_coding(ranks, n_cells, may_be_bitmap=not plain)
     writer.varint(coding, "index")
     if coding == _BITMAP:
         bitmap = np.zeros(n_cells, dtype=np.uint8)
@@ -151,7 +115,7 @@ def _write_zone(writer: ByteWriter, ranks: np.ndarray, n_cells: int, plain: str 
         writer.put(np.packbits(bitmap).tobytes(), "index", -n_cells % 8)
         return
     width = coding % _LAW
-    gaps = encode_gaps(ranks, width)
+    gaps = spell_gaps(ranks, width, n_gaps)
     if coding < _LAW:
         writer.varint(gaps.size, "index")
         write_blocks(writer, gaps, 1 << width, "index")
@@ -161,17 +125,20 @@ def _write_zone(writer: ByteWriter, ranks: np.ndarray, n_cells: int, plain: str 
         write_symbols(writer, gaps, law_lengths(ranks.size, n_cells, width), "index")
 
 
-def _best_coding(ranks: np.ndarray, n_cells: int, *, may_be_bitmap: bool) -> int:
-    """Return the coding that takes the fewest bits: a bitmap, or gaps of some width by table or by law."""
-    best = (n_cells if may_be_bitmap else math.inf, _BITMAP)
+def _best_coding(ranks: np.ndarray, n_cells: int, *, may_be_bitmap: bool) -> tuple[int, int]:
+    """Return the coding that takes the fewest bits, and its gaps: a bitmap, or a width by table or by law."""
+    best = (n_cells if may_be_bitmap else math.inf, _BITMAP, 0)
     usual = min((n_cells // ranks.size).bit_length(), MAX_WIDTH)
-    for width in range(max(usual - 2, 1), min(usual + 1, MAX_WIDTH) + 1):
-        counts = kernels.gap_counts(ranks, width)
+    narrowest, widest = max(usual - 2, 1), min(usual + 1, MAX_WIDTH)
+    for width, counts in enumerate(kernels.gap_counts(ranks, narrowest, widest), narrowest):
+        counts, n_gaps = counts[: 1 << width], int(counts.sum())
         by_law = payload_bits(counts, law_lengths(ranks.size, n_cells, width))
-        blocks_pay = width <= _BLOCK_WIDTH
-        by_table = best_block(encode_gaps(ranks, width), 1 << width)[1] if blocks_pay else code_bits(counts)
-        best = min(best, (by_law + _SIZE_BITS, _LAW + width), (by_table + _SIZE_BITS, width))
-    return best[1]
+        if width <= _BLOCK_WIDTH:
+            by_table = best_block(spell_gaps(ranks, width, n_gaps), 1 << width)[1]
+        else:
+            by_table = code_bits(counts)
+        best = min(best, (by_law + _SIZE_BITS, _LAW + width, n_gaps), (by_table + _SIZE_BITS, width, n_gaps))
+    return best[1:]
 
 
 def _read_zone(reader: ByteReader, n_cells: int, out: np.ndarray) -> np.ndarray:

@@ -50,7 +50,11 @@ def encode_gaps(positions: np.ndarray, n_bits: int) -> np.ndarray:
         When `n_bits` is out of range or the positions are not ascending.
     """
     positions = _check_positions(positions, n_bits)
-    n_gaps = int(kernels.gap_counts(positions, n_bits).sum())
+    return spell_gaps(positions, n_bits, int(kernels.gap_counts(positions, n_bits, n_bits).sum()))
+
+
+def spell_gaps(positions: np.ndarray, n_bits: int, n_gaps: int) -> np.ndarray:
+    """Return what `encode_gaps` does, from checked positions whose gaps are counted."""
     gaps = np.empty(n_gaps, dtype=np.uint8 if n_bits <= 8 else np.uint16)
     kernels.gap_symbols(positions, n_bits, gaps)
     return gaps

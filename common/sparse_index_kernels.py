@@ -9,22 +9,41 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+_USUAL = 1 << 9
+
 kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @kernel
-def gap_counts(positions, n_bits):
-    """Return how often each of the 2 ** n_bits gaps occurs."""
-    skip = (1 << n_bits) - 1
-    counts = np.zeros(skip + 1, dtype=np.int64)
+def _count_gap(counts, skip, passed, times):
+    """Count the gaps of a weight before which `passed` others were pruned, `times` over."""
+    if passed >= skip:
+        counts[skip] += passed // skip * times
+        passed %= skip
+    counts[passed] += times
+
+
+@kernel
+def gap_counts(positions, narrowest, widest):
+    """Return how often each gap occurs at each width: int64 of shape (widths, 2 ** widest).
+
+    The usual distances are counted first, whatever the width: a position then costs no division.
+    """
+    counts = np.zeros((widest - narrowest + 1, 1 << widest), dtype=np.int64)
+    distances = np.zeros(min(4 << widest, positions.size), dtype=np.int64)
     previous = -1
     for position in positions:
         passed = position - previous - 1
-        if passed >= skip:
-            counts[skip] += passed // skip
-            passed %= skip
-        counts[passed] += 1
+        if passed < distances.size:
+            distances[passed] += 1
+        else:
+            for width in range(narrowest, widest + 1):
+                _count_gap(counts[width - narrowest], (1 << width) - 1, passed, 1)
         previous = position
+    for width in range(narrowest, widest + 1):
+        for passed in range(distances.size):
+            if distances[passed]:
+                _count_gap(counts[width - narrowest], (1 << width) - 1, passed, distances[passed])
     return counts
 
 
@@ -45,14 +64,14 @@ def law_counts(n_kept, n_cells, n_bits):
 def gap_symbols(positions, n_bits, gaps):
     """Fill `gaps` with the gaps before the positions, the all-ones ones included."""
     skip = (1 << n_bits) - 1
+    gaps[:] = skip
+    n_skips_before = np.arange(_USUAL) // skip  # no division for usual distances
     previous, at = -1, 0
     for position in positions:
         passed = position - previous - 1
-        while passed >= skip:
-            gaps[at] = skip
-            at += 1
-            passed -= skip
-        gaps[at] = passed
+        n_skips = n_skips_before[passed] if passed < _USUAL else passed // skip
+        at += n_skips
+        gaps[at] = passed - n_skips * skip
         at += 1
         previous = position
 
@@ -84,6 +103,25 @@ def axis_counts(positions, n_rows, n_columns, n_taps):
         strands[position - row_start] += 1
     by_tap = strands.reshape(n_columns, n_taps)
     return rows, by_tap.sum(axis=1), by_tap.sum(axis=0)
+
+
+@kernel
+def line_counts(positions, of_rows, of_strands, shape):
+    """Return a table of `shape`: how many positions lie in each line, by the sum of the other labels.
+
+    `of_rows` and `of_strands` (columns times taps) hold the summands of the line and of that sum.
+    """
+    counts = np.zeros(shape, dtype=np.int64)
+    (row_lines, row_others), (strand_lines, strand_others) = of_rows, of_strands
+    n_strands = strand_lines.size
+    row, row_start = 0, 0
+    for position in positions:
+        while position - row_start >= n_strands:
+            row += 1
+            row_start += n_strands
+        strand = position - row_start
+        counts[row_lines[row] + strand_lines[strand], row_others[row] + strand_others[strand]] += 1
+    return counts
 
 
 @kernel

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from common import huffman, huffman_kernels
+from common import huffman
 from common.byte_reader import ByteReader, ByteWriter
+from common.huffman_kernels import count_symbols
+from common.table_kernels import spell_table
 
 MAX_BLOCK = 8
 _BLOCK_KINDS = 256
@@ -19,7 +21,7 @@ _MANY = 1 << 20
 def code_bits(counts: np.ndarray) -> int:
     """Return the table and payload bits that symbols with these counts take in their best code."""
     lengths = huffman.code_lengths(counts)
-    return payload_bits(counts, lengths) + len(_spell_table(lengths))
+    return payload_bits(counts, lengths) + spell_table(lengths).size
 
 
 def payload_bits(counts: np.ndarray, lengths: np.ndarray) -> int:
@@ -50,7 +52,7 @@ def write_blocks(writer: ByteWriter, symbols: np.ndarray, n_kinds: int, kind: st
     """Append symbols in blocks of the size that takes the fewest bits."""
     size, _ = best_block(symbols, n_kinds)
     blocks = _join_blocks(symbols, n_kinds, size)
-    lengths = huffman.code_lengths(huffman_kernels.count_symbols(blocks, n_kinds**size))
+    lengths = huffman.code_lengths(count_symbols(blocks, n_kinds**size))
     writer.varint(size)
     _write_table(writer, lengths)
     write_symbols(writer, blocks, lengths, kind)
@@ -61,10 +63,7 @@ def best_block(symbols: np.ndarray, n_kinds: int) -> tuple[int, int]:
     sizes = [size for size in range(1, MAX_BLOCK + 1) if size == 1 or n_kinds**size <= _BLOCK_KINDS]
     if symbols.size >= _MANY:  # a table is nothing then, and the largest block the best
         sizes = sorted({1, sizes[-1]})
-    bits = []
-    for size in sizes:
-        blocks = _join_blocks(symbols, n_kinds, size)
-        bits.append(code_bits(huffman_kernels.count_symbols(blocks, n_kinds**size)))
+    bits = [code_bits(count_symbols(_join_blocks(symbols, n_kinds, size), n_kinds**size)) for size in sizes]
     best = int(np.argmin(bits))
     return sizes[best], bits[best]
 
@@ -79,7 +78,7 @@ def read_blocks(reader: ByteReader, n_symbols: int, n_kinds: int, field: str, ki
     if size == 1:
         return blocks
     places = np.arange(n_kinds**size)[:, None] // n_kinds ** np.arange(size) % n_kinds
-    return places.astype(np.uint8)[blocks].reshape(-1)[:n_symbols]
+    return np.take(places.astype(np.uint8), blocks, axis=0).reshape(-1)[:n_symbols]
 
 
 def _join_blocks(symbols: np.ndarray, n_kinds: int, size: int) -> np.ndarray:
@@ -98,29 +97,8 @@ def _join_blocks(symbols: np.ndarray, n_kinds: int, size: int) -> np.ndarray:
 
 def _write_table(writer: ByteWriter, lengths: np.ndarray) -> None:
     """Append the code lengths of all kinds."""
-    bits = _spell_table(lengths)
-    padding = -len(bits) % 8
-    writer.put(int("0" + bits + "0" * padding, 2).to_bytes(-(-len(bits) // 8), "big"), "table", padding)
-
-
-def _spell_table(lengths: np.ndarray) -> str:
-    """Return the table's bits as a string of 0 and 1: a table is a few dozen bits."""
-    edges = np.flatnonzero(np.diff(lengths)) + 1
-    starts = np.concatenate([[0], edges])[: len(lengths)]
-    runs = np.diff(np.concatenate([starts, [len(lengths)]]))
-    spelt, previous = [], None
-    for length, run in zip(lengths[starts].tolist(), runs.tolist(), strict=True):
-        if previous is None:
-            spelt.append(f"{length:04b}")
-        elif length == previous + 1:
-            spelt.append("0")
-        elif length == previous - 1:
-            spelt.append("10")
-        else:
-            spelt.append(f"11{length:04b}")
-        spelt.append("0" * (run.bit_length() - 1) + f"{run:b}")
-        previous = length
-    return "".join(spelt)
+    bits = spell_table(lengths)
+    writer.put(np.packbits(bits).tobytes(), "table", -bits.size % 8)
 
 
 def _read_table(reader: ByteReader, n_kinds: int, field: str) -> np.ndarray:
@@ -162,19 +140,19 @@ class _TableBits:
     def __init__(self, reader: ByteReader, field: str) -> None:
         self.field = field
         self._reader = reader
-        self._byte = self._n_left = 0
+        self._left = self._n_left = 0
 
     def number(self, n_bits: int) -> int:
-        value = 0
-        for _ in range(n_bits):
-            if self._n_left == 0:
-                self._byte, self._n_left = self._reader.byte(self.field, "table"), 8
-            self._n_left -= 1
-            value = value << 1 | (self._byte >> self._n_left & 1)
+        while self._n_left < n_bits:
+            self._left = self._left << 8 | self._reader.byte(self.field, "table")
+            self._n_left += 8
+        self._n_left -= n_bits
+        value = self._left >> self._n_left
+        self._left &= (1 << self._n_left) - 1
         return value
 
     def close(self) -> None:
-        if self._byte & ((1 << self._n_left) - 1):
+        if self._left:
             raise self._reader.error(self.field, "set bits behind the table", "zero bits")
         self._reader.bits["table"] -= self._n_left
         self._reader.bits["padding"] += self._n_left

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common import huffman, position_records
+from common import huffman, position_records, symbol_stream, zone_search
 from common.byte_reader import ByteReader, ByteWriter
 from common.sparse_index import decode_gaps, encode_gaps, encode_gaps_with_fillers, law_lengths
 from common.zones import MAX_LABEL, Zones, axis_counts, axis_sizes, labels_of
@@ -191,6 +191,32 @@ def test_uneven_densities_pay():
     positions = uneven(shape, 0.05)
     plain = len(as_bytes(positions, shape, plain="gaps"))
     assert len(as_bytes(positions, shape)) < 0.88 * plain
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("n_labels", [1, 3, 8])
+def test_search_guesses_from_what_the_zones_hold(axis, n_labels):
+    """The guess by one small table a search, and the same by grouping all positions anew."""
+    positions, sizes = uneven((30, 40, 3, 3), 0.1), (30, 40, 9)
+    counts = axis_counts(positions, sizes)
+    labels = [labels_of(of_axis, 3, 2) for of_axis in counts]
+    guess = zone_search._Lines(positions, counts, labels, axis).guess_bits(n_labels, 1)
+    labels[axis] = labels_of(counts[axis], n_labels, 1)
+    zones = Zones(*labels)
+    bits = sum(huffman.entropy_bits(np.bincount(of_axis)) for of_axis in labels)
+    for kept, cells in zip(zones.counts(positions).tolist(), zones.n_cells.tolist(), strict=True):
+        bits += huffman.entropy_bits([kept, cells - kept]) + 56 * (kept > 0)
+    assert guess == round(bits)
+
+
+@given(st.lists(st.integers(0, 15), max_size=40))
+def test_tables_of_code_lengths_come_back(lengths):
+    writer = ByteWriter()
+    symbol_stream._write_table(writer, np.uint8(lengths))
+    reader = ByteReader(b"".join(writer.parts), "table")
+    assert symbol_stream._read_table(reader, len(lengths), "lengths").tolist() == lengths
+    reader.done()
+    assert writer.bits == reader.bits
 
 
 def test_tensors_too_large_for_labels():
