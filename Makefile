@@ -5,7 +5,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup peers capstone test lab bench notebooks lint badges constraints clean
+.PHONY: help setup peers capstone test lab bench notebooks lint badges tables constraints clean
 
 help:
 	@echo "make capstone     compress VGG-16 for CIFAR-10 end to end; prints the table of targets"
@@ -16,6 +16,7 @@ help:
 	@echo "make notebooks    execute every notebook and store its outputs"
 	@echo "make lint         ruff, on modules and notebooks"
 	@echo "make badges       Colab badges and first cells from the address in pyproject.toml"
+	@echo "make tables       the README's tables and figure from the stored results"
 	@echo "make constraints  renew the pins in constraints.txt (needs a network)"
 	@echo "make clean        remove caches and build outputs; .venv, runs/ and results stay"
 
@@ -48,6 +49,9 @@ lint: $(STAMP)
 
 badges: $(STAMP)
 	$(BIN)/python tools/badges.py
+
+tables: $(STAMP)
+	$(BIN)/python tools/readme_tables.py
 
 constraints: $(STAMP)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

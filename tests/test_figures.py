@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -126,6 +127,29 @@ def test_layers_stack_to_the_bits_of_the_file():
         round(8 * (2 * kept + 60) / kept, 3) for kept in (18_000, 3_000, 400)
     ]
     assert [label.get_text() for label in lower.get_xticklabels()] == [f"features.{at}" for at in range(4)]
+
+
+def test_bounds_of_layers_touch_neither_the_legend_nor_the_numbers():
+    kept = [(5, 900), (5, 14), (9, 9.3), (9, 9), (14, 5)]  # bits a weight: in the file, and the bound
+    layers = [
+        replace(report().layers[1], file_bytes=bits * 375, index_entropy_bits=(bound - 3.9) * 3_000)
+        for bits, bound in kept
+    ]
+    for chosen in (layers, layers[1:], layers[2:]):
+        figure = figures.layer_sparsity_and_bits(replace(report(), layers=tuple(chosen)))
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        lower = figure.axes[1]
+        numbers = [text for text in lower.texts if isinstance(text, Annotation)]
+        boxes = [item.get_window_extent(canvas.get_renderer()) for item in (lower.get_legend(), *numbers)]
+        marks = lower.transData.transform(np.column_stack(lower.lines[0].get_data()))
+        assert len(marks) == len(numbers) == len(chosen)
+        assert not any(box.padded(-1).contains(x, y) for box in boxes for x, y in marks)
+
+
+def test_a_layer_without_weights_has_no_bits_a_kept_weight():
+    numbers = [text.get_text() for text in DRAW["layers"]().axes[1].texts]
+    assert numbers == ["16.0", "16.2", "17.2", "–"]
 
 
 def test_code_lengths_beside_mean_and_entropy():

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from common.markdown import markdown_table
+from common.published import PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "capstone" / "results"
@@ -24,23 +25,31 @@ def read(name: str) -> dict:
 
 def results_table() -> str:
     """Ours, beside the best published of the same network."""
-    rows = []
-    points = read("operating_points.json")
-    for figures in points.values():
-        rows.append(row("VGG-16, CIFAR-10", figures, "LilNetX 465× at −0.8 points; EPR 590× at −3.4"))
-    if not points:
-        rows.append(["VGG-16, CIFAR-10", *["not run"] * 5, "LilNetX 465×"])
-    published = {
-        "lenet_300_100": ("LeNet-300-100, MNIST", "Deep Compression 40×; EPR 124× at 1.9 % error"),
-        "lenet_5": ("LeNet-5, MNIST", "Deep Compression 39×; EPR 606× at 1.0 % error"),
+    networks = {
+        "vgg16": ("VGG-16, CIFAR-10", ("LilNetX", "EPR")),
+        "lenet_300_100": ("LeNet-300-100, MNIST", ("Deep Compression", "EPR")),
+        "lenet_5": ("LeNet-5, MNIST", ("Deep Compression", "EPR")),
+        "alexnet": ("AlexNet, 10 classes, 224×224", ("Deep Compression",)),
     }
-    lenets = read("lenets.json")
-    for name, (title, theirs) in published.items():
-        found = [point for point in lenets.get("points", []) if point["network"] == name]
-        rows += [row(title, figures, theirs) for figures in found] or [[title, *["not run"] * 5, theirs]]
-    rows.append(["AlexNet, 10 classes, 224×224", *["not run"] * 5, "Deep Compression 35× (ImageNet)"])
+    measured = {"vgg16": list(read("operating_points.json").values())}
+    for point in read("lenets.json").get("points", []):
+        measured.setdefault(point["network"], []).append(point)
+    rows = []
+    for name, (title, methods) in networks.items():
+        theirs = "; ".join(quoted(name, method) for method in methods)
+        rows += [row(title, figures, theirs) for figures in measured.get(name, [])] or [
+            [title, *["not run"] * 5, theirs]
+        ]
     heads = ["network", "file", "bytes", "ratio", "top-1: dense → decoded", "drop, points", "published"]
     return "\n".join(markdown_table(heads, rows))
+
+
+def quoted(network: str, method: str) -> str:
+    """A published row in a few words, accuracies as in our own."""
+    (found,) = (row for row in PUBLISHED[network] if row.method == method)
+    where = " (ImageNet)" if network == "alexnet" else ""
+    before, after = 100 - found.baseline_error, 100 - found.error
+    return f"{method} {found.ratio:.0f}×, {before:.2f} % → {after:.2f} %{where}"
 
 
 def row(title: str, figures: dict, published: str) -> list[str]:

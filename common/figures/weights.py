@@ -92,7 +92,7 @@ def layer_sparsity_and_bits(report: Report) -> CourseFigure:
     """
     layers = [layer for layer in report.layers if len(layer.shape) > 1]
     places = np.arange(len(layers))
-    kept = np.array([max(layer.n_kept, 1) for layer in layers])
+    kept = np.array([layer.n_kept or np.inf for layer in layers])  # no bits a kept weight where none is kept
     figure = CourseFigure(height=5.2)
     upper, lower = figure.subplots(2, 1, sharex=True)
 
@@ -118,14 +118,18 @@ def layer_sparsity_and_bits(report: Report) -> CourseFigure:
     lower.bar(places, values, width=0.7, color=ORANGE, label="values")
     lower.bar(places, index, width=0.7, bottom=values, color=STAGE_COLORS["pruned"], label="index")
     lower.bar(places, others, width=0.7, bottom=values + index, color=GREY, label="codebook and the rest")
-    for at, total in zip(places, values + index + others, strict=True):
-        lower.annotate(
-            f"{total:.1f}", (at, total), (0, 2), textcoords="offset points", ha="center", va="bottom",
-            fontsize=8,
-        )  # fmt: skip
+    totals = values + index + others
     bounds = np.array([layer.values_entropy_bits + layer.index_entropy_bits for layer in layers]) / kept
+    # A stack can lie below its bound, which counts the index of weights kept at random: make room for both.
+    top = 1.35 * max(totals.max(), bounds.max())
+    lower.set_ylim(0, top)
+    for at, total, bound in zip(places, totals, bounds, strict=True):
+        foot = bound if total - 0.01 * top < bound < total + 0.1 * top else total
+        lower.annotate(
+            f"{total:.1f}" if total else "–", (at, foot), (0, 2), textcoords="offset points", ha="center",
+            va="bottom", fontsize=8,
+        )  # fmt: skip
     lower.plot(places, bounds, linestyle="", marker="_", markersize=16, color=BLACK, label="Shannon bound")
-    lower.set_ylim(0, 1.35 * (values + index + others).max())
     lower.set_ylabel("bits a kept weight")
     lower.legend(loc="upper left", ncols=4)
     lower.set_title("where its bits go in the file")

@@ -1,0 +1,87 @@
+"""The README's tables: written from stored results, and a stale one is caught."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+EMPTY = "<!-- results:start -->\n<!-- results:end -->\nand\n<!-- bench:start -->\nold\n<!-- bench:end -->\n"
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """The tool, on a README and results of its own."""
+    spec = importlib.util.spec_from_file_location("readme_tables", ROOT / "tools/readme_tables.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    monkeypatch.setattr(tool, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(tool, "draw_figure", lambda: (tmp_path / "drawn").touch())
+    (tmp_path / "results").mkdir()
+    (tmp_path / "README.md").write_text(EMPTY)
+    return tool
+
+
+def store(folder, name, figures):
+    (folder / "results" / name).write_text(json.dumps({"figures": figures}))
+
+
+def test_the_readme_is_in_step():
+    spec = importlib.util.spec_from_file_location("readme_tables", ROOT / "tools/readme_tables.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert tool.main(["--check"]) == 0, "run `make tables`"
+
+
+def test_what_is_not_stored_is_not_run(tables, tmp_path):
+    assert tables.main([]) == 0
+    lines = (tmp_path / "README.md").read_text().splitlines()
+    rows = [line for line in lines if "not run |" in line]
+    assert len(rows) == 4
+    assert rows[3].startswith("| AlexNet, 10 classes, 224×224 | not run | ")
+    assert "Not run yet: `make bench`." in lines
+    assert "old" not in lines
+    assert not (tmp_path / "drawn").exists()
+
+
+def test_measured_rows_stand_beside_published_ones(tables, tmp_path):
+    point = {
+        "file": "v.dcz", "file_bytes": 123_456, "ratio": 182.4, "baseline_top1": 0.93, "top1": 0.9345
+    }  # fmt: skip
+    lenet = {
+        "network": "lenet_5", "file": "l.dcz", "file_bytes": 9, "ratio": 40, "baseline_error": 0.01,
+        "error": 0.0123,
+    }  # fmt: skip
+    store(tmp_path, "operating_points.json", {"v": point, "w": point | {"file": "w.dcz"}})
+    store(tmp_path, "lenets.json", {"points": [lenet]})
+    (tmp_path / "results/bench.md").write_text("| a bench |\n")
+    assert tables.main([]) == 0
+    text = (tmp_path / "README.md").read_text()
+    ours = "[v.dcz](capstone/v.dcz) | 123,456 | 182× | 93.00 % → 93.45 % | −0.45 |"
+    assert f"{ours} LilNetX 465×, 93.40 % → 92.60 %; EPR 590×" in text
+    assert text.count("| VGG-16, CIFAR-10 |") == 2
+    assert "| 9 | 40× | 99.00 % → 98.77 % | 0.23 | Deep Compression 39×, 99.20 % → 99.26 %; EPR" in text
+    assert text.count("not run |") == 2 * 5
+    assert "<!-- bench:start -->\n| a bench |\n<!-- bench:end -->" in text
+    assert (tmp_path / "drawn").exists()
+
+
+def test_a_check_writes_nothing_and_catches_what_is_stale(tables, tmp_path, capsys):
+    assert tables.main(["--check"]) == 1
+    assert "out of step" in capsys.readouterr().out
+    assert (tmp_path / "README.md").read_text() == EMPTY
+    tables.main([])
+    assert tables.main(["--check"]) == 0
+    store(tmp_path, "operating_points.json", {})
+    assert tables.main(["--check"]) == 0
+    (tmp_path / "results/bench.md").write_text("new figures")
+    assert tables.main(["--check"]) == 1
+    assert not (tmp_path / "drawn").exists()
+
+
+def test_a_readme_without_its_markers_is_refused(tables, tmp_path):
+    (tmp_path / "README.md").write_text(EMPTY.replace("<!-- bench:end -->", ""))
+    with pytest.raises(ValueError, match="0 places for the table 'bench'"):
+        tables.main([])
