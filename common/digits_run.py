@@ -10,18 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from common.container import save_file
 from common.datasets import load_dataset
 from common.image_fitting import first_images, fit_images
-from common.models import INPUT_SHAPES, build, dense_bytes
-from common.packing import pack
-from common.pipeline import CompressConfig, decompress, share, with_epochs
-from common.report import stage_sizes
-from common.thinning import prune, whole_network
-from common.training import TrainConfig, evaluate, train
+from common.models import INPUT_SHAPES, build
+from common.operating_points import OperatingPoint, run_point
+from common.pipeline import CompressConfig, with_epochs
+from common.training import TrainConfig, train
 
-FILE = "vgg16_digits.dcz"
+NAME = "vgg16_digits"
 _TRAIN = TrainConfig(
     epochs=6, batch_size=100, max_lr=0.05, warmup=0.3, label_smoothing=0.0, crop_padding=2, flip=False
 )
@@ -56,13 +54,13 @@ def run_digits(
     size: DigitsRun = WHOLE_RUN, *, folder: str | Path, device: str | None = None,
     say: Callable[[str], None] = print,
 ) -> dict:  # fmt: skip
-    """Take a fresh network through all stages and measure it after each.
+    """Train a fresh network, and take it through all stages.
 
     Parameters
     ----------
     size : DigitsRun
     folder : path
-        Where `FILE` is written.
+        Where ``vgg16_digits.dcz`` is written.
     device : str, optional
         By default the GPU if there is one.
     say : callable
@@ -71,7 +69,7 @@ def run_digits(
     Returns
     -------
     dict
-        As `operating_points.run_point` returns it, without the histograms.
+        As `operating_points.run_point` returns it.
     """
     training, test = (
         fit_images(first_images(load_dataset("digits", split), n), INPUT_SHAPES["vgg16"])
@@ -79,43 +77,15 @@ def run_digits(
     )
     architecture = {"architecture": "vgg16", "num_classes": 10, "width": size.width}
     model = build("vgg16", width=size.width)
-    top1, where = {}, {"device": device}
-
     say(f"digits: training a VGG-16 of width {size.width:g} on {len(training)} digits")
-    train(model, training, replace(_TRAIN, epochs=size.train_epochs), description="digits: training", **where)
-    top1["dense"] = evaluate(model, test, **where).top1
-    whole_bytes = dense_bytes(model)
-
-    config = size.config
-    say(f"digits: pruning {config.sparsity:.0%} of the weights and fine-tuning the rest")
-    thin = whole_network(model)
-    prune(thin, training, config.prune, sparsity=config.sparsity, description="digits: pruning", **where)
-    top1["pruned"] = evaluate(thin.model, test, **where).top1
-
-    say(f"digits: sharing {config.conv_clusters} values a layer and fine-tuning them")
-    shared = share(thin, training, config, **where)
-    top1["shared"] = evaluate(thin.model, test, **where).top1
-
-    path = Path(folder) / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(pack(thin.model, shared, architecture), path, store_names=False)
-    data = path.read_bytes()
-    decoded = evaluate(decompress(data), test, **where)
-    top1["huffman"] = decoded.top1
-    say(f"digits: wrote {FILE}, {len(data):,} bytes, and evaluated what was read back from it")
-    return {
-        "file": FILE,
-        "file_bytes": len(data),
-        "dense_bytes": whole_bytes,
-        "ratio": whole_bytes / len(data),
-        "bits_per_weight": 32 * len(data) / whole_bytes,
-        "sparsity": thin.sparsity,
-        "baseline_top1": top1["dense"],
-        "top1": decoded.top1,
-        "n_test": decoded.n,
-        "drop_points": 100 * (top1["dense"] - decoded.top1),
-        "stages": [
-            {"name": name, "bytes": n_bytes, "top1": top1[name]}
-            for name, n_bytes in stage_sizes(data, dense_bytes=whole_bytes).items()
-        ],
-    }
+    config = replace(_TRAIN, epochs=size.train_epochs)
+    train(model, training, config, description="digits: training", device=device)
+    values = f"{size.config.conv_clusters} values a layer"
+    say(f"digits: pruning {size.config.sparsity:.0%} of the weights and sharing {values}, with fine-tuning")
+    with TemporaryDirectory() as checkpoints:  # the run is live each time: nothing of an earlier one is read
+        figures = run_point(
+            OperatingPoint(NAME, size.config), model, training, test=test, folder=folder, workdir=checkpoints,
+            architecture=architecture, device=device,
+        )  # fmt: skip
+    say(f"digits: {figures['file']} has {figures['file_bytes']:,} bytes; read back from it and evaluated")
+    return figures

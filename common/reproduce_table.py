@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from common.published import PUBLISHED
+from common.markdown import markdown_table
+from common.published import HAN_2016_STAGES, PUBLISHED
 
 TITLES = {"lenet_300_100": "LeNet-300-100", "lenet_5": "LeNet-5"}
-# Ratios of the paper's pruned and shared networks before Huffman coding (Han, Mao, Dally 2016, table 1).
-PAPER_BEFORE_HUFFMAN = {"lenet_300_100": 32.0, "lenet_5": 33.0}
 
 
 def to_markdown(points: Sequence[Mapping]) -> str:
@@ -25,7 +24,7 @@ def to_markdown(points: Sequence[Mapping]) -> str:
     layers = [_layer_row(point["file"], layer) for point in points for layer in point["layers"]]
     return "\n".join(
         [
-            *_table(heads, rows), "", *_table(layer_heads, layers), "",
+            *markdown_table(heads, rows), "", *markdown_table(layer_heads, layers), "",
             "Ratios are dense float32 bytes of all parameters over bytes of the file, everything included. "
             "Bits are per kept weight.",
         ]
@@ -37,7 +36,7 @@ def _paper_row(network: str) -> tuple[str, ...]:
     return (
         TITLES[network], "paper", f"{paper.baseline_error:.2f} → {paper.error:.2f} %",
         f"{paper.compressed_bytes / 1000:.0f} KB", f"{paper.ratio:.0f}×",
-        f"{PAPER_BEFORE_HUFFMAN[network]:.0f}×", "",
+        f"{HAN_2016_STAGES[network]['shared']:.0f}×", "",
     )  # fmt: skip
 
 
@@ -61,7 +60,3 @@ def _layer_row(file: str, layer: Mapping) -> tuple[str, ...]:
         f"{layer['value_bits_huffman']:.2f}", f"{layer['index_bits']:.2f}",
         f"{layer['index_bits_huffman']:.2f}", f"{layer['file_bytes']:,}",
     )  # fmt: skip
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows)]

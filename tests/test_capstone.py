@@ -11,7 +11,7 @@ from common.baseline import train_baseline
 from common.capstone import HEADLINE, run_capstone
 from common.checkpoints import round_to_half_, save_weights
 from common.datasets import DatasetNotFoundError, ImageSet
-from common.digits_run import FILE, SHORT_RUN
+from common.digits_run import SHORT_RUN
 from common.image_fitting import first_images, fit_images
 from common.model_files import open_model
 from common.models import build
@@ -72,7 +72,7 @@ def test_offline_codes_the_real_network_and_runs_the_whole_loop_on_digits(folder
     assert real.figures["top1"] == STORED["top1"]
     assert {"top1", "baseline_top1", "drop_points"} <= real.stored
     assert not {"file_bytes", "ratio", "sparsity", "bits_per_weight"} & real.stored
-    written = tmp_path / "runs" / "vgg16_digits" / FILE
+    written = tmp_path / "runs" / "vgg16_digits" / "vgg16_digits.dcz"
     assert live.figures["file_bytes"] == written.stat().st_size
     assert [stage["name"] for stage in live.figures["stages"]] == ["dense", "pruned", "shared", "huffman"]
     assert live.figures["n_test"] == 50
