@@ -10,6 +10,7 @@ frozen here. Stopped at any moment, the command goes on from its checkpoints.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -196,7 +197,7 @@ def _run_point(
         "n_test": len(test),
         "stages": stages,
         "layers": _layers(data),
-        "config": asdict(point.config),
+        "config": json.loads(json.dumps(asdict(point.config))),  # lists for tuples, as the file will say
     }
     return figures | {"targets": _targets(figures)}
 
