@@ -11,14 +11,6 @@ from common.huffman_kernels import kernel
 
 
 @kernel
-def _append(bits, at, value, n_bits):
-    """Write the `n_bits` low bits of `value`, the highest first; return where the next ones go."""
-    for k in range(n_bits):
-        bits[at + k] = (value >> (n_bits - 1 - k)) & 1
-    return at + n_bits
-
-
-@kernel
 def spell_table(lengths):
     """Return a table of code lengths as bits: uint8, 0 or 1."""
     bits = np.zeros(8 * lengths.size, dtype=np.uint8)  # a run of n takes at most 6 bits and 2 * n
@@ -28,16 +20,20 @@ def spell_table(lengths):
         while stop < lengths.size and lengths[stop] == length:
             stop += 1
         if start == 0:
-            at = _append(bits, at, length, 4)
+            value, n_bits = length, 4
         elif length == previous + 1:
-            at = _append(bits, at, 0b0, 1)
+            value, n_bits = 0b0, 1
         elif length == previous - 1:
-            at = _append(bits, at, 0b10, 2)
+            value, n_bits = 0b10, 2
         else:
-            at = _append(bits, at, 0b11 << 4 | length, 6)
+            value, n_bits = 0b11 << 4 | length, 6
         n_digits = 1
         while (stop - start) >> n_digits:
             n_digits += 1
-        at = _append(bits, at, stop - start, 2 * n_digits - 1)
+        gamma_bits = 2 * n_digits - 1
+        value, n_bits = value << gamma_bits | (stop - start), n_bits + gamma_bits
+        for k in range(n_bits):
+            bits[at + k] = (value >> (n_bits - 1 - k)) & 1
+        at += n_bits
         start, previous = stop, length
     return bits[:at]
