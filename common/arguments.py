@@ -90,6 +90,11 @@ def device_name(name: str | None) -> str | None:
     raise ValueError(f"device {name!r}: expected cpu {found}")
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: torch says so in a RuntimeError, on a GPU and on a CPU in other words."""
+    return isinstance(error, MemoryError) or "memory" in str(error).lower()
+
+
 def one_line(text: object) -> str:
     r"""The text in one line, and nothing in it that would steer a terminal.
 

@@ -11,7 +11,14 @@ from typing import Annotated
 
 import typer
 
-from common.arguments import device_name, input_file, one_line, output_file, weights_file
+from common.arguments import (
+    device_name,
+    input_file,
+    is_out_of_memory,
+    one_line,
+    output_file,
+    weights_file,
+)
 from common.markdown import printable
 
 app = typer.Typer(
@@ -40,8 +47,10 @@ def main(argv: list[str] | None = None) -> None:
         if stop.code == 130:  # what typer makes of an interrupt, without a word
             print("dnnc: stopped", file=sys.stderr)
         raise
-    except MemoryError as error:
-        print("dnnc: not enough memory", one_line(error), file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise  # a bug, and its traceback says where
+        print("dnnc: not enough memory:", one_line(error), file=sys.stderr)
         sys.exit(1)
 
 

@@ -128,12 +128,26 @@ def test_a_set_with_more_classes_than_the_network(capsys, tmp_path):
         assert expected in refusal(capsys, tmp_path, *words, "--dataset", "digits")
 
 
-def test_not_enough_memory_is_one_line(capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [
+    MemoryError("cannot allocate 9 TB"),
+    RuntimeError("CUDA out of memory. Tried to allocate 9 TB"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 TB"),
+])  # fmt: skip
+def test_not_enough_memory_is_one_line(capsys, tmp_path, monkeypatch, error):
     def greedy(*_, **__):
-        raise MemoryError("cannot allocate 9 TB")
+        raise error
 
     monkeypatch.setattr("common.compress_file.compress_file", greedy)
-    assert "not enough memory cannot allocate 9 TB" in refusal(capsys, tmp_path, "compress", "lenet_5")
+    assert refusal(capsys, tmp_path, "compress", "lenet_5").startswith(f"dnnc: not enough memory: {error}")
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr("common.compress_file.compress_file", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        cli.main(["compress", "lenet_5"])
 
 
 def test_paths_are_checked_before_any_work(tmp_path, monkeypatch):
