@@ -5,7 +5,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup peers capstone test lab bench notebooks lint badges tables constraints clean
+.PHONY: help setup peers capstone test lab bench notebooks assignments lint badges tables constraints clean
 
 help:
 	@echo "make capstone     compress VGG-16 for CIFAR-10 end to end; prints the table of targets"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench        speed and memory, beside the peers"
 	@echo "make peers        the one benchmark peer that has to be compiled (part of make bench)"
 	@echo "make notebooks    execute every notebook and store its outputs"
+	@echo "make assignments  the students' notebooks from their sources, where these have changed"
 	@echo "make lint         ruff, on modules and notebooks"
 	@echo "make badges       Colab badges and first cells from the address in pyproject.toml"
 	@echo "make tables       the README's tables and figure from the stored results"
@@ -43,6 +44,9 @@ bench: peers
 
 notebooks: $(STAMP)
 	$(BIN)/python tools/run_notebooks.py
+
+assignments: $(STAMP)
+	$(BIN)/python tools/make_assignments.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ Floor 1: images, networks, and the arithmetic on weights
 ``datasets``              images enter the house here: ``load_dataset``
 ``splits``                the validation split
 ``preprocessing``         mean and std of each set, ImageNet's preprocessing
+``road_scene``            a rendered road with its true lines, for week 1
 ``image_fitting``         sets padded or enlarged to what a network takes, or cut short
 ``augmentation``          batches with random crops and flips, on whole tensors
 ``models``                the networks: architectures as data, one builder
@@ -78,6 +79,10 @@ Floor 4: the whole way, and its pictures
 ``published``             the figures of others, with their sources
 ``reproduce_table``       the paper's rows beside ours
 ``figures``               every figure, drawn from plain data
+
+Apart: the assignments
+
+``checks``                what a student's function must do, and what is wrong when it does not
 
 Floor 5: what is run
 

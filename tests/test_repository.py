@@ -165,7 +165,9 @@ def test_ci_calls_make_test_with_the_shared_data(tmp_path):
     assert done.returncode == 7
 
 
-@pytest.mark.parametrize("target", "capstone test lab bench notebooks lint badges tables clean".split())
+@pytest.mark.parametrize(
+    "target", "capstone test lab bench notebooks assignments lint badges tables clean".split()
+)
 def test_make_knows_its_targets(target):
     done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

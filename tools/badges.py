@@ -1,7 +1,7 @@
 """Everything that names the repository's address, from the one place that has it: pyproject.toml.
 
 ``python tools/badges.py`` rewrites Colab badges, Binder links and ``git clone`` lines in the markdown files,
-CITATION.cff, and the notebooks' first cells; with ``--check`` it only tells what is out of step. In a table
+CITATION.cff, and the notebooks' first cells and text; with ``--check`` it only tells what is out of step. In a table
 row that links to a notebook, an empty last cell or one with an old badge becomes that notebook's badge.
 """
 
@@ -60,14 +60,19 @@ def renewed_links(text: str, url: str) -> str:
     return re.sub(r'(repository-code: ")[^"]*', rf"\g<1>{url}", text)
 
 
-def renewed_notebook(text: str, first_cell: str) -> str:
-    """A notebook's text with the present first code cell, otherwise byte for byte as it was."""
+def renewed_notebook(text: str, first_cell: str, url: str) -> str:
+    """A notebook with the present first code cell and links in its text, otherwise byte for byte as it was."""
     notebook = json.loads(text)
-    code = next((cell for cell in notebook["cells"] if cell["cell_type"] == "code"), None)
-    if code is None or "".join(code["source"]) == first_cell:
-        return text
-    code["source"] = first_cell.splitlines(keepends=True)
-    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    wanted = {}
+    code = [number for number, cell in enumerate(notebook["cells"]) if cell["cell_type"] == "code"]
+    wanted.update({number: first_cell for number in code[:1]})
+    for number, cell in enumerate(notebook["cells"]):
+        if cell["cell_type"] == "markdown":
+            wanted[number] = renewed_links("".join(cell["source"]), url)
+    changed = {n: new for n, new in wanted.items() if "".join(notebook["cells"][n]["source"]) != new}
+    for number, source in changed.items():
+        notebook["cells"][number]["source"] = source.splitlines(keepends=True)
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n" if changed else text
 
 
 def renewed_files(root: Path = ROOT) -> dict[Path, str]:
@@ -81,7 +86,7 @@ def renewed_files(root: Path = ROOT) -> dict[Path, str]:
         wanted[path] = renewed_markdown(path.read_text(), url, folder)
     for path in [*root.glob("week*/**/*.ipynb"), *root.glob("capstone/*.ipynb")]:
         if ".ipynb_checkpoints" not in path.parts:
-            wanted[path] = renewed_notebook(path.read_text(), first_cell)
+            wanted[path] = renewed_notebook(path.read_text(), first_cell, url)
     return {path: text for path, text in wanted.items() if path.read_text() != text}
 
 

@@ -1,0 +1,25 @@
+"""What a student's function must do, and what is wrong when it does not: the assignments' self-checks.
+
+A check takes the function itself, calls it on a few small inputs, and answers with a `Verdict`: right, or not
+yet, with the place and a hint. Hints come from *suspects*: what the usual mistakes return for the same input.
+If the answer equals a suspect, the mistake has a name; the right values are never shown.
+
+=============== ============================================================================================
+``verdict``     right, or not yet and why; what a check raises when it has seen enough
+``calling``     the student's function called with care: errors, missing returns, changed arguments
+``pictures``    small matrices side by side, as text
+``comparing``   an array beside the expected one and beside its suspects
+``grading``     questions with their points, and the points that a notebook has earned
+``edges``       week 1: grey, convolution, Gaussian, gradient
+``lines``       week 1: thinning, hysteresis, the Hough transform, the road's lines
+``week01``      the questions of week 1: from edges to lines
+``regression``  week 2: standardization, softmax, cross-entropy, logistic regression
+``perceptron``  week 2: the gradients of a perceptron, the learning curve
+``week02``      the questions of week 2: digits, and a diagnosis
+``pictures_in`` week 3: resizing, cropping, normalizing
+``layers``      week 3: VGG's layers, their cost, their feature maps
+``week03``      the questions of week 3: what VGG sees
+=============== ============================================================================================
+
+Nothing here is imported by the rest of the package, and of the package it needs only the road of week 1.
+"""
