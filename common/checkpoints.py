@@ -6,6 +6,7 @@ no code in it is ever run. Files that travel are safetensors or `.dcz`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -86,6 +87,7 @@ def save_weights(model: nn.Module, path: str | Path, *, dtype: torch.dtype = tor
     with whole_file(path) as aside:
         try:
             save_file(state, aside)
+            os.chmod(aside, 0o644)  # safetensors keeps its files to their owner
         except SafetensorError as error:  # a full disk, in a class of its own
             raise OSError(f"{path} cannot be written: {error}") from error
 

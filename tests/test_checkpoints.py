@@ -125,6 +125,7 @@ def test_weights_make_the_round_trip_in_half_precision(tmp_path):
     model = round_to_half_(build("vgg16", width=0.05, seed=1))
     save_weights(model, path)
     assert {value.dtype for value in load_file(path).values()} == {torch.float16}
+    assert path.stat().st_mode & 0o777 == 0o644, "others may read it"
     loaded = load_weights(build("vgg16", width=0.05, seed=2), path)
     for name, value in model.state_dict().items():
         if value.is_floating_point():
