@@ -12,10 +12,12 @@ with the camera `h` metres above the road and the vanishing point (u0, v0). A li
 X = const, so u = u0 + (v - v0) X / h: a straight line through the vanishing point.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from tqdm import TqdmWarning
 
 HEIGHT, WIDTH = 256, 384  # pixels of the image
 CAMERA_HEIGHT = 1.9  # metres
@@ -90,12 +92,10 @@ def road_scene(seed: int = 0, *, shadows: bool = True, noise: float = 8.0) -> Ro
 
 def _ground(right: np.ndarray, ahead: np.ndarray, phase: float) -> np.ndarray:
     """Colours of the ground: asphalt, painted lines, verge. `right` counts from the middle of the lane."""
-    from skimage import data
-
     far = np.clip(ahead / 45, 0, 1)[..., None]  # texture fades and colours turn to haze
-    gravel = _texture(data.gravel(), right, ahead, 0.0028)[..., None]
-    grass = _texture(data.grass(), right, ahead, 0.006)[..., None]
-    worn = _texture(data.gravel(), right + 40, ahead + 7, 0.012)[..., None]
+    gravel = _texture("gravel", right, ahead, 0.0028)[..., None]
+    grass = _texture("grass", right, ahead, 0.006)[..., None]
+    worn = _texture("gravel", right + 40, ahead + 7, 0.012)[..., None]
     asphalt = np.float32([104, 104, 108]) + 100 * gravel * (1 - far) + 14 * worn
     verge = np.float32([92, 112, 58]) * (1 + 1.3 * grass * (1 - 0.7 * far))
     paint = np.float32([214, 212, 204]) + 60 * gravel * (1 - far) + 40 * np.minimum(worn, 0)
@@ -136,8 +136,13 @@ def _background(above: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.where((above > skyline)[..., None], 0.5 * wood + np.float32([66, 74, 72]), colours)
 
 
-def _texture(photograph: np.ndarray, right: np.ndarray, ahead: np.ndarray, metres: float) -> np.ndarray:
-    """A grey photograph laid on the ground, `metres` a pixel, as values around 0."""
+def _texture(name: str, right: np.ndarray, ahead: np.ndarray, metres: float) -> np.ndarray:
+    """One of scikit-image's grey photographs laid on the ground, `metres` a pixel, as values around 0."""
+    with warnings.catch_warnings():  # it imports tqdm.auto, which warns in a kernel without ipywidgets
+        warnings.simplefilter("ignore", TqdmWarning)
+        from skimage import data
+
+        photograph = getattr(data, name)()
     height, width = photograph.shape
     values = (photograph.astype(np.float32) - photograph.mean()) / 255
     x, y = (right / metres) % (width - 1), (ahead / metres) % (height - 1)

@@ -53,7 +53,7 @@ def check_thin(answer: Callable) -> str:
          _thin(magnitude, direction, steps=by_x)),
         ("At the border a neighbour is missing: the result is 0 there.",
          _thin(magnitude, direction, keep_border=True)),
-        ("Negative directions are missed: opposite directions have the same two neighbours, so take it mod π.",
+        ("Negative directions are missed: opposite ones have the same neighbours, so take them mod π.",
          _thin(magnitude, direction, only_positive=True)),
         ("All pixels are compared left and right: the direction is not used.",
          _thin(magnitude, np.zeros_like(direction))),
