@@ -18,6 +18,7 @@ Floor 1: images, networks, and the arithmetic on weights
 ``datasets``              images enter the house here: ``load_dataset``
 ``splits``                the validation split
 ``preprocessing``         mean and std of each set, ImageNet's preprocessing
+``photographs``           those that come inside scikit-image, by name
 ``road_scene``            a rendered road with its true lines, for week 1
 ``image_fitting``         sets padded or enlarged to what a network takes, or cut short
 ``augmentation``          batches with random crops and flips, on whole tensors

@@ -12,12 +12,12 @@ with the camera `h` metres above the road and the vanishing point (u0, v0). A li
 X = const, so u = u0 + (v - v0) X / h: a straight line through the vanishing point.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from tqdm import TqdmWarning
+
+from common.photographs import photograph
 
 HEIGHT, WIDTH = 256, 384  # pixels of the image
 CAMERA_HEIGHT = 1.9  # metres
@@ -138,12 +138,8 @@ def _background(above: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 def _texture(name: str, right: np.ndarray, ahead: np.ndarray, metres: float) -> np.ndarray:
     """One of scikit-image's grey photographs laid on the ground, `metres` a pixel, as values around 0."""
-    with warnings.catch_warnings():  # it imports tqdm.auto, which warns in a kernel without ipywidgets
-        warnings.simplefilter("ignore", TqdmWarning)
-        from skimage import data
-
-        photograph = getattr(data, name)()
-    height, width = photograph.shape
-    values = (photograph.astype(np.float32) - photograph.mean()) / 255
+    grey = photograph(name)
+    height, width = grey.shape
+    values = (grey.astype(np.float32) - grey.mean()) / 255
     x, y = (right / metres) % (width - 1), (ahead / metres) % (height - 1)
     return cv2.remap(values, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)

@@ -16,8 +16,8 @@ If the answer equals a suspect, the mistake has a name; the right values are nev
 ``regression``  week 2: standardization, softmax, cross-entropy, logistic regression
 ``perceptron``  week 2: the gradients of a perceptron, the learning curve
 ``week02``      the questions of week 2: digits, and a diagnosis
-``pictures_in`` week 3: resizing, cropping, normalizing
-``layers``      week 3: VGG's layers, their cost, their feature maps
+``vgg_input``   week 3: resizing, cropping, normalizing
+``vgg_layers``  week 3: VGG's layers, their cost, their feature maps
 ``week03``      the questions of week 3: what VGG sees
 =============== ============================================================================================
 

@@ -26,10 +26,10 @@
 # %%
 import cv2
 import numpy as np
-from skimage import data
 
 from common.checks import week01
 from common.figures import CourseFigure, use_course_style
+from common.photographs import photograph
 from common.road_scene import road_scene
 
 use_course_style()
@@ -357,7 +357,7 @@ fig
 # | a failure: a road, or the photograph, where it fails; the step of the pipeline that fails, and why | 1 |
 
 # %%
-paving = data.brick()
+paving = photograph("brick")
 
 fig = CourseFigure(height=2.6)
 ax = fig.subplots()
