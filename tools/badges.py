@@ -1,8 +1,8 @@
 """Everything that names the repository's address, from the one place that has it: pyproject.toml.
 
 ``python tools/badges.py`` rewrites Colab badges, Binder links and ``git clone`` lines in the markdown files,
-CITATION.cff, and the notebooks' first cells and text; with ``--check`` it only tells what is out of step. In a table
-row that links to a notebook, an empty last cell or one with an old badge becomes that notebook's badge.
+CITATION.cff, and the notebooks' first cells and text; with ``--check`` it only tells what is out of step. In a
+table row that links to a notebook, an empty last cell or one with an old badge becomes that notebook's badge.
 """
 
 import json
@@ -61,7 +61,7 @@ def renewed_links(text: str, url: str) -> str:
 
 
 def renewed_notebook(text: str, first_cell: str, url: str) -> str:
-    """A notebook with the present first code cell and links in its text, otherwise byte for byte as it was."""
+    """A notebook with the present first code cell and links, otherwise byte for byte as it was."""
     notebook = json.loads(text)
     wanted = {}
     code = [number for number, cell in enumerate(notebook["cells"]) if cell["cell_type"] == "code"]

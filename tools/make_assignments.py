@@ -16,6 +16,7 @@ and executed; with ``--check`` they are only named.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -52,9 +53,9 @@ def without_solutions(code: str) -> str:
 
     Examples
     --------
-    >>> print(without_solutions("def f(x):\\n    # solution: square it\\n    return x * x\\n    # end solution"))
-    def f(x):
-        raise NotImplementedError("square it")
+    >>> print(without_solutions("# solution: square it\\ny = x * x\\n# end solution\\nprint(y)"))
+    raise NotImplementedError("square it")
+    print(y)
     """
     kept: list[str] = []
     inside = False
@@ -64,7 +65,7 @@ def without_solutions(code: str) -> str:
             raise ValueError(f"{line.strip()!r}: " + ("a region in a region" if inside else "no reminder"))
         if start:
             inside = True
-            kept.append(f'{start[1]}raise NotImplementedError("{start[2]}")')
+            kept.append(f"{start[1]}raise NotImplementedError({json.dumps(start[2], ensure_ascii=False)})")
         elif _END.match(line):
             if not inside:
                 raise ValueError("`# end solution` without a beginning")
@@ -110,6 +111,11 @@ def is_stale(source: Path, root: Path = ROOT) -> bool:
         return True
     stored = nbformat.read(path, as_version=4)
     return _content(stored) != _content(student_notebook(source, root))
+
+
+def is_executed(notebook: NotebookNode) -> bool:
+    """Whether every code cell has been run."""
+    return all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
 
 
 def _tagged(cell: NotebookNode, *, without: str = "") -> dict:
@@ -159,7 +165,9 @@ def main(arguments: list[str]) -> int:
 
     for source in stale:
         nbformat.write(student_notebook(source), notebook_path(source))
-        execute(notebook_path(source), timeout_s=600)
+    for path in map(notebook_path, sources()):
+        if not is_executed(nbformat.read(path, as_version=4)):
+            execute(path, timeout_s=600)
     return 0
 
 

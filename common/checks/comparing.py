@@ -95,7 +95,7 @@ def _is_any(values: np.ndarray, wrongs: list, tolerance: float) -> bool:
 
 def _equal(values: np.ndarray, wrong: np.ndarray, tolerance: float) -> bool:
     return values.shape == wrong.shape and np.allclose(
-        values.astype(np.float64), wrong.astype(np.float64), rtol=0, atol=tolerance, equal_nan=True
+        values.astype(np.float64), wrong.astype(np.float64), rtol=1e-6, atol=tolerance, equal_nan=True
     )
 
 

@@ -118,7 +118,7 @@ week01.check_convolve(convolve)
 # %%
 def gaussian_kernel(sigma: float) -> np.ndarray:
     """A Gaussian of standard deviation sigma, square, of side 2 * ceil(3 * sigma) + 1 and sum 1."""
-    # solution: Question 3: exponentials of a row, times the same as a column; divide by the sum.
+    # solution: Question 3: exponentials, a column times a row; divide by the sum.
     reach = int(np.ceil(3 * sigma))
     row = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
     kernel = np.outer(row, row)
@@ -207,7 +207,7 @@ week01.check_thin(thin)
 # %%
 def hysteresis(magnitude: np.ndarray, low: float, high: float) -> np.ndarray:
     """Edges as truth values of the magnitude's shape."""
-    # solution: Question 6: from the strong pixels, grow into the weak ones until nothing changes.
+    # solution: Question 6: grow from strong into weak pixels until nothing changes.
     weak, edges = magnitude >= low, magnitude >= high
     while True:
         grown = weak & (cv2.dilate(edges.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)

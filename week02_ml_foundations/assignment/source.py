@@ -69,7 +69,7 @@ fig
 # %%
 def standardize(train: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both sets, float64, scaled column by column with the mean and deviation of the first."""
-    # solution: Question 1: mean and deviation over the rows of train; 1 where the deviation is 0.
+    # solution: Question 1: mean and deviation over the rows of train; 1 for 0.
     mean, std = train.mean(axis=0), train.std(axis=0)
     std = np.where(std == 0, 1.0, std)
     return (train - mean) / std, (other - mean) / std
@@ -106,7 +106,7 @@ week02.check_softmax(softmax)
 # %%
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean negative log-probability of the labels."""
-    # solution: Question 3: pick one probability a row, clip it from below, mean of the logarithms.
+    # solution: Question 3: one probability a row, clipped; mean of the logarithms.
     chosen = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(chosen, 1e-12)).mean())
     # end solution

@@ -209,7 +209,7 @@ print(f"{count_parameters(features):,} parameters loaded")
 # %%
 def layer_costs(config: tuple, height: int, width: int, in_channels: int = 3) -> list[tuple[int, int]]:
     """(parameters, multiply-adds) of each convolution, in order."""
-    # solution: Question 5: 9 * in * out weights, each at height * width places; "M" halves both.
+    # solution: Question 5: 9 * in * out weights, each at height * width places.
     costs = []
     for entry in config:
         if entry == "M":
