@@ -194,6 +194,7 @@ def test_an_interrupt_while_a_file_is_written_leaves_the_old_one(capsys, tmp_pat
         "def slowly(state, target):\n"
         "    target.write_bytes(b'half'); print('writing', flush=True); time.sleep(60)\n"
         "checkpoints.save_file = slowly\n"
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # else a background job's
         "cli.main(['decompress', 'w.dcz', '--out', 'out.safetensors', '--force'])\n"
     )
     command = subprocess.Popen(

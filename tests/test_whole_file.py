@@ -68,7 +68,8 @@ def test_a_program_stopped_while_it_writes_leaves_the_old_file(tmp_path):
     path.write_text("old")
     code = (
         "import sys, time\nfrom common.whole_file import whole_file\n"
-        "with whole_file(sys.argv[1]) as aside:\n"
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background
+        "with whole_file(sys.argv[1]) as aside:\n"  # job ignores interrupts, and hands that on
         "    aside.write_text('half'); print('writing', flush=True); time.sleep(60)\n"
     )
     writer = subprocess.Popen(
