@@ -66,10 +66,13 @@ def test_the_stored_notebook_is_what_the_source_makes(source):
 @each
 def test_the_solution_passes_every_check(source, quiet_settings):
     namespace = {"__name__": "assignment"}
-    for cell in code_cells(tool.solved_notebook(source)):
+    solved = tool.solved_notebook(source)
+    size = len(nbformat.writes(solved))
+    for cell in code_cells(solved):
         value = run(cell, namespace)
         if hasattr(value, "_repr_png_"):
-            assert value._repr_png_()
+            size += 4 * len(value._repr_png_()) // 3
+    assert size < 980_000, f"{size:,} bytes: a finished notebook has to fit into git's 1 MB"
     grades = questions_of(source).grade(namespace)
     assert all(verdict.ok for verdict in grades.verdicts.values()), grades.verdicts
     assert grades.earned == grades.checkable == 16
@@ -186,8 +189,8 @@ def course(tmp_path):
     source.parent.mkdir(parents=True)
     source.write_text(
         "# %% [markdown]\n# # Tea\n#\n# Boil it.\n\n# %%\nimport math\n\n"
-        "# %%\ndef f(x):\n    # solution: Question 1: square it.\n    return x * x\n    # end solution\n\n\nf\n"
-        '\n# %% tags=["raises-exception"]\nf(3)\n\n# %% [markdown] tags=["answer"]\n# Well boiled.\n'
+        "# %%\ndef f(x):\n    # solution: Question 1: square it.\n    return x * x\n    # end solution\n\n"
+        '\nf\n\n# %% tags=["raises-exception"]\nf(3)\n\n# %% [markdown] tags=["answer"]\n# Well boiled.\n'
     )
     nbformat.write(tool.student_notebook(source, tmp_path), tool.notebook_path(source))
     return tmp_path, source

@@ -58,7 +58,7 @@ ODD_ANSWERS = {
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-@pytest.mark.parametrize("odd", ODD_ANSWERS)
+@pytest.mark.parametrize("odd", list(ODD_ANSWERS))
 def test_odd_answers_get_a_verdict(question, odd):
     verdict = question.check(ODD_ANSWERS[odd])
     assert isinstance(verdict, Verdict)
@@ -609,7 +609,7 @@ def cases():
             )
 
 
-@pytest.mark.parametrize(("check", "answer", "hint"), cases())
+@pytest.mark.parametrize(("check", "answer", "hint"), list(cases()))
 def test_the_hint_names_the_mistake(check, answer, hint):
     verdict = check(answer)
     if hint is None:
@@ -653,7 +653,7 @@ def test_points_are_earned_by_right_answers_only():
     assert "expected" in grades.verdicts[7].message
 
 
-@pytest.mark.parametrize("module", WEEKS.values(), ids=WEEKS)
+@pytest.mark.parametrize("module", list(WEEKS.values()), ids=list(WEEKS))
 def test_questions_are_numbered_and_add_up_to_twenty(module):
     assert [question.number for question in module.QUESTIONS] == list(range(1, len(module.QUESTIONS) + 1))
     assert 6 <= len(module.QUESTIONS) <= 10

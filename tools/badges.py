@@ -1,8 +1,8 @@
 """Everything that names the repository's address, from the one place that has it: pyproject.toml.
 
 ``python tools/badges.py`` rewrites Colab badges, Binder links and ``git clone`` lines in the markdown files,
-CITATION.cff, and the notebooks' first cells and text; with ``--check`` it only tells what is out of step. In a
-table row that links to a notebook, an empty last cell or one with an old badge becomes that notebook's badge.
+CITATION.cff, and the notebooks' first cells and text; with ``--check`` it only tells what is out of step. In
+a table row that links to a notebook, an empty last cell or one with an old badge becomes that notebook's.
 """
 
 import json

@@ -46,7 +46,7 @@ scene = road_scene(0)
 road = scene.image
 print("shape", road.shape, "dtype", road.dtype, "range", road.min() // 32 * 32, "to", road.max())
 
-fig = CourseFigure(height=2.7)
+fig = CourseFigure(height=2.0)
 axes = fig.subplots(1, 2)
 for ax, picture, title in zip(axes, (road, road_scene(1).image), ("Seed 0", "Seed 1"), strict=True):
     _ = ax.imshow(picture)
@@ -328,10 +328,10 @@ def misses(seed: int, **parameters: float) -> tuple[float, float]:
     return found[0], found[1]
 
 
-fig = CourseFigure(height=4.6)
+fig = CourseFigure(height=3.4)
 for ax, seed in zip(fig.subplots(2, 2).flat, range(4), strict=True):
     picture = road_scene(seed).image
-    _ = ax.imshow(picture)
+    _ = ax.imshow(to_grey(picture))
     for rho, theta in road_lines(picture):
         rows = np.array([100, 255])
         _ = ax.plot((rho - rows * np.sin(theta)) / np.cos(theta), rows, color="#D55E00", linewidth=2)
@@ -359,7 +359,7 @@ fig
 # %%
 paving = photograph("brick")
 
-fig = CourseFigure(height=2.6)
+fig = CourseFigure(height=1.9)
 ax = fig.subplots()
 _ = ax.imshow(paving)
 ax.set_axis_off()
@@ -394,7 +394,7 @@ for ax, values, misses_, label in zip(
 ):  # fmt: skip
     _ = ax.plot(values, misses_, marker="o")
     ax.set(xlabel=label, yscale="log")
-_ = fig.axes[0].set_ylabel("worst miss on five roads, pixels")
+_ = fig.axes[0].set_ylabel("worst miss, pixels")
 fig
 # end solution
 

@@ -284,6 +284,7 @@ def logistic(x: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.nda
 
 
 sizes = (50, 150, 500, 1500, 3000)
+x_train, x_val = standardize(raw_train, raw_val)
 models = {
     "logistic regression": logistic,
     "perceptron, 3 units": lambda x, labels: fit_mlp(x, labels, n_hidden=3),

@@ -50,7 +50,7 @@ use_course_style()
 # %%
 coffee, cat = photograph("coffee"), photograph("cat")
 
-fig = CourseFigure(height=2.4)
+fig = CourseFigure(height=1.9)
 for ax, picture, title in zip(fig.subplots(1, 2), (coffee, cat), ("Coffee", "Cat"), strict=True):
     _ = ax.imshow(picture)
     ax.set_title(f"{title}: {picture.shape[0]} × {picture.shape[1]}, {picture.dtype}")
@@ -136,11 +136,11 @@ for picture in (coffee, cat):
     assert ours.shape == theirs.shape == (1, 3, 224, 224)
     assert (ours - theirs).abs().mean() < 0.02, "more than rounding: is the crop a pixel off?"
 
-fig = CourseFigure(height=2.4)
+fig = CourseFigure(height=1.9)
 for ax, picture in zip(fig.subplots(1, 2), (coffee, cat), strict=True):
     planes = preprocess(picture)[0]
     shown = (planes - planes.amin()) / (planes.amax() - planes.amin())
-    _ = ax.imshow(shown.permute(1, 2, 0))
+    _ = ax.imshow(shown.permute(1, 2, 0).numpy())
     ax.set_title(f"mean {planes.mean():.1f}, deviation {planes.std():.1f}")
     ax.set_axis_off()
 fig
@@ -287,7 +287,7 @@ for row, (number, where) in zip(axes, depths.items(), strict=True):
     of_layer = maps[number][0]
     strongest = of_layer.flatten(1).std(dim=1).argsort(descending=True)[:8]
     for ax, channel in zip(row, strongest, strict=True):
-        _ = ax.imshow(of_layer[channel])
+        _ = ax.imshow(of_layer[channel].numpy())
         ax.set(xticks=[], yticks=[])
     row[0].set_title(where, loc="left")
 fig
@@ -364,8 +364,8 @@ assert on_features > on_pixels + 0.1
 # | which maps pruning could remove, and why a map that is zero on this picture is no proof | 1 |
 
 # %% tags=["raises-exception"]
-# NBVAL_IGNORE_OUTPUT
 # solution: Question 8: a test of one map, and numbers over the depth.
+# NBVAL_IGNORE_OUTPUT
 grid = np.mgrid[0:64, 0:64]
 stripes = {
     "upright": (np.sin(grid[1]) > 0), "lying": (np.sin(grid[0]) > 0), "diagonal": (np.sin(grid.sum(axis=0)) > 0)
