@@ -3,8 +3,8 @@
 #
 # A trained network is only as good as what it is fed, and its inside is no black box: you can look at every map. You
 # write the preprocessing of ImageNet's networks, build the feature stage of VGG-16 from its configuration, load trained
-# weights into it, and read what its layers respond to. At the end the network that was trained on cars and frogs
-# tells gravel from grass.
+# weights into it, and read what its layers respond to. On the way the network that was trained on cars and frogs has to
+# tell gravel from grass.
 #
 # | question | points | minutes |
 # |---|---|---|
@@ -23,6 +23,7 @@
 # says what is wrong, and often why. Questions 1 to 7 are graded by these checks, question 8 by a reader.
 
 # %%
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -315,41 +316,50 @@ week03.check_feature_vectors(feature_vectors)
 
 # %% [markdown]
 # Does a network that was trained on cars and frogs know anything about gravel? Pieces of 32×32 pixels from four
-# surfaces, the left half of each photograph for training, the right one for the test; a linear classifier on top.
+# photographs (three surfaces and a man with a camera), their left halves for training, their right ones for the test,
+# and a linear classifier on top of: the raw pixels; features of the same network with *random* weights; features of the
+# trained one.
+#
+# **Predict, then run.** Where will the random network stand: beside the pixels, half-way, or beside the trained one?
 
 
 # %% tags=["raises-exception"]
 # NBVAL_IGNORE_OUTPUT
-def pieces(surface: np.ndarray, columns: range) -> torch.Tensor:
-    """Pieces of 32×32 pixels of a grey photograph, as inputs of the network."""
-    corners = [(y, x) for y in range(0, 480, 48) for x in columns]
-    colour = [np.repeat(surface[y : y + 32, x : x + 32, None], 3, axis=2) for y, x in corners]
-    return torch.cat([to_input(piece) for piece in colour])
+def pieces(columns: range) -> tuple[torch.Tensor, np.ndarray]:
+    """Pieces of 32×32 pixels of four grey photographs, as inputs of the network, and which is from which."""
+    inputs, labels = [], []
+    for label, name in enumerate(("brick", "grass", "gravel", "camera")):
+        grey = photograph(name)
+        for y in range(0, 480, 48):
+            for x in columns:
+                inputs.append(to_input(np.repeat(grey[y : y + 32, x : x + 32, None], 3, axis=2)))
+                labels.append(label)
+    return torch.cat(inputs), np.array(labels)
 
 
-def table(columns: range, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features of a layer, raw pixels, and labels of the pieces of all surfaces."""
-    surfaces = [photograph(name) for name in ("brick", "grass", "gravel", "camera")]
-    inputs = torch.cat([pieces(surface, columns) for surface in surfaces])
-    maps = feature_maps(trained_features(), inputs, (number,))[number]
-    labels = np.repeat(range(len(surfaces)), len(inputs) // len(surfaces))
-    return feature_vectors(maps).numpy(), inputs[:, 0].flatten(1).numpy(), labels
+def features_of(model: nn.Sequential) -> Callable[[torch.Tensor], np.ndarray]:
+    """From inputs to a table of the model's features after convolution 4."""
+    return lambda inputs: feature_vectors(feature_maps(model, inputs, (12,))[12]).numpy()
 
 
-left, right = range(0, 224, 48), range(256, 480, 48)
-(features_left, pixels_left, labels_left), (features_right, pixels_right, labels_right) = (
-    table(columns, 12) for columns in (left, right)
-)
-on_features = (
-    LogisticRegression(max_iter=2000).fit(features_left, labels_left).score(features_right, labels_right)
-)
-on_pixels = LogisticRegression(max_iter=2000).fit(pixels_left, labels_left).score(pixels_right, labels_right)
-print(f"{len(labels_right)} pieces: {on_pixels:.0%} right from pixels, {on_features:.0%} from features")
-assert on_features > on_pixels + 0.1
+(left, labels_left), (right, labels_right) = pieces(range(0, 224, 48)), pieces(range(256, 480, 48))
+ways = {
+    "raw pixels": lambda inputs: inputs[:, 0].flatten(1).numpy(),
+    "random weights": features_of(build("vgg16", seed=1).features),
+    "trained weights": features_of(trained_features()),
+}
+share = {}
+for name, describe in ways.items():
+    classifier = LogisticRegression(max_iter=2000).fit(describe(left), labels_left)
+    share[name] = classifier.score(describe(right), labels_right)
+    print(f"{name}: {share[name]:.0%} of {len(labels_right)} pieces recognized")
+assert min(share["random weights"], share["trained weights"]) > share["raw pixels"] + 0.1
 
 # %% [markdown]
-# *What you should see:* a line that says how many of the pieces are recognized from their pixels, and how many from your
-# features. The second number is much larger.
+# *What you should see:* both kinds of features are far better than the pixels, and the random ones are not far behind the
+# trained ones. So it is mostly the *architecture* that tells surfaces apart: small filters, ReLU and the mean over all
+# places, which does not care where a stone lies. Whoever claims that training has taught a network something should show
+# what an untrained one can do.
 
 # %% [markdown]
 # ## Question 8: What do the maps show? (4 points)
