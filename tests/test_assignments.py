@@ -283,3 +283,15 @@ def test_run_notebooks_goes_on_after_a_stub_and_keeps_one_line_of_it(course, mon
     (error,) = done.cells[2].outputs
     assert error.traceback == ["NotImplementedError: Question 1: square it."]
     assert done.cells[3].outputs[0].text == "True\n"
+
+
+def test_badges_in_a_notebook_follow_the_address_and_nothing_else_changes(course):
+    from badges import renewed_notebook
+
+    text = tool.notebook_path(course[1]).read_text()
+    first_cell = (ROOT / "tools" / "first_cell.py").read_text().rstrip("\n")
+    url = tool.address(ROOT)
+    assert renewed_notebook(text, first_cell, url) == text
+    moved = renewed_notebook(text, first_cell, "https://github.com/ada/tea")
+    assert "github/ada/tea/blob/main/week09_tea/assignment/assignment.ipynb" in moved
+    assert renewed_notebook(moved, first_cell, url) == text
