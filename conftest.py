@@ -11,8 +11,8 @@ from hypothesis import settings
 ROOT = Path(__file__).parent
 MEMBERS = ROOT / "members"
 BENCHMARKS = ROOT / "tests" / "benchmarks"
-# The same examples at every run, so that a red run says something about the change and a machine's pace nothing;
-# `pytest --hypothesis-profile search` looks for new ones.
+# The same examples at every run, so that a red run says something about the change, and a slow machine is no
+# failure; `pytest --hypothesis-profile search` looks for new ones.
 settings.register_profile("course", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("course")
