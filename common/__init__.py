@@ -64,6 +64,7 @@ Floor 2: the file, the codebooks, the training loop
 
 Floor 3: what it costs
 
+``methods``               other ways to a small network: distillation, ...
 ``markdown``              tables for a terminal, a notebook, the web
 ``skeleton``              a file's network with shapes but no weights
 ``layer_report``          one tensor of a file beside its Shannon bounds
@@ -81,6 +82,8 @@ Floor 4: the whole way, and its pictures
 ``reproduce_table``       the paper's rows beside ours
 ``figures``               every figure, drawn from plain data
 
+``studies``               the measurements behind the lectures
+
 Apart: the assignments
 
 ``checks``                what a student's function must do, and what is wrong when it does not
@@ -92,9 +95,11 @@ Floor 5: what is run
 ``shipped``               the shipped files, coded and measured anew
 ``capstone``              the course's targets, met or missed
 ``reproduce``             the LeNets of the Deep Compression paper, made again
+``course``                members, the leaderboard, attendance
 ``benchmarks``            ours beside the peers, as JSON and tables
 ``doctor``                is this machine ready?
 ``arguments``             what a command was given, checked before any work
+``study_commands``        ``dnnc study``
 ``cli``                   ``dnnc``: one thin function a command
 ``__main__``              ``python -m common``: the same
 """

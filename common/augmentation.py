@@ -1,4 +1,4 @@
-"""Batches from an image set that sits in memory as uint8: random crops and flips on whole tensors.
+"""Batches from an image set that sits in memory as uint8: random crops, flips and cutouts on whole tensors.
 
 Every batch is a function of (seed, epoch, step, rank) and of nothing else, so a resumed run sees the same
 pictures as an unbroken one.
@@ -27,6 +27,9 @@ class BatchSource:
         Pixels of reflection added on each side, from which a random window is cut; 0 for no crop.
     flip : bool
         Mirror half of the images left to right (wrong for digits).
+    cutout : int
+        Side in pixels of a square, centred anywhere in the image, that is set to the mean colour (DeVries &
+        Taylor 2017, "Improved regularization of convolutional neural networks with cutout"); 0 for none.
     size : (height, width), optional
         Pixels to which each batch is enlarged, bilinearly, after crop and flip; by default the images' own.
     device : torch.device or str
@@ -35,7 +38,7 @@ class BatchSource:
 
     def __init__(
         self, images: np.ndarray, labels: np.ndarray, *, mean, std, crop_padding: int = 0, flip: bool = False,
-        size: tuple[int, int] | None = None, device: torch.device | str = "cpu",
+        cutout: int = 0, size: tuple[int, int] | None = None, device: torch.device | str = "cpu",
     ):  # fmt: skip
         pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
         if crop_padding:
@@ -46,7 +49,8 @@ class BatchSource:
         self._mean = (255.0 * torch.tensor(mean, device=device)).view(1, -1, 1, 1)
         self._scale = (1.0 / (255.0 * torch.tensor(std, device=device))).view(1, -1, 1, 1)
         self._height, self._width = images.shape[2:]
-        self._crop_padding, self._flip, self._size, self._device = crop_padding, flip, size, device
+        self._crop_padding, self._flip, self._cutout = crop_padding, flip, cutout
+        self._size, self._device = size, device
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -91,10 +95,20 @@ class BatchSource:
         if self._flip:
             mirrored = (torch.rand(n, generator=generator) < 0.5).to(self._device)
             window = torch.where(mirrored.view(-1, 1, 1, 1), window.flip(2), window)
-        return self._normalised(window)
+        return self._normalised(window, self._holes(n, generator) if self._cutout else None)
 
-    def _normalised(self, window: torch.Tensor) -> torch.Tensor:
+    def _holes(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Where to cut: bool of shape (n, 1, height, width); at a border, less than the whole square."""
+        corner = [torch.randint(side, (n, 1), generator=generator) for side in (self._height, self._width)]
+        inside = [
+            (torch.arange(side) - at + self._cutout // 2 + self._cutout) // self._cutout == 1
+            for side, at in zip((self._height, self._width), corner, strict=True)
+        ]
+        return (inside[0][:, None, :, None] & inside[1][:, None, None, :]).to(self._device)
+
+    def _normalised(self, window: torch.Tensor, holes: torch.Tensor | None = None) -> torch.Tensor:
         images = (window.permute(0, 3, 1, 2).float() - self._mean) * self._scale
+        images = images if holes is None else images.masked_fill(holes, 0.0)
         return images if self._size is None else F.interpolate(images, size=self._size, mode="bilinear")
 
 

@@ -20,6 +20,7 @@ from common.arguments import (
     weights_file,
 )
 from common.markdown import printable
+from common.study_commands import study
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -34,6 +35,8 @@ Dataset = Annotated[str | None, typer.Option(help="cifar10, mnist, digits, ...; 
 Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from checkpoints, or delete them.")]
 
 ROOT = Path(__file__).resolve().parents[1]
+
+app.command()(study)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -57,9 +57,9 @@ class LenetPoint:
     config: CompressConfig
 
 
-def _point(name: str, network: str, *, sparsity: float, **options) -> LenetPoint:
+def _point(name: str, network: str, *, sparsity: float, crop_padding: int, **options) -> LenetPoint:
     prune_epochs, share_epochs = _EPOCHS[network]
-    recipe = replace(train_config(network), warmup=0.1)
+    recipe = replace(train_config(network), warmup=0.1, crop_padding=crop_padding)
     share = replace(recipe, epochs=share_epochs, optimizer="adam", max_lr=1e-3, weight_decay=0.0)
     config = CompressConfig(
         sparsity=sparsity, prune=replace(recipe, epochs=prune_epochs), share=share, bias_clusters=8, **options
@@ -68,10 +68,10 @@ def _point(name: str, network: str, *, sparsity: float, **options) -> LenetPoint
 
 
 POINTS = (
-    _point("lenet_300_100", "lenet_300_100", sparsity=0.92, linear_clusters=16),
-    _point("lenet_300_100_small", "lenet_300_100", sparsity=0.97, linear_clusters=8),
-    _point("lenet_5", "lenet_5", sparsity=0.95, conv_clusters=16, linear_clusters=16),
-    _point("lenet_5_small", "lenet_5", sparsity=0.99, conv_clusters=16, linear_clusters=8),
+    _point("lenet_300_100", "lenet_300_100", sparsity=0.91, crop_padding=1, linear_clusters=16),
+    _point("lenet_300_100_small", "lenet_300_100", sparsity=0.97, crop_padding=0, linear_clusters=8),
+    _point("lenet_5", "lenet_5", sparsity=0.95, crop_padding=2, conv_clusters=16, linear_clusters=16),
+    _point("lenet_5_small", "lenet_5", sparsity=0.99, crop_padding=1, conv_clusters=16, linear_clusters=8),
 )
 
 

@@ -45,6 +45,7 @@ class TrainConfig:
     label_smoothing: float = 0.1
     crop_padding: int = 4  # pixels
     flip: bool = True
+    cutout: int = 0  # pixels
     optimizer: str = "sgd"  # "sgd" (Nesterov) or "adam"
     precision: str = "bf16"  # "bf16" autocast or "fp32"
     patience: int | None = None  # epochs without a better validation accuracy before an early stop
@@ -119,7 +120,7 @@ def train(
     mean, std = normalization(data.name)
     source = BatchSource(
         data.images, data.labels, mean=mean, std=std, crop_padding=config.crop_padding, flip=config.flip,
-        size=data.shown_size, device=device,
+        cutout=config.cutout, size=data.shown_size, device=device,
     )  # fmt: skip
     steps_per_epoch = len(source) // config.batch_size
     if config.epochs and not steps_per_epoch:

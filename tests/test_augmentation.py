@@ -142,3 +142,29 @@ def test_an_evaluation_on_enlarged_images_takes_bounded_batches(monkeypatch):
     for size, expected in (((10, 10), [3, 3, 2]), ((20, 20), [1] * 8), (None, [8])):
         _, batches = source(n=8, size=size)
         assert [len(labels) for _, labels in batches.plain_batches(500)] == expected
+
+
+def test_cutout_sets_one_square_to_the_mean_and_leaves_the_rest():
+    images = np.full((64, 3, 32, 32), 200, np.uint8)
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.2, 0.2)
+    source = BatchSource(images, np.zeros(64, np.int64), mean=mean, std=std, cutout=8)
+    (batch, _), *_ = source.epoch_batches(64, seed=0, epoch=0)
+    holes = (batch == 0).all(1)
+    assert torch.equal(holes, (batch == 0).any(1)), "a hole goes through all channels"
+    for hole in holes:
+        rows, columns = hole.any(1), hole.any(0)
+        assert torch.equal(hole, rows[:, None] & columns), "a rectangle"
+        for side in (rows, columns):
+            ones = side.nonzero().ravel()
+            assert len(ones) == ones[-1] - ones[0] + 1 <= 8
+            assert len(ones) == 8 or ones[0] == 0 or ones[-1] == 31, "whole, or cut by the border"
+            assert len(ones) >= 4
+    assert holes.sum((1, 2)).float().mean() > 45, "most lie wholly inside"
+
+
+def test_cutout_is_the_same_at_every_run():
+    images = np.random.default_rng(0).integers(0, 255, (32, 3, 32, 32), dtype=np.uint8)
+    options = {"mean": (0.5,) * 3, "std": (0.2,) * 3, "cutout": 6}
+    sources = [BatchSource(images, np.zeros(32, np.int64), **options) for _ in range(2)]
+    (first, _), (again, _) = (next(source.epoch_batches(32, seed=3, epoch=1)) for source in sources)
+    assert torch.equal(first, again)
