@@ -1,6 +1,7 @@
 """The capstone's points on the trade-off curve: how far VGG-16 is compressed, and how each point is made.
 
-A point may start from the pruned network of another one, so the curve costs little more than its far end.
+A point may start from the pruned network of another one, so the curve costs little more than its far end;
+that network is then its teacher (`distillation`), and every pruned network teaches itself with shared weights.
 Every run is resumable: its checkpoints stand in the work folder, and finished stages are not run again.
 """
 
@@ -15,6 +16,7 @@ from torch import nn
 
 from common.container import save_file
 from common.datasets import ImageSet
+from common.methods.distillation import Distillation
 from common.models import dense_bytes, prunable_parameters
 from common.packing import pack
 from common.pipeline import CompressConfig, decompress, share
@@ -27,9 +29,7 @@ ARCHITECTURE = {"architecture": "vgg16", "num_classes": 10}
 # The original's learning rate, as in its training (Renda et al. 2020, "Comparing rewinding and fine-tuning"),
 # and a stronger augmentation than it had: with crops of 2 pixels alone the pruned network overfitted.
 _PRUNE = TrainConfig(epochs=18, batch_size=128, max_lr=0.1, warmup=0.1, label_smoothing=0.1, cutout=8)
-_SHARE = TrainConfig(
-    epochs=2, batch_size=128, max_lr=1e-3, warmup=0.1, label_smoothing=0.1, crop_padding=2, optimizer="adam"
-)
+_SHARE = TrainConfig(epochs=2, batch_size=128, max_lr=1e-3, warmup=0.1, label_smoothing=0.1, optimizer="adam")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ _MAIN = CompressConfig(
     linear_clusters=8,
 )  # fmt: skip
 _SMALL = replace(
-    _MAIN, sparsity=0.9898, prune=replace(_PRUNE, epochs=6), conv_clusters=8, linear_clusters=4
+    _MAIN, sparsity=0.9904, prune=replace(_PRUNE, epochs=12, cutout=0), conv_clusters=8, linear_clusters=4
 )  # fmt: skip
 POINTS = {
     point.name: point
@@ -91,7 +91,7 @@ def run_point(
     histograms["pruned"] = _histogram(thin.model)
     shared = share(
         thin, training, point.config, validation=validation, device=device,
-        checkpoint=workdir / f"{point.name}.share.pt",
+        objective=_taught_by(thin, point.config.share), checkpoint=workdir / f"{point.name}.share.pt",
     )  # fmt: skip
     shared_top1 = evaluate(thin.model, test, **measure).top1
     histograms["shared"] = _histogram(thin.model)
@@ -132,10 +132,12 @@ def pruned_network(
     path = workdir / f"{point.name}.pruned.pt"
     if path.exists():
         return load_thin(path, model)
+    objective = None
     if point.start is not None:
         thin = pruned_network(
             POINTS[point.start], model, training, workdir=workdir, validation=validation, device=device
         )
+        objective = _taught_by(thin, point.config.prune)
     else:
         start = workdir / f"{point.name}.slim.pt"
         if start.exists():
@@ -147,11 +149,16 @@ def pruned_network(
             save_thin(thin, start)
     prune(
         thin, training, point.config.prune, sparsity=point.config.sparsity, criterion=point.config.criterion,
-        validation=validation, device=device, checkpoint=workdir / f"{point.name}.prune.pt",
-        description=f"pruning {point.name}",
+        validation=validation, device=device, objective=objective,
+        checkpoint=workdir / f"{point.name}.prune.pt", description=f"pruning {point.name}",
     )  # fmt: skip
     save_thin(thin, path)
     return thin
+
+
+def _taught_by(thin: ThinNetwork, config: TrainConfig) -> Distillation:
+    """The network as it is now, as a teacher of what becomes of it."""
+    return Distillation(thin.model, temperature=2.0, weight=0.7, label_smoothing=config.label_smoothing)
 
 
 def _histogram(model: nn.Module, *, bins: int = 201, reach: float = 0.5) -> dict[str, list]:

@@ -6,6 +6,9 @@ The loop knows nothing of pruning or weight sharing: they act through a callback
 ``after_step(model, step)``    after the optimiser has moved them
 ``state_dict() / load_state_dict(state)``   what a resumed run must know
 
+What is minimised is the cross-entropy, unless an `objective` says otherwise: a callable with (logits, images,
+labels) that returns the loss, with an attribute ``options`` that a resumed run must find again.
+
 Killed at any moment, a run with a checkpoint path goes on from its last checkpoint to the same weights as an
 unbroken run on the same machine: order and augmentation are functions of (seed, epoch, step) alone.
 Under ``torchrun --nproc-per-node N`` the batch is shared out over N processes (DistributedDataParallel).
@@ -15,7 +18,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -82,6 +85,7 @@ class History:
 def train(
     model: nn.Module, data: ImageSet, config: TrainConfig, *, validation: ImageSet | None = None,
     callbacks: Sequence[object] = (), parameters: Sequence[nn.Parameter] | None = None,
+    objective: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     device: str | torch.device | None = None, checkpoint: str | Path | None = None,
     checkpoint_steps: int | None = None, description: str = "training",
 ) -> History:  # fmt: skip
@@ -97,6 +101,8 @@ def train(
         See the module's docstring.
     parameters : sequence of nn.Parameter, optional
         What the optimiser moves; by default all of the model's parameters. Centroids, for one.
+    objective : callable, optional
+        See the module's docstring; by default the cross-entropy with the configured label smoothing.
     device : str or torch.device, optional
         By default the GPU if there is one.
     checkpoint : path, optional
@@ -131,6 +137,8 @@ def train(
     optimizer = _optimizer(parameters, config)
     history, first = History(), 0
     options = {**asdict(config), "images": data.sha256, "n": len(source)}
+    if objective is not None:
+        options |= {f"objective {key}": value for key, value in objective.options.items()}
     if checkpoint is not None and Path(checkpoint).exists():
         first = load_checkpoint(
             checkpoint, model=model, optimizer=optimizer, parameters=parameters, history=history,
@@ -138,6 +146,7 @@ def train(
         )  # fmt: skip
     # The wrapper averages the gradients of all processes; one process needs no wrapper.
     forward = nn.parallel.DistributedDataParallel(model) if world > 1 else model
+    minimised = objective or _cross_entropy(config.label_smoothing)
     total, losses = config.epochs * steps_per_epoch, []
 
     def keep(step: int) -> None:
@@ -160,7 +169,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             with autocast(device, config.precision):
-                loss = F.cross_entropy(forward(images), labels, label_smoothing=config.label_smoothing)
+                loss = minimised(forward(images), images, labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             _call(callbacks, "before_step", model, step)
@@ -226,6 +235,10 @@ def is_first_process() -> bool:
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The mixed-precision context of a device; bfloat16 has float32's range, so no loss scaling is needed."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def _cross_entropy(label_smoothing: float) -> Callable[..., torch.Tensor]:
+    return lambda logits, images, labels: F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
 
 
 def _optimizer(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
