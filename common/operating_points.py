@@ -1,7 +1,7 @@
 """The capstone's points on the trade-off curve: how far VGG-16 is compressed, and how each point is made.
 
 A point may start from the pruned network of another one, so the curve costs little more than its far end;
-that network is then its teacher (`distillation`), and every pruned network teaches itself with shared weights.
+that network is then its teacher (`distillation`). Every pruned network teaches itself with shared weights.
 Every run is resumable: its checkpoints stand in the work folder, and finished stages are not run again.
 """
 
@@ -46,7 +46,7 @@ _MAIN = CompressConfig(
     linear_clusters=8,
 )  # fmt: skip
 _SMALL = replace(
-    _MAIN, sparsity=0.9904, prune=replace(_PRUNE, epochs=12, cutout=0), conv_clusters=8, linear_clusters=4
+    _MAIN, sparsity=0.9904, prune=replace(_PRUNE, epochs=8, cutout=0), conv_clusters=8, linear_clusters=4
 )  # fmt: skip
 POINTS = {
     point.name: point
