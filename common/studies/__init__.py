@@ -38,6 +38,9 @@ STUDIES = {
     "pruning_curves": Study("week05_pruning/results/pruning_curves.json", "accuracy against sparsity"),
     "criteria": Study("week05_pruning/results/criteria.json", "pruning criteria at equal sparsity"),
     "bits": Study("week06_quantization/results/bits.json", "accuracy against bits a weight"),
+    "sharing_bits": Study(
+        "week06_quantization/results/sharing_bits.json", "shared weights of VGG-16: bits against accuracy"
+    ),
 }
 
 

@@ -1,0 +1,218 @@
+"""Weight sharing on the shipped VGG-16: index bits against accuracy and bytes, before and after fine-tuning.
+
+The convolutions have codebooks of at most ``2**conv_bits`` values, the fully connected layers of
+``2**fc_bits``; None leaves them float32. Accuracies are those of the first validation images. Between sharing
+and fine-tuning stands a third measurement: the shared weights as they are, with batch norm's means and
+variances taken anew. Fine-tuning renews them as well, on its way, so what it adds shows only beside that.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from common import container
+from common.augmentation import BatchSource
+from common.centroid_tuning import CentroidTuner
+from common.checkpoints import load_weights
+from common.container import CompressedModel
+from common.datasets import ImageSet, load_dataset
+from common.image_fitting import first_images
+from common.models import build, dense_bytes, prunable_parameters
+from common.preprocessing import normalization
+from common.progress import progress
+from common.recipes import N_VALIDATION
+from common.shared_tensor import DenseTensor, SharedTensor
+from common.splits import train_val_split
+from common.studies import ROOT, StudyResult
+from common.training import TrainConfig, autocast, evaluate, train
+from common.weight_sharing import share_weights
+from common.whole_file import whole_file
+
+WEIGHTS = ROOT / "capstone" / "vgg16_cifar10.safetensors"
+_PRECISION, _BATCH = "bf16", 250
+
+
+_TUNE = TrainConfig(
+    epochs=1, batch_size=64, max_lr=1e-4, warmup=0.1, label_smoothing=0.0, crop_padding=2, optimizer="adam"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and with what: every field has an influence on the figures."""
+
+    conv_bits: tuple[int | None, ...] = (1, 2, 3, 4, 5, 6, 8, None)
+    fc_bits: tuple[int | None, ...] = (1, 2, 3, 4, 5, 8, None)
+    tuned: tuple[tuple[int, int], ...] = ((3, 3), (2, 2), (1, 1))  # pairs of the two above
+    n_validation: int = 1000
+    n_renorm: int = 640  # training images that batch norm is measured on anew
+    tune: TrainConfig = _TUNE
+    n_steps: int = 120
+
+
+def run(*, workdir: Path, device: str, resume: bool = True) -> StudyResult:
+    """Measure the grid, then the fine-tuning; see `common.studies`."""
+    plan = Plan()
+    whole = load_dataset("cifar10", "train")
+    training, validation = train_val_split(whole, n_validation=N_VALIDATION["cifar10"])
+    some = first_images(validation, plan.n_validation)
+    model = load_weights(build("vgg16"), WEIGHTS)
+    figures = measure(model, training, some, plan, workdir=workdir, device=device, resume=resume)
+    return StudyResult(figures, (training, some), seed=plan.tune.seed)
+
+
+def measure(
+    model: nn.Module, training: ImageSet, validation: ImageSet, plan: Plan, *, workdir: Path, device: str,
+    resume: bool = True,
+) -> dict:  # fmt: skip
+    """The study's figures for any `vgg`; what was measured before is read from `workdir`.
+
+    Returns
+    -------
+    dict
+        ``grid``: one entry a pair of bits, the pair (None, None) being the network as it is; ``tuned``: one
+        entry a pair of ``plan.tuned``; how they were measured. `top1` a fraction in [0, 1].
+    """
+    workdir = Path(workdir)
+    if not resume:
+        shutil.rmtree(workdir, ignore_errors=True)
+    options = {"plan": asdict(plan), "images": [training.sha256, validation.sha256]}
+    done = _Memory(workdir / "done.json", options)
+    grid = []
+    for conv_bits in progress(plan.conv_bits, desc="bits of the convolutions", unit="row"):
+        grid += done.get(f"row {conv_bits}", lambda b=conv_bits: _row(model, validation, b, plan, device))
+    at = {(entry["conv_bits"], entry["fc_bits"]): entry["top1"] for entry in grid}
+    tuned = []
+    for bits in plan.tuned:
+        figures = done.get(
+            f"tuned {bits}", lambda b=bits: _tuned(model, b, training, validation, plan, device, workdir)
+        )
+        tuned.append({"conv_bits": bits[0], "fc_bits": bits[1], "top1_shared": at[bits], **figures})
+    return {
+        "dense_bytes": dense_bytes(model), "n_validation": len(validation), "grid": grid, "tuned": tuned,
+        "n_steps": plan.n_steps, "batch_size": plan.tune.batch_size, "max_lr": plan.tune.max_lr,
+        "n_renorm": plan.n_renorm,
+    }  # fmt: skip
+
+
+def share(model: nn.Module, conv_bits: int | None, fc_bits: int | None) -> dict[str, SharedTensor]:
+    """k-means on each layer's weights; layers whose bits are None are left out."""
+    shared = {}
+    for name, weight in prunable_parameters(model).items():
+        n_bits = conv_bits if weight.ndim > 2 else fc_bits
+        if n_bits is not None:
+            shared[name] = share_weights(weight.detach().cpu().numpy(), n_bits=n_bits)
+    return shared
+
+
+def network_file(model: nn.Module, shared: Mapping[str, SharedTensor]) -> bytes:
+    """The whole network as a `.dcz` file: shared weights by codebook and index, all else as it is."""
+    state = {name: DenseTensor(value.cpu().numpy()) for name, value in model.state_dict().items()}
+    return container.save(CompressedModel({**state, **shared}))
+
+
+def _row(
+    model: nn.Module, validation: ImageSet, conv_bits: int | None, plan: Plan, device: str
+) -> list[dict]:
+    """One width of the convolutions with every width of the classifier: the features are computed once."""
+    of_row = copy.deepcopy(model)
+    convolutions = share(model, conv_bits, None)
+    CentroidTuner(convolutions, of_row)
+    features, labels = _features(of_row, validation, device)
+    entries = []
+    for fc_bits in plan.fc_bits:
+        linear = share(model, None, fc_bits)
+        network = copy.deepcopy(of_row)
+        CentroidTuner(linear, network)
+        with torch.no_grad(), autocast(torch.device(device), _PRECISION):
+            answers = network.classifier(features).argmax(1)
+        entries.append({
+            "conv_bits": conv_bits, "fc_bits": fc_bits,
+            "top1": float((answers == labels).double().mean()),
+            "file_bytes": len(network_file(model, {**convolutions, **linear})),
+        })  # fmt: skip
+    return entries
+
+
+@torch.no_grad()
+def _features(model: nn.Module, data: ImageSet, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the classifier of a `vgg` is given for each image, and the labels."""
+    model.to(device, memory_format=torch.channels_last).eval()
+    found = []
+    for images in _batches(data, device):
+        with autocast(torch.device(device), _PRECISION):
+            found.append(model.flatten(model.features(images)))
+    return torch.cat(found), torch.from_numpy(data.labels).to(device)
+
+
+def _batches(data: ImageSet, device: str):
+    mean, std = normalization(data.name)
+    source = BatchSource(data.images, data.labels, mean=mean, std=std, device=device)
+    return (images for images, _ in source.plain_batches(_BATCH))
+
+
+def _tuned(
+    model: nn.Module, bits: tuple[int, int], training: ImageSet, validation: ImageSet, plan: Plan,
+    device: str, workdir: Path,
+) -> dict:  # fmt: skip
+    """Accuracy of one setting with batch norm taken anew, and after `n_steps` of centroid fine-tuning."""
+    network = copy.deepcopy(model)
+    tuner = CentroidTuner(share(model, *bits), network)
+    renormed = copy.deepcopy(network)
+    renew_batch_norm_(renormed, first_images(training, plan.n_renorm), device)
+    train(
+        network, first_images(training, plan.n_steps * plan.tune.batch_size), plan.tune, callbacks=[tuner],
+        parameters=tuner.parameters(), device=device, checkpoint=workdir / f"tuned_{bits[0]}_{bits[1]}.pt",
+        checkpoint_steps=20, description=f"{bits[0]} and {bits[1]} bits: fine-tuning centroids",
+    )  # fmt: skip
+    top1 = [
+        evaluate(each, validation, precision=_PRECISION, batch_size=_BATCH, device=device).top1
+        for each in (renormed, network)
+    ]
+    return {
+        "top1_renormed": top1[0], "top1_tuned": top1[1],
+        "file_bytes": len(network_file(network, tuner.shared_tensors())),
+    }  # fmt: skip
+
+
+@torch.no_grad()
+def renew_batch_norm_(model: nn.Module, data: ImageSet, device: str) -> None:
+    """Take every batch norm's mean and variance anew: the plain average over the batches of `data`."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative average
+    model.to(device, memory_format=torch.channels_last).train()
+    for images in _batches(data, device):
+        with autocast(torch.device(device), _PRECISION):
+            model(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
+
+
+class _Memory:
+    """What has been measured, kept in a file that belongs to one set of options."""
+
+    def __init__(self, path: Path, options: Mapping) -> None:
+        self._path, self._options, self._done = path, json.loads(json.dumps(options)), {}
+        if path.exists():
+            stored = json.loads(path.read_text())
+            self._done = stored["done"] if stored["options"] == self._options else {}
+
+    def get(self, key: str, measure: Callable[[], object]) -> object:
+        """What is kept under `key`, measured now if it is not there."""
+        if key not in self._done:
+            self._done[key] = measure()
+            with whole_file(self._path) as aside:
+                aside.write_text(json.dumps({"options": self._options, "done": self._done}))
+        return self._done[key]
