@@ -16,7 +16,7 @@ Each function returns a figure that Jupyter shows; none touches pyplot, so nothi
 from common.figures.codes import code_length_distribution, codes_of
 from common.figures.overview import three_stages
 from common.figures.stages import accuracy_along_pipeline, size_after_each_stage
-from common.figures.style import CourseFigure, use_course_style
+from common.figures.style import CourseFigure, few_colours, use_course_style
 from common.figures.trade_off import trade_off_curve
 from common.figures.weights import layer_sparsity_and_bits, weight_histograms
 
@@ -25,6 +25,7 @@ __all__ = [
     "accuracy_along_pipeline",
     "code_length_distribution",
     "codes_of",
+    "few_colours",
     "layer_sparsity_and_bits",
     "size_after_each_stage",
     "three_stages",
