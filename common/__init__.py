@@ -76,6 +76,7 @@ Floor 3: what it costs
 Floor 4: the whole way, and its pictures
 
 ``pipeline``              prune, share weights, Huffman-code: one line a stage
+``target_search``         sparsity and bits for a target ratio, or for a target drop
 ``operating_points``      how far VGG-16 is compressed, and how
 ``compress_file``         from a file of weights to a .dcz file
 ``published``             the figures of others, with their sources
@@ -95,6 +96,7 @@ Floor 5: what is run
 ``shipped``               the shipped files, coded and measured anew
 ``capstone``              the course's targets, met or missed
 ``reproduce``             the LeNets of the Deep Compression paper, made again
+``reproduce_vgg``         the paper's table of VGG-16, from the shipped files
 ``course``                members, the leaderboard, attendance
 ``benchmarks``            ours beside the peers, as JSON and tables
 ``doctor``                is this machine ready?

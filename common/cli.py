@@ -89,7 +89,7 @@ def train(
 
         figures = train_baseline(
             network, dataset=dataset, epochs=epochs, device=device, resume=resume, weights=out, result=result,
-            workdir=ROOT / "runs" / run, command=_command(),
+            workdir=ROOT / "runs" / run, command=" ".join(["dnnc", *sys.argv[1:]]),
         )  # fmt: skip
     text = f"{out}: top-1 {figures['top1']:.4f} on {figures['n_test']:,} test images of {dataset}"
     _show(figures | {"weights": str(out), "result": str(result)}, text, as_json)
@@ -104,13 +104,15 @@ def compress(
     criterion: Annotated[str, typer.Option(help="magnitude, normalized or lamp.")] = "magnitude",
     epochs: Annotated[int, typer.Option(min=0, help="Fine-tuning while and after pruning.")] = 0,
     share_epochs: Annotated[int, typer.Option(min=0, help="Fine-tuning of the centroids.")] = 0,
+    ratio: Annotated[float | None, typer.Option(help="Search for this ratio, on validation images.")] = None,
+    drop: Annotated[float | None, typer.Option(help="Search within this drop, in points.")] = None,
     point: Annotated[str | None, typer.Option(help="A capstone's operating point, all else given.")] = None,
     dataset: Dataset = None, device: Device = None, force: Force = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Make a .dcz file: prune, share weights, Huffman-code.
 
     Without epochs nothing is fine-tuned and no data set is needed. A layer shares 256 values by default, a
-    linear one 32.
+    linear one 32. With --ratio or --drop, a search finds the sparsity and the bits of each layer.
 
     \b
     Example: dnnc compress capstone/vgg16_cifar10.safetensors --sparsity 0.9 --clusters 32 --out small.dcz
@@ -126,7 +128,8 @@ def compress(
         else:
             compress_file(
                 source, out, sparsity=sparsity, clusters=clusters, criterion=criterion, epochs=epochs,
-                share_epochs=share_epochs, dataset=dataset, device=device,
+                share_epochs=share_epochs, target_ratio=ratio, target_drop=drop, dataset=dataset,
+                device=device,
             )  # fmt: skip
         report = size_report(out.read_bytes())
     text = (
@@ -241,7 +244,7 @@ def capstone(
 
 @app.command()
 def reproduce(
-    what: Annotated[str, typer.Argument(help="lenets: the first two rows of the Deep Compression table.")],
+    what: Annotated[str, typer.Argument(help="lenets, or vgg16: the shipped files layer by layer.")],
     device: Device = None, resume: Resume = True, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Reproduce published results beside the paper's.
@@ -249,13 +252,17 @@ def reproduce(
     \b
     Example: dnnc reproduce lenets
     """
-    if what != "lenets":
-        raise ValueError(f"cannot reproduce {what!r}: expected lenets")
-    device = device_name(device)
+    if what not in ("lenets", "vgg16"):
+        raise ValueError(f"cannot reproduce {what!r}: expected lenets or vgg16")
     with _stdout_for_result(as_json):
-        from common.reproduce import reproduce_lenets
+        if what == "lenets":
+            from common.reproduce import reproduce_lenets
 
-        result = reproduce_lenets(device=device, resume=resume)
+            result = reproduce_lenets(device=device_name(device), resume=resume)
+        else:
+            from common.reproduce_vgg import reproduce_vgg16
+
+            result = reproduce_vgg16()
     _show(result.to_dict(), result.table(), as_json)
 
 
@@ -294,7 +301,3 @@ def _show(result: object, text: str, as_json: bool) -> None:
 def _stdout_for_result(as_json: bool):
     """While the work goes on, keep stdout free for the JSON that a script will read."""
     return redirect_stdout(sys.stderr) if as_json else nullcontext()
-
-
-def _command() -> str:
-    return " ".join(["dnnc", *sys.argv[1:]])

@@ -13,13 +13,14 @@ from common.operating_points import POINTS, run_point
 from common.pipeline import CompressConfig, compress
 from common.recipes import DATASETS, N_VALIDATION, train_config
 from common.splits import train_val_split
+from common.target_search import search
 from common.whole_file import whole_file
 
 
 def compress_file(
     source: str | Path, out: str | Path, *, sparsity: float, clusters: int | None = None,
     criterion: str = "magnitude", epochs: int = 0, share_epochs: int = 0, dataset: str | None = None,
-    device: str | None = None,
+    device: str | None = None, target_ratio: float | None = None, target_drop: float | None = None,
 ) -> None:  # fmt: skip
     """Compress a network with the course's own three stages.
 
@@ -37,6 +38,8 @@ def compress_file(
         Fine-tuning after pruning, and of the centroids; without any, no data set is read.
     dataset : str, optional
         By default the network's own.
+    target_ratio, target_drop : float, optional
+        In the place of `sparsity` and `clusters`: a target for `target_search.search`, on validation images.
     """
     model, architecture = open_model(source)
     network = architecture["architecture"]
@@ -49,8 +52,15 @@ def compress_file(
     if clusters is not None:
         config = replace(config, conv_clusters=clusters, linear_clusters=clusters)
     training = validation = None
-    if epochs or share_epochs:
+    is_searched = target_ratio is not None or target_drop is not None
+    if epochs or share_epochs or is_searched:
         training, validation = _training_sets(dataset or DATASETS[network], architecture)
+    if is_searched:
+        best, _ = search(
+            model, architecture, validation, target_ratio=target_ratio, target_drop=target_drop,
+            criterion=criterion, device=device,
+        )  # fmt: skip
+        config = replace(config, sparsity=best.config.sparsity, layer_bits=best.config.layer_bits)
     data = compress(model, training, config, architecture, validation=validation, device=device)
     with whole_file(out) as aside:
         aside.write_bytes(data)

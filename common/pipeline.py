@@ -39,6 +39,8 @@ class CompressConfig:
         Fine-tuning while and after pruning; zero epochs prune one-shot.
     conv_clusters, linear_clusters : int
         Shared values a layer (Deep Compression: 256 and 32).
+    layer_bits : tuple of (weight name, int)
+        Index bits of single layers, which have at most ``2**bits`` shared values (`target_search`).
     rate_weight : float
         How much a cheaper Huffman code may cost in distortion (`share_weights`).
     share : TrainConfig
@@ -53,6 +55,7 @@ class CompressConfig:
     prune: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=0))
     conv_clusters: int = 256
     linear_clusters: int = 32
+    layer_bits: tuple[tuple[str, int], ...] = ()
     rate_weight: float = 0.0
     share: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=0, optimizer="adam", max_lr=1e-3))
     bias_clusters: int = 32
@@ -97,14 +100,15 @@ def share(
     thin: ThinNetwork, data: ImageSet | None, config: CompressConfig, **options
 ) -> dict[str, SharedTensor]:
     """Cluster each layer's kept weights, then fine-tune the centroids, biases and batch norms, in place."""
-    shared = {}
+    shared, bits = {}, dict(config.layer_bits)
     modules = dict(thin.model.named_modules())
     for name, weight in prunable_parameters(thin.model).items():
         is_conv = isinstance(modules[name.removesuffix(".weight")], nn.Conv2d)
+        n_clusters = config.conv_clusters if is_conv else config.linear_clusters
         mask = thin.masks[name].cpu().numpy() if name in thin.masks else None
         shared[name] = share_weights(
             weight.detach().cpu().numpy(), mask, rate_weight=config.rate_weight, codebook_dtype=np.float16,
-            n_clusters=config.conv_clusters if is_conv else config.linear_clusters, seed=config.share.seed,
+            n_clusters=1 << bits[name] if name in bits else n_clusters, seed=config.share.seed,
         )  # fmt: skip
     tuner = CentroidTuner(shared, thin.model)
     if config.share.epochs:
