@@ -15,6 +15,35 @@ HAN_2016 = "Han, Mao, Dally 2016, Deep Compression, ICLR, arXiv:1510.00149, tabl
 
 
 @dataclass(frozen=True)
+class PublishedLayer:
+    """A layer's row of Deep Compression's tables 2, 3 and 5, as the paper rounds it.
+
+    Attributes
+    ----------
+    name : str
+    n_weights : int
+    kept : float
+        Share of the weights that pruning keeps, in [0, 1].
+    value_bits, value_bits_huffman : float
+        Bits that say which value, a kept weight: in a fixed width, and Huffman-coded.
+    index_bits, index_bits_huffman : float
+        Bits that say where, a kept weight.
+    rate, rate_huffman : float
+        Compressed over dense size, in [0, 1], before and after Huffman coding: with codebook and fillers.
+    """
+
+    name: str
+    n_weights: int
+    kept: float
+    value_bits: float
+    value_bits_huffman: float
+    index_bits: float
+    index_bits_huffman: float
+    rate: float
+    rate_huffman: float
+
+
+@dataclass(frozen=True)
 class PublishedResult:
     """One published row.
 
@@ -103,4 +132,37 @@ HAN_2016_STAGES: dict[str, dict[str, float]] = {
     "lenet_5": {"pruned": 12.0, "shared": 33.0, "huffman": 39.0},
     "alexnet": {"pruned": 9.0, "shared": 27.0, "huffman": 35.0},
     "vgg16_imagenet": {"pruned": 13.0, "shared": 31.0, "huffman": 49.0},
+}
+
+# Its layers: tables 2, 3 and 5 of HAN_2016.
+HAN_2016_LAYERS: dict[str, tuple[PublishedLayer, ...]] = {
+    "lenet_300_100": (
+        PublishedLayer("ip1", 235_000, 0.08, 6, 4.4, 5, 3.7, 0.031, 0.0232),
+        PublishedLayer("ip2", 30_000, 0.09, 6, 4.4, 5, 4.3, 0.038, 0.0304),
+        PublishedLayer("ip3", 1_000, 0.26, 6, 4.3, 5, 3.2, 0.157, 0.1270),
+    ),
+    "lenet_5": (
+        PublishedLayer("conv1", 500, 0.66, 8, 7.2, 5, 1.5, 0.785, 0.6745),
+        PublishedLayer("conv2", 25_000, 0.12, 8, 7.2, 5, 3.9, 0.060, 0.0528),
+        PublishedLayer("ip1", 400_000, 0.08, 5, 4.5, 5, 4.5, 0.027, 0.0245),
+        PublishedLayer("ip2", 5_000, 0.19, 5, 5.2, 5, 3.7, 0.069, 0.0613),
+    ),
+    "vgg16_imagenet": (
+        PublishedLayer("conv1_1", 2_000, 0.58, 8, 6.8, 5, 1.7, 0.400, 0.2997),
+        PublishedLayer("conv1_2", 37_000, 0.22, 8, 6.5, 5, 2.6, 0.098, 0.0699),
+        PublishedLayer("conv2_1", 74_000, 0.34, 8, 5.6, 5, 2.4, 0.143, 0.0891),
+        PublishedLayer("conv2_2", 148_000, 0.36, 8, 5.9, 5, 2.3, 0.147, 0.0931),
+        PublishedLayer("conv3_1", 295_000, 0.53, 8, 4.8, 5, 1.8, 0.217, 0.1115),
+        PublishedLayer("conv3_2", 590_000, 0.24, 8, 4.6, 5, 2.9, 0.097, 0.0567),
+        PublishedLayer("conv3_3", 590_000, 0.42, 8, 4.6, 5, 2.2, 0.170, 0.0896),
+        PublishedLayer("conv4_1", 1_000_000, 0.32, 8, 4.6, 5, 2.6, 0.131, 0.0729),
+        PublishedLayer("conv4_2", 2_000_000, 0.27, 8, 4.2, 5, 2.9, 0.109, 0.0593),
+        PublishedLayer("conv4_3", 2_000_000, 0.34, 8, 4.4, 5, 2.5, 0.140, 0.0747),
+        PublishedLayer("conv5_1", 2_000_000, 0.35, 8, 4.7, 5, 2.5, 0.143, 0.0800),
+        PublishedLayer("conv5_2", 2_000_000, 0.29, 8, 4.6, 5, 2.7, 0.117, 0.0652),
+        PublishedLayer("conv5_3", 2_000_000, 0.36, 8, 4.6, 5, 2.3, 0.148, 0.0779),
+        PublishedLayer("fc6", 103_000_000, 0.04, 5, 3.6, 5, 3.5, 0.016, 0.0110),
+        PublishedLayer("fc7", 17_000_000, 0.04, 5, 4.0, 5, 4.3, 0.015, 0.0125),
+        PublishedLayer("fc8", 4_000_000, 0.23, 5, 4.0, 5, 3.4, 0.071, 0.0524),
+    ),
 }

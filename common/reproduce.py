@@ -196,14 +196,14 @@ def _run_point(
         "validation_error": 1.0 - evaluate(decoded, validation, device=device).top1,
         "n_test": len(test),
         "stages": stages,
-        "layers": _layers(data),
+        "layers": layer_rows(data),
         "config": json.loads(json.dumps(asdict(point.config))),  # lists for tuples, as the file will say
     }
     return figures | {"targets": _targets(figures)}
 
 
-def _layers(data: bytes) -> list[dict]:
-    """What the paper's tables 2 and 3 say of each layer; bits are per kept weight."""
+def layer_rows(data: bytes) -> list[dict]:
+    """What the paper's tables 2, 3 and 5 say of each layer of a container; bits are per kept weight."""
     tensors = container.load(data).tensors.values()
     rows = []
     for layer, tensor in zip(size_report(data).layers, tensors, strict=True):
