@@ -11,14 +11,8 @@ from typing import Annotated
 
 import typer
 
-from common.arguments import (
-    device_name,
-    input_file,
-    is_out_of_memory,
-    one_line,
-    output_file,
-    weights_file,
-)
+from common.arguments import device_name, input_file, is_out_of_memory, one_line, output_file, weights_file
+from common.course.attendance_commands import attendance_app
 from common.markdown import printable
 from common.study_commands import study
 
@@ -37,6 +31,7 @@ Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from check
 ROOT = Path(__file__).resolve().parents[1]
 
 app.command()(study)
+app.add_typer(attendance_app, name="attendance")
 
 
 def main(argv: list[str] | None = None) -> None:

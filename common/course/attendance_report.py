@@ -1,0 +1,185 @@
+"""Who was in which lecture: a table for people, CSV for a spreadsheet, a dictionary for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from common.course.attendance_store import AttendanceStore, Presence
+from common.course.roster import Roster
+from common.markdown import markdown_table
+
+ABSENT, SCANNED, BY_HAND = "absent", "present", "present (by hand)"
+_MARKS = {ABSENT: "–", SCANNED: "✓", BY_HAND: "✓ by hand"}
+_FORMULA = "=+-@\t\r\n\0＝＋－＠"  # noqa: RUF001 - full-width signs begin a formula as well
+
+
+@dataclass(frozen=True)
+class LectureHeld:
+    """A lecture that was opened, or in which somebody was marked."""
+
+    number: int
+    title: str
+    is_open: bool
+    n_present: int
+
+
+@dataclass(frozen=True)
+class MemberRow:
+    """A member's attendance: `marks` and `times` (ISO 8601, None where absent unmarked) by lecture."""
+
+    name: str
+    full_name: str
+    team: str | None
+    marks: dict[int, str]
+    times: dict[int, str | None]
+
+    @property
+    def n_present(self) -> int:
+        """Lectures in which the member was present."""
+        return sum(mark != ABSENT for mark in self.marks.values())
+
+
+@dataclass(frozen=True)
+class AttendanceReport:
+    """Lectures held, a row a member, and notes: what an instructor may want to look at."""
+
+    lectures: tuple[LectureHeld, ...]
+    members: tuple[MemberRow, ...]
+    notes: tuple[str, ...]
+
+    def to_text(self) -> str:
+        """A table in markdown, and the notes."""
+        if not self.lectures:
+            return "No lecture has been opened yet."
+        heads = ["member", "team", *(f"L{one.number}" for one in self.lectures), "present"]
+        rows = [
+            [
+                row.full_name, row.team or "", *(_MARKS[mark] for mark in row.marks.values()),
+                f"{row.n_present} of {len(self.lectures)}",
+            ]
+            for row in self.members
+        ]  # fmt: skip
+        rows.append(["all", "", *(str(one.n_present) for one in self.lectures), ""])
+        held = [f"L{one.number}: {one.title}{' (open now)' if one.is_open else ''}" for one in self.lectures]
+        notes = [f"- {note}" for note in self.notes]
+        table = markdown_table(*_aligned(heads, rows))
+        return "\n".join([*table, "", *held, *(["", "Worth a look:", *notes] if notes else [])])
+
+    def to_csv(self) -> str:
+        r"""A line a member; a cell that a spreadsheet would compute is made text by an apostrophe."""
+        text = io.StringIO()
+        lines = csv.writer(text)
+        lines.writerow(
+            map(_harmless, ["name", "full name", "team", *map(_column, self.lectures), "present", "lectures"])
+        )
+        for row in self.members:
+            cells = [row.name, row.full_name, row.team or "", *row.marks.values()]
+            lines.writerow([*map(_harmless, cells), row.n_present, len(self.lectures)])
+        return text.getvalue()
+
+    def to_dict(self) -> dict:
+        """For JSON."""
+        return {
+            "lectures": [asdict(one) for one in self.lectures],
+            "members": [{**asdict(row), "n_present": row.n_present} for row in self.members],
+            "notes": list(self.notes),
+        }
+
+
+def attendance_report(store: AttendanceStore, roster: Roster) -> AttendanceReport:
+    """The report over all lectures held so far.
+
+    Parameters
+    ----------
+    store : AttendanceStore
+    roster : Roster
+        Members in its order; a recorded name that has left it comes after them.
+    """
+    presences, openings = store.presences(), {one.number: one for one in store.openings()}
+    titles = {one.number: one.title for one in roster.lectures}
+    numbers = sorted(openings.keys() | {one.lecture for one in presences})
+    found = {(one.lecture, one.member): one for one in presences}
+    people = {one.name: (one.full_name, one.team) for one in roster.members}
+    for one in presences:
+        people.setdefault(one.member, (f"{one.member} (not in the roster)", None))
+    members = tuple(
+        MemberRow(
+            name, full_name, team, {number: _mark(found.get((number, name))) for number in numbers},
+            {number: _time(found.get((number, name))) for number in numbers},
+        )
+        for name, (full_name, team) in people.items()
+    )  # fmt: skip
+    present = Counter(one.lecture for one in presences if one.is_present)
+    lectures = tuple(
+        LectureHeld(
+            number, titles.get(number, "(not in the schedule)"),
+            number in openings and openings[number].closed_at is None, present[number],
+        )
+        for number in numbers
+    )  # fmt: skip
+    return AttendanceReport(lectures, members, _notes(store, presences))
+
+
+def _notes(store: AttendanceStore, presences: list[Presence]) -> tuple[str, ...]:
+    """Names that one phone or one address brought, and the refusals; none of them proves anything."""
+    notes = []
+    for (lecture, _), names in _shared(presences, lambda one: one.address and (one.lecture, one.address)):
+        if len(names) <= 4:  # more: a router or a tunnel stands before the class
+            notes.append(f"lecture {lecture}: {_joined(names)} came from one network address")
+    for _, names in _shared(presences, lambda one: one.device):
+        notes.append(f"one phone has recorded {_joined(names)}, in different lectures")
+    refused = Counter(
+        (event.lecture, event.kind.removeprefix("refused: ").replace("_", " "))
+        for event in store.events() if event.kind.startswith("refused: ")
+    )  # fmt: skip
+    by_lecture = defaultdict(list)
+    for (lecture, kind), count in sorted(refused.items()):
+        by_lecture[lecture].append(f"{count} × {kind}")
+    notes += [f"lecture {lecture}: refused {', '.join(kinds)}" for lecture, kinds in by_lecture.items()]
+    return tuple(notes)
+
+
+def _shared(presences: list[Presence], key: Callable[[Presence], object]) -> list[tuple]:
+    """(key, names) of every key that brought more than one name."""
+    names = defaultdict(set)
+    for one in presences:
+        if key(one):
+            names[key(one)].add(one.member)
+    return [(what, sorted(found)) for what, found in names.items() if len(found) > 1]
+
+
+def _joined(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _aligned(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Cells padded to their columns' widths, to be read in a terminal."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [heads, *rows]]
+    return padded[0], padded[1:]
+
+
+def _mark(presence: Presence | None) -> str:
+    if presence is None or not presence.is_present:
+        return ABSENT
+    return SCANNED if presence.source == "scan" else BY_HAND
+
+
+def _time(presence: Presence | None) -> str | None:
+    if presence is None:
+        return None
+    return datetime.fromtimestamp(presence.at).astimezone().isoformat(timespec="seconds")
+
+
+def _column(lecture: LectureHeld) -> str:
+    return f"lecture {lecture.number}"
+
+
+def _harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell.lstrip(" ")[:1] and cell.lstrip(" ")[0] in _FORMULA else cell
