@@ -1,0 +1,120 @@
+"""A layer's weights in few bits, and how many: what every way of quantizing leaves to be written.
+
+A coder turns a weight tensor into the weights that are computed with, and into whole numbers, the codes, that
+are written for them: at a fixed length each, or Huffman-coded. Scales and codebooks count as well.
+
+>>> coded = coded_by_centroids(torch.tensor([[0.1, 0.1, 0.9, 1.1]]), 1)
+>>> coded.codes.tolist(), coded.code_bits, coded.extra_bits  # two centroids of 32 bits
+([[0, 0, 1, 1]], 1, 64)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from common.huffman import code_lengths
+from common.methods.low_bit import Grid, dequantize, quantize
+from common.models import prunable_parameters
+from common.weight_sharing import share_weights
+
+SCALE_BITS = CENTROID_BITS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """The weights of one layer in few bits.
+
+    Parameters
+    ----------
+    weight : Tensor
+        float32, what is computed with.
+    codes : ndarray of the weight's shape
+        Integers from 0, one a weight.
+    code_bits : int
+        Of one code at fixed length.
+    extra_bits : int
+        Scales or codebook, of the whole layer.
+    """
+
+    weight: Tensor
+    codes: np.ndarray
+    code_bits: int
+    extra_bits: int
+
+
+Coder = Callable[[Tensor, float], Coded]
+
+
+def coded_on_grid(weight: Tensor, grid: Grid) -> Coded:
+    """Rounded to a grid of `low_bit`; a scale a channel, or one."""
+    codes = quantize(weight, grid)
+    extra = SCALE_BITS * grid.scale.numel()
+    n_bits = (grid.q_max - grid.q_min).bit_length()
+    return Coded(dequantize(codes, grid), (codes - grid.q_min).numpy(), n_bits, extra)
+
+
+def coded_by_scale(codes: Tensor, scale: Tensor) -> Coded:
+    """The codes -1, 0, 1 of `binary_ternary`, times their scales: one bit for two kinds, else two."""
+    has_zeros = bool((codes == 0).any())
+    kinds = codes.int() + 1 if has_zeros else (codes.int() + 1) // 2
+    return Coded(scale * codes, kinds.numpy(), 1 + has_zeros, SCALE_BITS * scale.numel())
+
+
+def coded_by_centroids(weight: Tensor, n_bits: float) -> Coded:
+    """One of 2**n_bits centroids each, of k-means over the layer."""
+    shared = share_weights(weight.detach().numpy(), n_bits=int(n_bits))
+    dense = torch.from_numpy(shared.codebook[shared.indices]).view(weight.shape)
+    codes = shared.indices.reshape(weight.shape)
+    return Coded(dense, codes, int(n_bits), CENTROID_BITS * shared.codebook.size)
+
+
+def coded_without_ends(weight: Tensor, step: float) -> Coded:
+    """Rounded to multiples of `step` standard deviations, as far as the weights reach.
+
+    Nothing is clamped, so there are many codes, most of them rare: short only when Huffman-coded. What is
+    written beside them: the scale, and the lowest code.
+    """
+    scale = step * weight.std(correction=0)
+    scale = scale if scale > 0 else torch.ones_like(scale)
+    codes = torch.round(weight / scale).int()
+    first = codes - codes.min()
+    n_bits = max(1, math.ceil(math.log2(int(first.max()) + 1)))
+    return Coded(scale * codes, first.numpy(), n_bits, SCALE_BITS + 32)
+
+
+def code_weights_(model: nn.Module, coder: Coder, level: float) -> tuple[nn.Module, dict[str, float]]:
+    """Code the weights of every convolution and linear layer, and let the model compute with them.
+
+    Parameters
+    ----------
+    model : nn.Module
+    coder : callable
+        Weight and level to `Coded`.
+    level : float
+        Bits, or whatever the coder takes.
+
+    Returns
+    -------
+    nn.Module
+        The same model.
+    dict
+        ``bits``: a weight, codes at fixed length, scales and codebooks included; ``huffman_bits``: the same
+        with the codes of each layer Huffman-coded, the code's own table not counted.
+    """
+    parameters = prunable_parameters(model)
+    n_weights = sum(weight.numel() for weight in parameters.values())
+    bits = huffman_bits = 0
+    with torch.no_grad():
+        for weight in parameters.values():
+            coded = coder(weight.detach().cpu(), level)
+            weight.copy_(coded.weight)
+            counts = np.bincount(coded.codes.reshape(-1))
+            bits += coded.code_bits * coded.codes.size + coded.extra_bits
+            huffman_bits += int(counts @ code_lengths(counts).astype(np.int64)) + coded.extra_bits
+    return model, {"bits": bits / n_weights, "huffman_bits": huffman_bits / n_weights}
