@@ -14,6 +14,7 @@ from common.studies.pruning_curves import (
     StepPruner,
     fine_tuned,
     lenet_curves,
+    round_after_round,
     sensitivity,
     untrained_curves,
 )
@@ -82,6 +83,25 @@ def test_step_pruner_prunes_by_magnitude_and_nothing_grows_back():
     assert sparsity_of(pruner.masks) == pytest.approx(0.8, abs=0.01)
 
 
+def test_rounds_go_on_from_each_other_and_from_where_they_stopped(tmp_path, monkeypatch):
+    asked = {"sparsities": (0.5, 0.9), "folder": tmp_path}
+    whole = [weights(model) for model in round_after_round(network(), DATA, TUNING, **asked)]
+    assert ((whole[0]["features.0.weight"] == 0) <= (whole[1]["features.0.weight"] == 0)).all()
+    (tmp_path / "rounds_0.9.pt").unlink()
+    started = []
+    real = pruning_curves.fine_tuned
+
+    def spy(model, *arguments, **options):
+        started.append(weights(model))
+        return real(model, *arguments, **options)
+
+    monkeypatch.setattr(pruning_curves, "fine_tuned", spy)
+    again = [weights(model) for model in round_after_round(network(), DATA, TUNING, **asked)]
+    (start,) = started
+    assert_equal_weights(start, whole[0])
+    assert_equal_weights(again[1], whole[1])
+
+
 def test_figures_hold_every_curve_and_start_from_the_whole_network(tmp_path):
     memory = Memory(tmp_path / "points.json")
     ways = {"one-shot": (0.5, 0.9), "gradual": (0.9,)}
@@ -89,7 +109,7 @@ def test_figures_hold_every_curve_and_start_from_the_whole_network(tmp_path):
         network(), DATA, image_set(9, seed=1), TUNING, memory, ways=ways, sparsities=(0.0, 0.5, 0.9)
     )
     assert {name: len(curve) for name, curve in figures["curves"].items()} == {
-        "not fine-tuned": 3, "one-shot": 2, "gradual": 1
+        "not fine-tuned": 3, "one-shot": 2, "gradual": 1, "round after round": 3
     }  # fmt: skip
     assert figures["curves"]["not fine-tuned"][0] == (0.0, figures["top1"])
     rules = untrained_curves(network(), DATA, memory, sparsities=(0.0, 1.0))["curves"]
