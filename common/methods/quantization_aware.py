@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -39,7 +40,7 @@ class ScaledQuantizer(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         """The weights with few values."""
         codes, scale = self.rule(weight.detach())
-        return weight + (scale * codes - weight).detach()
+        return _StraightThrough.apply(weight, scale * codes)
 
 
 def quantization_aware_(model: nn.Module, quantizer_for: Callable[[Tensor], nn.Module]) -> nn.Module:
@@ -64,3 +65,15 @@ def settle_(model: nn.Module) -> nn.Module:
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
     return model
+
+
+class _StraightThrough(torch.autograd.Function):
+    """The second tensor in place of the first, which gets the gradient: ``a + (b - a)`` would round."""
+
+    @staticmethod
+    def forward(ctx, weight: Tensor, quantized: Tensor) -> Tensor:
+        return quantized
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None

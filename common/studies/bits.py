@@ -61,8 +61,8 @@ class Plan:
     network: str = "lenet_300_100"
     dataset: str = "mnist"
     seeds: tuple[int, ...] = (0, 1, 2)
-    n_train: int | None = None
-    baseline_epochs: int = 6
+    n_train: int | None = 20_000
+    baseline_epochs: int = 8
     tune_epochs: int = 2
     bits: tuple[int, ...] = (2, 3, 4, 6, 8)
     with_vgg: bool = True
