@@ -13,6 +13,7 @@ import typer
 
 from common.arguments import device_name, input_file, is_out_of_memory, one_line, output_file, weights_file
 from common.course.attendance_commands import attendance_app
+from common.course.member_commands import members_app
 from common.markdown import printable
 from common.study_commands import study
 
@@ -32,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 app.command()(study)
 app.add_typer(attendance_app, name="attendance")
+app.add_typer(members_app, name="members")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -16,10 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.checks.grading import Question
-from common.course.folders import NOTEBOOK, member_folder, read_regular, week_folder
+from common.course.folders import (
+    NOTEBOOK,
+    assignments,
+    member_folder,
+    member_names,
+    read_regular,
+    week_folder,
+)
+from common.course.names import safe_name
 from common.course.notebook_run import code_cells
 from common.course.sandbox import Finished, Limits, run_limited
-from common.course.week_results import MAX_RESULT, WeekCheck, one_short_line
+from common.course.week_results import MAX_RESULT, RESULTS, WeekCheck, one_short_line, stored
 from common.course.work_copy import changes, environment, snapshot, work_copy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -175,3 +183,35 @@ def _place(state: dict, cells: list[dict]) -> str:
 
 def _why(finished: Finished) -> str:
     return f" (signal {finished.code - 128})" if finished.code > 128 else ""
+
+
+def weeks_to_check(
+    name: str | None, week: str | int | None, *, root: Path = ROOT, results: Path = RESULTS
+) -> list[tuple[str, str, bool]]:
+    """Which notebooks a command means: member, week, and whether the kept result is still current.
+
+    Parameters
+    ----------
+    name : str or None
+        None for everybody.
+    week : str, int or None
+        None for every week that has a notebook; a week that is named is taken in any case.
+
+    Raises
+    ------
+    ValueError
+        There is no such member, or no such week.
+    """
+    names = member_names(root) if name is None else [safe_name(name)]
+    if name is not None:
+        member_folder(name, root)
+    weeks = list(assignments(root)) if week is None else [week_folder(week)]
+    found = []
+    for member in names:
+        for label in weeks:
+            is_asked_for = name is not None and week is not None
+            if is_asked_for or (root / "members" / member / label / NOTEBOOK).exists():
+                kept = stored(member, label, results)
+                is_current = kept is not None and kept.digest == digest(member, label, root=root)
+                found.append((member, label, is_current))
+    return found
