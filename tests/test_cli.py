@@ -18,8 +18,10 @@ from common.models import build
 from common.profiles import Profile
 
 COMMANDS = (
-    "train", "compress", "decompress", "inspect", "evaluate", "capstone", "reproduce", "bench", "doctor"
+    "study", "train", "compress", "decompress", "inspect", "evaluate", "capstone", "reproduce", "bench",
+    "doctor",
 )  # fmt: skip
+GROUPS = ("attendance", "members")  # of commands, each with its own help
 
 
 @pytest.fixture(autouse=True)
@@ -51,9 +53,15 @@ def test_help_lists_every_command_with_an_example(capsys):
     code, out, _ = dnnc(capsys, "--help")
     assert code == 0
     listed = [line.split()[0] for line in out.partition("Commands:")[2].splitlines() if line.strip()]
-    assert tuple(listed) == COMMANDS
-    for command in COMMANDS:
-        code, out, _ = dnnc(capsys, command, "--help")
+    assert tuple(listed) == COMMANDS + GROUPS
+    commands = list(COMMANDS)
+    for group in GROUPS:
+        _, out, _ = dnnc(capsys, group, "--help")
+        lines = [line for line in out.partition("Commands:")[2].splitlines() if line.strip()]
+        commands += [f"{group} {line.split()[0]}" for line in lines]
+    assert len(commands) > len(COMMANDS) + len(GROUPS)
+    for command in commands:
+        code, out, _ = dnnc(capsys, *command.split(), "--help")
         assert code == 0
         assert f"Example: dnnc {command}" in out
 

@@ -14,7 +14,7 @@ from common.markdown import printable
 
 members_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None,
-    help="Members' folders, checks of their work, the board and the leaderboard.",
+    help="Members' folders, their work checked, the board.",
 )  # fmt: skip
 
 Name = Annotated[str, typer.Argument(help="A member's name: small letters, digits, underscores.")]
