@@ -121,10 +121,10 @@ def _problem(change: Change, folder: str) -> str:
     parts = change.path.split("/")
     if not change.path.isprintable() or "\\" in change.path or {"", ".", ".."} & set(parts):
         return f"{shown} is no path for work: plain names, please"
-    if any(part.lower().startswith(".git") for part in parts):
-        return f"{shown} would change how git or GitHub behaves"
     if not change.path.startswith(f"{folder}/"):
         return f"{shown} is outside your folder"
+    if any(part.lower().startswith(".git") for part in parts):
+        return f"{shown} would change how git or GitHub behaves"
     if change.mode == _LINK:
         return f"{shown} is a symbolic link: commit the file itself"
     if change.mode == _SUBMODULE:
