@@ -215,7 +215,7 @@ def test_odd_names_arrive_as_they_are(course):
 
 
 def test_what_main_did_meanwhile_is_nobodys_change(course):
-    root, _, commit = course
+    root, git, commit = course
     head = commit(**{"members/ada/week02/new.md": "x"})
     (root / "common" / "code.py").write_text("instructors go on\n")
     git("commit", "--quiet", "--all", "-m", "meanwhile")

@@ -103,8 +103,9 @@ def test_safe_names(name):
 @pytest.mark.parametrize(
     "name",
     ["", ".", "..", "../ada", "ada/../eve", "/etc", "ada\\eve", "ada\0", "ada\n", "Ada", "ada lovelace",
-     "_ada", "ada_", "a__b", "1a", "-rf", "~ada", "$HOME", "`id`", "ada;id", "\u0430da", "ada\u202e", "ada.md",
-     "con", "nul", "com1", "lpt9", "template", "team", "x" * 41, "C:ada", "*", None, 3, b"ada", "\ufb01"],
+     "_ada", "ada_", "a__b", "1a", "-rf", "~ada", "$HOME", "`id`", "ada;id", "\u0430da", "ada\u202e",
+     "ada.md", "con", "nul", "com1", "lpt9", "template", "team", "x" * 41, "C:ada", "*", None, 3, b"ada",
+     "\ufb01"],
 )  # fmt: skip
 def test_path_tricks_in_names_are_refused(name):
     with pytest.raises(ValueError, match="name"):

@@ -178,10 +178,11 @@ def read_regular(path: Path, most: int) -> bytes:
     except OSError as error:
         reason = "a link" if path.is_symlink() else error.strerror
         raise ValueError(f"{path.name} cannot be read: {reason}") from error
+    status = os.fstat(opened)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(opened)
+        raise ValueError(f"{path.name} is no regular file")
     with open(opened, "rb") as file:
-        status = os.fstat(opened)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{path.name} is no regular file")
         data = file.read(most + 1)
     if len(data) > most:
         raise ValueError(f"{path.name} has {status.st_size:,} bytes, at most {most:,} are allowed")

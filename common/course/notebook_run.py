@@ -22,10 +22,7 @@ def main(notebook: Path, week: str, result: Path) -> None:
     note = _noter(result, state)
     note()
     questions = importlib.import_module(f"common.checks.{week}")
-    from IPython.core.interactiveshell import InteractiveShell
-
-    shell = InteractiveShell.instance(colors="nocolor", history_length=0)
-    shell.history_manager.enabled = False
+    shell = _shell()
     sys.path.insert(0, os.getcwd())
     for number, cell in enumerate(code_cells(json.loads(notebook.read_bytes())), 1):
         note(cell=number, stage="cells")
@@ -78,6 +75,18 @@ def code_cells(notebook: Mapping) -> list[dict]:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a cell is broken ({error}): open it in JupyterLab, and save it") from error
     return found
+
+
+def _shell():
+    """IPython's shell, in which magics work, with no window and no history."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    class Shell(InteractiveShell):
+        def enable_gui(self, gui=None) -> None:
+            """What ``%matplotlib inline`` asks for; there is no window here."""
+
+    return Shell.instance(config=Config(HistoryManager={"enabled": False}), colors="nocolor")
 
 
 def _noter(path: Path, state: dict[str, object]):
