@@ -19,6 +19,15 @@ If the answer equals a suspect, the mistake has a name; the right values are nev
 ``vgg_input``   week 3: resizing, cropping, normalizing
 ``vgg_layers``  week 3: VGG's layers, their cost, their feature maps
 ``week03``      the questions of week 3: what VGG sees
+``clusters``    week 4: where k-means starts, its two steps, the loop of them
+``codebooks``   week 4: what codebook and indices cost, their bytes, the exact optimum
+``week04``      the questions of week 4: k-means from scratch on weights
+``sharing``     week 6: decoding, assigning, what sharing saves, a codebook in order
+``centroids``   week 6: the centroids' gradient, one step, a whole fine-tuning
+``week06``      the questions of week 6: centroid fine-tuning
+``code_book``   week 7: entropy, Huffman's lengths, complete codes, canonical words
+``code_stream`` week 7: symbols to bytes and back, the table of lengths
+``week07``      the questions of week 7: a canonical Huffman codec
 =============== ============================================================================================
 
 Nothing here is imported by the rest of the package, and of the package it needs only the road of week 1.

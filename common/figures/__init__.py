@@ -7,12 +7,14 @@ Each function returns a figure that Jupyter shows; none touches pyplot, so nothi
 ``stages``          size and accuracy after each stage of the pipeline
 ``overview``        the three stages as a schematic with measured sizes
 ``weights``         histograms of the weights, and the layers of a report
+``cells``           small matrices as coloured cells, one colour a cluster
 ``codes``           Huffman code lengths against the entropy
 ``trade_off``       compression ratio against accuracy drop, ours beside the published ones
 ``labels``          where labels go so that they do not lie on each other
 =================== ================================================================================
 """
 
+from common.figures.cells import coloured_cells
 from common.figures.codes import code_length_distribution, codes_of
 from common.figures.overview import three_stages
 from common.figures.stages import accuracy_along_pipeline, size_after_each_stage
@@ -25,6 +27,7 @@ __all__ = [
     "accuracy_along_pipeline",
     "code_length_distribution",
     "codes_of",
+    "coloured_cells",
     "few_colours",
     "layer_sparsity_and_bits",
     "size_after_each_stage",
