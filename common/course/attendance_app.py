@@ -26,7 +26,7 @@ from common.course.attendance_file import StoreError
 from common.course.attendance_limits import RateLimit
 from common.course.attendance_refusals import Refusal
 from common.course.attendance_store import AttendanceStore, Presence
-from common.course.attendance_tokens import DEVICE_DAYS, AttendanceSigner, new_device
+from common.course.attendance_tokens import DEVICE_DAYS, PERIOD, AttendanceSigner, new_device
 from common.course.roster import Roster
 
 MAX_FORM_BYTES = 4096
@@ -181,7 +181,9 @@ def make_app(
     @app.get("/projector")
     def projector() -> str:
         state = projector_state()
-        return render_template("projector.html", **{**state, "qr": Markup(state["qr"])}, url=url)
+        return render_template(
+            "projector.html", **{**state, "qr": Markup(state["qr"])}, url=url, period=PERIOD
+        )
 
     @app.get("/projector/state")
     def state() -> dict:

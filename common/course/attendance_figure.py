@@ -59,19 +59,22 @@ def attendance_figure(report: AttendanceReport) -> CourseFigure:
             )  # fmt: skip
             if mark == BY_HAND:
                 below.plot(column, row, "o", markersize=5, markerfacecolor="white", markeredgecolor=ORANGE)
+        below.text(
+            n_lectures - 0.45, row, f"{member.n_present}", va="center", ha="left", fontsize=9, color=GREY
+        )
     below.set_ylim(n_members - 0.4, -0.6)
-    below.set_xlim(-0.6, max(n_lectures, 8) - 0.4)
+    below.set_xlim(-0.6, max(n_lectures, 8) + 0.1)
     below.set_xticks(list(places), [str(one.number) for one in report.lectures])
     below.set_yticks(range(n_members), [_short(member.full_name) for member in report.members])
     below.tick_params(length=0)
     below.spines[["left", "bottom"]].set_visible(False)
-    below.set_xlabel("lecture")
+    below.set_xlabel("lecture; at the right, how many each has attended")
     square = {"linestyle": "none", "marker": "s", "markersize": 8}
     figure.legend(
         handles=[
             Line2D([], [], markerfacecolor=BLUE, markeredgecolor=BLUE, label="present", **square),
             Line2D([], [], linestyle="none", marker="o", markersize=6, markerfacecolor="white",
-                   markeredgecolor=ORANGE, label="set by hand"),
+                   markeredgecolor=ORANGE, label="present, by hand"),
             Line2D([], [], markerfacecolor="white", markeredgecolor=GREY, label="absent", **square),
         ],
         loc="outside lower center", ncols=3,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from common.course.roster import Roster
 from common.markdown import markdown_table
 
 ABSENT, SCANNED, BY_HAND = "absent", "present", "present (by hand)"
-_MARKS = {ABSENT: "–", SCANNED: "✓", BY_HAND: "✓ by hand"}
+_MARKS = {ABSENT: "–", SCANNED: "✓", BY_HAND: "✓*"}
 _FORMULA = "=+-@\t\r\n\0＝＋－＠"  # noqa: RUF001 - full-width signs begin a formula as well
 
 
@@ -68,7 +69,9 @@ class AttendanceReport:
         held = [f"L{one.number}: {one.title}{' (open now)' if one.is_open else ''}" for one in self.lectures]
         notes = [f"- {note}" for note in self.notes]
         table = markdown_table(*_aligned(heads, rows))
-        return "\n".join([*table, "", *held, *(["", "Worth a look:", *notes] if notes else [])])
+        table[1] = re.sub(r"[^|]", "-", table[0])
+        legend = "✓ by scan, ✓* by the instructor's hand, – absent"
+        return "\n".join([*table, "", legend, *held, *(["", "Worth a look:", *notes] if notes else [])])
 
     def to_csv(self) -> str:
         r"""A line a member; a cell that a spreadsheet would compute is made text by an apostrophe."""
