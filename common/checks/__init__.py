@@ -22,6 +22,10 @@ If the answer equals a suspect, the mistake has a name; the right values are nev
 ``clusters``    week 4: where k-means starts, its two steps, the loop of them
 ``codebooks``   week 4: what codebook and indices cost, their bytes, the exact optimum
 ``week04``      the questions of week 4: k-means from scratch on weights
+``mask_rules``  week 5: scores, and masks with exact counts
+``pruner``      week 5: the schedule, a step that keeps the masks, the sensitivity scan
+``gaps``        week 5: gaps with fillers, what a sparse layer costs
+``week05``      the questions of week 5: the highest sparsity within one point
 ``sharing``     week 6: decoding, assigning, what sharing saves, a codebook in order
 ``centroids``   week 6: the centroids' gradient, one step, a whole fine-tuning
 ``week06``      the questions of week 6: centroid fine-tuning
