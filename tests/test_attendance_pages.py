@@ -339,6 +339,24 @@ def test_names_and_titles_are_text(tmp_path):
     assert projector.get("/projector/state").json["names"] == [evil]
 
 
+def test_two_members_of_the_same_name_are_told_apart(tmp_path):
+    people = Roster(
+        (Member("ada", "Ada L."), Member("ada_2", "Ada L."), Member("ben", "Ben")),
+        (Lecture(LECTURE, "x"),),
+        (),
+    )
+    room = ClassRoom(tmp_path / "attendance.sqlite3", people)
+    phone = room.phone()
+    page = scan(phone, room.link())
+    assert re.findall(r"<option value=\"\w+\">(.*?)</option>", page) == [
+        "Ada L. (ada)",
+        "Ada L. (ada_2)",
+        "Ben",
+    ]
+    assert "Ada L. (ada_2)" in send(phone, page, "ada_2").get_data(as_text=True)
+    assert room.present() == ["ada_2"]
+
+
 class Reader(HTMLParser):
     """A page as a reader with assistive technology meets it: its tags, labels, and text."""
 

@@ -190,6 +190,29 @@ def test_mistakes_are_told_in_one_line_and_write_nothing(dnnc, tmp_path, argumen
     assert not (tmp_path / "book").exists()
 
 
+def test_two_members_of_the_same_name_are_marked_by_folder(dnnc, tmp_path):
+    people = Roster((Member("ada", "Ada L."), Member("ada_2", "Ada L.")), (Lecture(3, "x"),), ())
+    (tmp_path / "team.toml").write_text(roster_text(people))
+    assert "2 members are named 'ada l.': did you mean ada or ada_2?" in dnnc("mark", 3, "ada l.")[2]
+    assert dnnc("mark", 3, "ada_2")[0] == 0
+
+
+def test_open_behind_a_tunnel_shows_its_address(dnnc, monkeypatch):
+    made, tunnel = [], "https://class.example"
+    server = SimpleNamespace(run=lambda: None, close=lambda: None)
+    monkeypatch.setattr("common.course.attendance_addresses.lan_addresses", lambda: ["10.0.0.9"])
+    monkeypatch.setattr(
+        "common.course.attendance_server.make_server",
+        lambda app, sockets: made.append((app, [one.close() for one in sockets])) or server,
+    )
+    options = ("--host", "127.0.0.1", "--port", 0, "--no-browser", "--url", f"{tunnel}/")
+    out = dnnc("open", 3, *options)[1]
+    assert f"Phones     {tunnel}\n" in out
+    assert "10.0.0.9" not in out
+    assert "nowhere" not in out
+    assert "This address leads phones nowhere" in dnnc("open", 3, *options[:-2])[1]
+
+
 def test_open_without_members_or_network(dnnc, tmp_path, monkeypatch):
     monkeypatch.setattr("common.course.attendance_addresses.lan_addresses", lambda: [])
     assert "in no network: connect it to the room's Wi-Fi" in dnnc("open", 3)[2]

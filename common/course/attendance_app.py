@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import segno
@@ -70,7 +71,7 @@ def make_app(
     flask.Flask
     """
     title = next(one.title for one in roster.lectures if one.number == lecture)
-    names = {member.name: member.full_name for member in roster.members}
+    names = _names(roster)
     signer = AttendanceSigner(store.key, clock=clock)
     secret = signer.projector_secret(lecture)
     requests = RateLimit(BURST, PER_SECOND, clock=clock)
@@ -132,7 +133,7 @@ def make_app(
         device = g.device or new_device()
         response = make_response(
             render_template(
-                "form.html", ticket=signer.ticket(lecture, device), groups=_groups(roster),
+                "form.html", ticket=signer.ticket(lecture, device), groups=_groups(roster, names),
                 remembered=store.last_member(device),
             )
         )  # fmt: skip
@@ -220,12 +221,21 @@ def qr_code(text: str) -> str:
     return code.svg_inline(border=4, omitsize=True, light="#ffffff", dark="#000000", svgclass="qr")
 
 
-def _groups(roster: Roster) -> list[tuple[str | None, list[tuple[str, str]]]]:
-    """Names for the form: (team, [(name, full name), ...]), those without a team last."""
+def _names(roster: Roster) -> dict[str, str]:
+    """What members are called on the pages: by full name, and the folder's too where two have the same."""
+    count = Counter(member.full_name for member in roster.members)
+    return {
+        one.name: one.full_name if count[one.full_name] == 1 else f"{one.full_name} ({one.name})"
+        for one in roster.members
+    }
+
+
+def _groups(roster: Roster, names: dict[str, str]) -> list[tuple[str | None, list[tuple[str, str]]]]:
+    """Names for the form: (team, [(name, what it is called), ...]), those without a team last."""
     teams = [*roster.teams, None]
     found = [(team, [one for one in roster.members if one.team == team]) for team in teams]
     return [
-        (team, sorted(((one.name, one.full_name) for one in members), key=lambda pair: pair[1].casefold()))
+        (team, sorted(((one.name, names[one.name]) for one in members), key=lambda pair: pair[1].casefold()))
         for team, members in found if members
     ]  # fmt: skip
 

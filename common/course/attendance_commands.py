@@ -71,7 +71,7 @@ def open_attendance(
     if chosen is None:
         raise ValueError("this machine is in no network: connect it to the room's Wi-Fi, or give --host")
     sockets = listening_sockets(chosen, port)
-    port = sockets[0].getsockname()[1]
+    address, port = sockets[0].getsockname()[:2]
     shown = others[0] if chosen == "0.0.0.0" and others else chosen
     phones = (url or f"http://{f'[{shown}]' if ':' in shown else shown}:{port}").rstrip("/")
     book = AttendanceStore(store)
@@ -83,10 +83,10 @@ def open_attendance(
     n_present = sum(one.is_present for one in book.presences(lecture))
     _tell(f"Lecture {lecture}, {meeting.title}: attendance is open since {_clock(opening.opened_at)}.")
     _tell(f"Projector  {link}")
-    _tell(f"Phones     {phones}, in the same network as this machine")
-    if rest := [one for one in others if one != shown]:
+    _tell(f"Phones     {phones}{'' if url else ', in the same network as this machine'}")
+    if (rest := [one for one in others if one != shown]) and not url:
         _tell(f"           (other addresses of this machine: {', '.join(rest)}; choose with --host)")
-    if shown.startswith("127."):
+    if address in ("127.0.0.1", "::1") and not url:
         _tell("           This address leads phones nowhere: only this machine reaches it.")
     _tell(f"{n_present} of {len(people.members)} are recorded. Ctrl-C pauses, the same command goes on;")
     _tell(f"`dnnc attendance close {lecture}` ends it.")
@@ -206,9 +206,10 @@ def _member(roster: Roster, name: str) -> Member:
     if len(found) == 1:
         return found[0]
     known = [one.name for one in roster.members]
-    near = [one for one in known if name.lower() in one] or difflib.get_close_matches(name, known)
+    same = [one.name for one in found]
+    near = same or [one for one in known if name.lower() in one] or difflib.get_close_matches(name, known)
     hint = f"did you mean {' or '.join(near[:3])}?" if near else "it is the name of the member's folder"
-    raise ValueError(f"no member is named {name!r}: {hint}")
+    raise ValueError(f"{len(found) or 'no'} member{'s are' if found else ' is'} named {name!r}: {hint}")
 
 
 def _check_free(option: str, path: Path | None, *, force: bool) -> None:
