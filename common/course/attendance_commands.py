@@ -81,7 +81,7 @@ def open_attendance(
     secret = AttendanceSigner(book.key, clock=time.time).projector_secret(lecture)
     link = f"http://127.0.0.1:{port}/projector/{secret}"
     n_present = sum(one.is_present for one in book.presences(lecture))
-    _tell(f"Lecture {lecture}, {meeting.title}: attendance is open since {_clock(opening.opened_at)}.")
+    _tell(f'Lecture {lecture}, "{meeting.title}": attendance is open since {_clock(opening.opened_at)}.')
     _tell(f"Projector  {link}")
     _tell(f"Phones     {phones}{'' if url else ', in the same network as this machine'}")
     if (rest := [one for one in others if one != shown]) and not url:
