@@ -73,8 +73,10 @@ def test_a_resumed_run_measures_nothing_again(tiny_run, monkeypatch):
 def test_vgg_is_measured_without_training(tmp_path):
     model, data = network().eval(), image_set()
     points = bits._Points(tmp_path / "points.json", resume=False)
-    points.measure("vgg16", model, data, UNTRAINED, (3,), seed=None, device="cpu", precision="bf16")
+    levels = dict.fromkeys(UNTRAINED, (3,))
+    points.measure("vgg16", model, data, levels, seed=None, device="cpu", precision="bf16")
     assert {row["method"] for row in points.rows} == {"float32", *UNTRAINED}
+    assert bits.VGG_LEVELS.keys() <= UNTRAINED.keys()
     assert all(0 <= row["top1"] <= 1 for row in points.rows)
     before = [weight.clone() for weight in prunable_parameters(model).values()]
     fresh = prunable_parameters(network()).values()

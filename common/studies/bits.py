@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -52,6 +52,11 @@ UNTRAINED: dict[str, Coder] = {
     "ternary": lambda weight, _: coded_by_scale(*ternarize(weight)),
 }
 LEVELS = {"uniform_step": STEPS, "binary": (1,), "ternary": (math.log2(3),)}
+_EIGHT_DOWN = (2, 3, 4, 5, 6, 8)
+VGG_LEVELS = {
+    "per_tensor": _EIGHT_DOWN, "per_channel": _EIGHT_DOWN, "per_channel_mse": (2, 3, 4, 6),
+    "k_means": (2, 3, 4, 6), "uniform_step": STEPS,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,6 @@ class Plan:
     tune_epochs: int = 2
     bits: tuple[int, ...] = (2, 3, 4, 6, 8)
     with_vgg: bool = True
-    vgg_bits: tuple[int, ...] = (2, 3, 4, 5, 6, 8)
     vgg_images: int = 1000
 
 
@@ -86,7 +90,9 @@ def run(*, workdir: Path, device: str, resume: bool, plan: Plan | None = None) -
     for seed in plan.seeds:
         folder = workdir / f"{plan.network}-{seed}"
         model = _baseline(plan, training, seed=seed, folder=folder, device=device, resume=resume)
-        points.measure(plan.network, model, validation, UNTRAINED, plan.bits, seed=seed, device=device)
+        levels = dict.fromkeys(("per_tensor", "per_channel", "per_channel_mse"), plan.bits) | LEVELS
+        levels["k_means"] = (1, *plan.bits)
+        points.measure(plan.network, model, validation, levels, seed=seed, device=device)
         for name, level, tune in _trained_runs(plan):
             points.add(
                 (plan.network, name, level, seed),
@@ -101,10 +107,8 @@ def run(*, workdir: Path, device: str, resume: bool, plan: Plan | None = None) -
         images = first_images(images, plan.vgg_images)
         vgg = load_weights(build("vgg16"), ROOT / "capstone" / "vgg16_cifar10.safetensors").eval()
         options = {"seed": None, "device": device, "precision": "bf16"}
-        points.measure("vgg16", vgg, images, UNTRAINED, plan.vgg_bits, **options)
-        folded = fold_batch_norm(vgg)
-        few = {"per_tensor": UNTRAINED["per_tensor"]}
-        points.measure("vgg16_folded", folded, images, few, plan.vgg_bits, **options)
+        points.measure("vgg16", vgg, images, VGG_LEVELS, **options)
+        points.measure("vgg16_folded", fold_batch_norm(vgg), images, {"per_tensor": _EIGHT_DOWN}, **options)
         sets.append(images)
     return StudyResult({"points": points.rows, "plan": vars(plan)}, tuple(sets), seed=plan.seeds[0])
 
@@ -128,21 +132,21 @@ class _Points:
         self._bar.update(1)
 
     def measure(
-        self, network: str, model: nn.Module, data: ImageSet, coders: dict[str, Coder], bits: tuple[int, ...],
-        *, seed: int | None, device: str, precision: str = "fp32",
+        self, network: str, model: nn.Module, data: ImageSet, levels: Mapping[str, Sequence[float]], *,
+        seed: int | None, device: str, precision: str = "fp32",
     ) -> None:  # fmt: skip
-        """The network as it is, and coded in every way without training."""
+        """The network as it is, and coded without training by every method at its levels."""
         whole = {"bits": 32.0, "huffman_bits": 32.0}
         self.add(
             (network, "float32", None, seed),
             lambda: whole | {"top1": evaluate(model, data, precision=precision, device=device).top1},
         )
-        for name, coder in coders.items():
-            for level in LEVELS.get(name, (1, *bits) if name == "k_means" else bits):
+        for name, of_method in levels.items():
+            for level in of_method:
                 self.add(
                     (network, name, level, seed),
-                    lambda coder=coder, level=level: _accuracy(
-                        code_weights_(copy.deepcopy(model), coder, level), data, device, precision
+                    lambda name=name, level=level: _accuracy(
+                        code_weights_(copy.deepcopy(model), UNTRAINED[name], level), data, device, precision
                     ),
                 )
 
