@@ -44,10 +44,13 @@ def measure(data: bytes, first: int | None) -> dict:
         The file is damaged, or holds no network for CIFAR-10.
     """
     from common.container import load
+    from common.container_layout import MAGIC
     from common.models import INPUT_SHAPES
     from common.packing import unpack
     from common.report import size_report
 
+    if not data.startswith(MAGIC):
+        raise ValueError("this is no .dcz file")
     compressed = load(data, max_dense_bytes=MAX_DENSE_BYTES)
     network = compressed.metadata.get("architecture")
     if not isinstance(network, str) or INPUT_SHAPES.get(network) != (3, 32, 32):
