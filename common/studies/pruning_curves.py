@@ -49,7 +49,7 @@ RAMP = 0.6  # the part of the fine-tuning in which gradual pruning prunes
 
 LENET_SPARSITIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 WAYS = {"one-shot": LENET_SPARSITIES, "iterative": LENET_SPARSITIES[2:], "gradual": LENET_SPARSITIES[2:]}
-LENET_IMAGES, LENET_EPOCHS, FINE_TUNING_EPOCHS = 30_000, 8, 3
+LENET_IMAGES, LENET_EPOCHS, FINE_TUNING_EPOCHS = 20_000, 8, 3
 
 VGG16_SPARSITIES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 VGG16_IMAGES = 1000
