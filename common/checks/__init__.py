@@ -34,5 +34,5 @@ If the answer equals a suspect, the mistake has a name; the right values are nev
 ``week07``      the questions of week 7: a canonical Huffman codec
 =============== ============================================================================================
 
-Nothing here is imported by the rest of the package, and of the package it needs only the road of week 1.
+Of the package only `common.course`, which grades, imports from here, and of the package it needs only the road of week 1.
 """

@@ -10,6 +10,7 @@ Each function returns a figure that Jupyter shows; none touches pyplot, so nothi
 ``cells``           small matrices as coloured cells, one colour a cluster
 ``codes``           Huffman code lengths against the entropy
 ``trade_off``       compression ratio against accuracy drop, ours beside the published ones
+``leaderboard``     what members handed in, beside the published ones, with the Pareto front
 ``labels``          where labels go so that they do not lie on each other
 =================== ================================================================================
 """
