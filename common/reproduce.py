@@ -80,7 +80,7 @@ POINTS = (
         linear_clusters=16,
     ),
     _point(
-        "lenet_5_small", "lenet_5", sparsity=0.99, crop_padding=1, epochs=(16, 5), conv_clusters=16,
+        "lenet_5_small", "lenet_5", sparsity=0.987, crop_padding=2, epochs=(24, 8), conv_clusters=16,
         linear_clusters=8,
     ),
 )
