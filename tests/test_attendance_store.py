@@ -220,6 +220,18 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path):
     connection.close()
 
 
+def test_a_file_with_a_damaged_page_is_refused(path, store):
+    for i in range(200):
+        record(store, f"m{i}", f"phone {i}")
+    store.close()
+    content = bytearray(path.read_bytes())
+    content[-4096:] = b"\xff" * 4096
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"damaged, restore it from a copy|malformed"):
+        AttendanceStore(path)
+    assert path.read_bytes() == content
+
+
 def test_a_file_cut_short_is_refused(path, store):
     record(store, "ada", "phone a")
     store.close()

@@ -69,19 +69,18 @@ class AttendanceFile:
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path, self._lock = path, threading.Lock()
         _make_private(path, create=create)
+        self._connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         try:
-            self._connection = sqlite3.connect(
-                path, timeout=10, isolation_level=None, check_same_thread=False
-            )
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA fullfsync = ON")  # macOS: past the drive's own cache
             self._prepare()
             found = self._connection.execute("PRAGMA quick_check").fetchone()[0]
+            if found != "ok":
+                raise StoreError(f"damaged, restore it from a copy ({found})")
         except (sqlite3.Error, StoreError) as error:
+            self._connection.close()
             raise StoreError(f"{path} is no attendance file that this version reads: {error}") from error
-        if found != "ok":
-            raise StoreError(f"{path} is damaged ({found}): restore it from a copy")
         self.key: bytes = self.rows("SELECT value FROM settings WHERE name = 'key'")[0][0]
 
     def rows(self, statement: str, values: tuple = ()) -> list[tuple]:
