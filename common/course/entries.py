@@ -7,6 +7,8 @@ SHA-256.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
 import math
@@ -111,6 +113,7 @@ def _known_or_measured(entry: Entry, data: bytes, root: Path, results: Path, fir
 
 def measure_file(data: bytes, *, root: Path = ROOT, first: int | None = None, limits: Limits) -> dict:
     """What `measure_entry` finds in a process of its own; ``{"error": ...}`` when that ends badly."""
+    _fetch_images()
     with work_copy(None, root=root) as base:
         source, result = base / "entry.dcz", base / "result.json"
         source.write_bytes(data)
@@ -125,6 +128,15 @@ def measure_file(data: bytes, *, root: Path = ROOT, first: int | None = None, li
         except ValueError:
             said = finished.output.strip().splitlines()
             return {"error": f"the process that decoded it ended ({said[-1] if said else finished.code})"}
+
+
+@functools.cache
+def _fetch_images() -> None:
+    """CIFAR-10 into the cache, where it may be downloaded: the sandbox has no network."""
+    from common.datasets import load_dataset
+
+    with contextlib.suppress(OSError, ValueError):
+        load_dataset("cifar10", "test")
 
 
 def _checked(entry: Entry, figures: object, first: int | None) -> Entry:

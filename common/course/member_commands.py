@@ -180,7 +180,7 @@ def gate(
 
 
 def _leaderboard():
-    """The files of all members, measured and ranked; CIFAR-10 is fetched first, where it may be."""
+    """The files of all members, measured and ranked."""
     from common.course.entries import measure_entries
     from common.course.leaderboard import rank_entries
 

@@ -131,4 +131,4 @@ def _remove(base: Path) -> None:
             os.chmod(path, 0o700)
             function(path)
 
-    shutil.rmtree(base, onerror=again)
+    shutil.rmtree(base, **{"onexc" if sys.version_info >= (3, 12) else "onerror": again})
