@@ -500,13 +500,13 @@ fig
 # end solution
 
 # %% [markdown] tags=["answer"]
-# **Schedule.** Gradual by the cubic curve over the first half of six epochs, one threshold for all layers, then three
-# epochs with the masks fixed. The scan of question 6 shows that the last layer falls first; the global threshold leaves it
-# dense by itself, so no layer needs a number of its own.
+# **Schedule.** Two candidates at equal epochs: all at once before six epochs, and the cubic curve over the first three of
+# them. Both use one threshold for all layers. The scan of question 6 shows that the last layer falls first, and the global
+# threshold leaves it dense by itself, so no layer needs a number of its own. The last lines printed above name the choice:
+# the highest sparsity at which the mean of a way is above the line, and of two ways there the better one.
 #
-# **Why not one-shot?** The figure compares both with equal epochs and two seeds (dots). Where the lines are no further
-# apart than the two dots of a way, there is no winner; the choice is the highest sparsity at which the mean of a way is
-# above the line, and of two ways there the better one.
+# **Is it the schedule?** Where the lines in the figure are no further apart than the two dots of a way, there is no winner,
+# and we take the simpler way. They part where little is left: there the gradual network has met the loss in small doses.
 #
 # **The sceptic.** With 500 validation images one point is five images, and the standard error of an accuracy near 0.93 is
 # more than a point. The choice among six candidates prefers the lucky one, so the test accuracy may well be lower than the
