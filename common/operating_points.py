@@ -42,7 +42,7 @@ class OperatingPoint:
 
 
 _MAIN = CompressConfig(
-    sparsity=0.966, criterion="lamp", macs_fraction=0.35, prune=_PRUNE, share=_SHARE, conv_clusters=16,
+    sparsity=0.966, criterion="lamp", macs_fraction=0.35, prune=_PRUNE, share=_SHARE, conv_clusters=14,
     linear_clusters=8,
 )  # fmt: skip
 _SMALL = replace(
