@@ -207,6 +207,19 @@ def test_the_name_is_remembered_until_the_next_lecture(room):
     assert "choose" not in page
 
 
+def test_a_remembered_name_that_has_left_the_roster_chooses_nobody_else(room):
+    phone = room.phone()
+    send(phone, scan(phone, room.link()), "m001")
+    room.store.open_lecture(LECTURE + 1)
+    people = Roster(roster().members[2:], roster().lectures, roster().teams)
+    app = make_app(room.store, people, LECTURE + 1, URL, clock=room.clock, tell=room.told.append)
+    client = app.test_client()
+    client.set_cookie("dnnc_device", phone.get_cookie("dnnc_device").value)
+    page = scan(client, room.link(LECTURE + 1))
+    assert '<option value="" selected disabled>' in page
+    assert page.count("selected") == 1
+
+
 def test_cookies_are_out_of_reach_of_scripts_and_other_sites(tmp_path):
     for url, secure in ((URL, False), ("https://class.example", True)):
         room = ClassRoom(tmp_path / f"{secure}.sqlite3", url=url)

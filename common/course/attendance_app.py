@@ -131,10 +131,11 @@ def make_app(
         if opening is None or opening.closed_at is not None:
             raise Refusal("closed", "scanned")
         device = g.device or new_device()
+        remembered = store.last_member(device)
         response = make_response(
             render_template(
                 "form.html", ticket=signer.ticket(lecture, device), groups=_groups(roster, names),
-                remembered=store.last_member(device),
+                remembered=remembered if remembered in names else None,
             )
         )  # fmt: skip
         keep_cookie(response, "dnnc_device", signer.device_cookie(device), DEVICE_DAYS)
