@@ -10,6 +10,7 @@ import pytest
 
 from common import cli
 from common.checks.grading import Question
+from common.course import board as boards
 from common.course import check_report, checking, folders, week_results, work_copy
 from common.course.checking import check_week, weeks_to_check
 from common.course.marks import load_marks, set_mark
@@ -395,3 +396,63 @@ def test_wrong_usage_is_one_line(capsys, arguments, message):
     assert (code, out) == (1, "")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.fixture
+def commands(course, monkeypatch):
+    """The commands' functions, at home in the small course."""
+    results, members = course / "runs" / "members", course / "members"
+    for function in (folders.new_member, folders.enrol, folders.start_week, weeks_to_check, boards.gather):
+        monkeypatch.setitem(function.__kwdefaults__, "root", course)
+        if "results" in function.__kwdefaults__:
+            monkeypatch.setitem(function.__kwdefaults__, "results", results)
+    for function, defaults in (
+        (folders.member_folder, (course,)), (load_roster, (members / "team.toml",)),
+        (set_mark, (members / "marks.toml",)), (week_results.store, (results,)),
+        (week_results.stored, (results,)),
+    ):  # fmt: skip
+        monkeypatch.setattr(function, "__defaults__", defaults)
+    ran = []
+
+    def pretend(name, week, **options):
+        ran.append((name, week))
+        status = "failed" if name == "eve" else "ran"
+        now = checking.digest(name, week, root=course)
+        return week_results.WeekCheck(name, week, status, f"{status} it", 5, 5, 4, digest=now)
+
+    monkeypatch.setattr(checking, "check_week", pretend)
+    return ran
+
+
+def test_from_a_new_member_to_the_board(capsys, course, commands):
+    """What mentee and instructor type, as JSON for scripts."""
+    code, out, _ = dnnc(capsys, "new", "ada", "--team", "one", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert (told["name"], told["is_in_roster"]) == ("ada", False)
+    code, out, _ = dnnc(capsys, "new", "ada", "--team", "one", "--github", "ada-l", "--enrol")
+    assert "members/team.toml: a block more" in out
+    assert "warning: team one has 1 member" in out
+    assert load_roster().of_account("ada-l").team == "one"
+    assert json.loads(dnnc(capsys, "start", "ada", "1", "--json")[1])["is_new"]
+    assert "stays as it is" in dnnc(capsys, "start", "ada", "1")[1]
+    code, out, err = dnnc(capsys, "check", "ada", "1", "--json")
+    assert (code, json.loads(out)[0]["points"], err) == (0, 5, "ada, week01 ...\n")
+
+    dnnc(capsys, "new", "eve")
+    dnnc(capsys, "start", "eve", "1")
+    code, out, _ = dnnc(capsys, "check", "--all")
+    assert code == 1, "eve's notebook fails"
+    assert "| ada | week01 | ran to its end | 5 of 5 |" in out
+    assert "eve, week01: failed it" in out
+    assert commands == [("ada", "week01"), ("eve", "week01")], "ada's has not changed since"
+    dnnc(capsys, "check", "--all", "--again")
+    assert commands[2:] == [("ada", "week01"), ("eve", "week01")]
+
+    assert "3.5 points" in dnnc(capsys, "mark", "ada", "1", "3.5")[1]
+    page = course / "out" / "board.html"
+    code, out, _ = dnnc(capsys, "board", "--no-leaderboard", "--out", str(page), "--json")
+    assert code == 0
+    assert json.loads(out)["files"] == [str(page), str(page.with_suffix(".csv"))]
+    assert "✓ 8.5/9" in page.read_text()
+    assert "ada,Ada,one,ran,8.5,9," in page.with_suffix(".csv").read_text()
