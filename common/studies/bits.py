@@ -54,7 +54,7 @@ UNTRAINED: dict[str, Coder] = {
 LEVELS = {"uniform_step": STEPS, "binary": (1,), "ternary": (math.log2(3),)}
 _EIGHT_DOWN = (2, 3, 4, 5, 6, 8)
 VGG_LEVELS = {
-    "per_tensor": _EIGHT_DOWN, "per_channel": _EIGHT_DOWN, "per_channel_mse": (2, 3, 4, 6),
+    "per_tensor": _EIGHT_DOWN, "per_channel": _EIGHT_DOWN, "per_channel_mse": (2, 3, 4, 5, 6),
     "k_means": (2, 3, 4, 6), "uniform_step": STEPS,
 }  # fmt: skip
 
