@@ -74,14 +74,13 @@ def anew(book, indices, old, grad, rate):
     return book[assign(old[indices], book)]
 
 
-def tune(*, sign=-1.0, extra=0, steps=None, once=False, grad_of=SUM, again=False, given="weights"):
+def tune(*, sign=-1.0, extra=0, steps=None, once=False, grad_of=SUM, given="weights"):
     def answer(codebook, indices, gradient_of, rate, n_steps):
         book = codebook.copy()
         start = gradient_of(book[indices])
         for _ in range(steps or n_steps + extra):
             of = start if once else gradient_of(book[indices] if given == "weights" else book)
             book = book + sign * rate * grad_of(of, indices, book.size)
-            indices = assign(book[indices], book) if again else indices
         return book
 
     return answer
@@ -178,12 +177,12 @@ ROWS = [
     ("fine_tune", tune(extra=1), "too many"),
     ("fine_tune", tune(extra=-1), "too few"),
     ("fine_tune", lambda c, i, f, r, n: tune()(c, i, f, 1.0, n), "not used as given"),
-    ("fine_tune", tune(again=True), "assigned anew"),
     ("fine_tune", tune_weights, "averaged at the end"),
     ("fine_tune", tune_in_place, "changes its argument"),
     ("fine_tune", lambda c, i, f, r, n: c, "as it was"),
     ("fine_tune", lambda c, i, f, r, n: tune()(c, i, f, r, n)[i], "codebook is asked for"),
-    ("fine_tune", lambda c, i, f, r, n: (f(c[i].ravel()[:, None]), c)[1], "decoded weights"),
+    ("fine_tune", lambda c, i, f, r, n: (f(c[i].ravel()), c)[1], "decoded weights"),
+    ("fine_tune", tune(given="codebook"), "decoded weights|IndexError"),
     ("tidy", tidy, None),
     ("tidy", tidy_by_search, None),
     ("tidy", lambda c, i: (np.sort(c), i), "still there twice"),

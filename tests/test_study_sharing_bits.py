@@ -18,7 +18,7 @@ from common.studies.sharing_bits import Plan, measure, network_file, renew_batch
 from common.training import evaluate
 
 PLAN = Plan(
-    conv_bits=(1, 3, None), fc_bits=(2, None), tuned=((3, 2),), n_renorm=40, n_steps=3,
+    conv_bits=(1, 3, None), fc_bits=(2, None), renormed=(3,), tuned=((3, 2),), n_renorm=40, n_steps=3,
     tune=replace(Plan().tune, batch_size=20, max_lr=1e-2),
 )  # fmt: skip
 
@@ -68,12 +68,19 @@ def test_the_file_holds_the_whole_network(model):
         np.testing.assert_array_equal(held[name].to_dense(), wanted)
 
 
-def test_fine_tuning_is_measured_beside_batch_norm_alone(figures):
+def test_batch_norm_anew_is_measured_beside(model, images, figures):
+    anew = {e["fc_bits"]: e["top1_renormed"] for e in figures["grid"] if "top1_renormed" in e}
+    assert list(anew) == list(PLAN.fc_bits)
+    network = copy.deepcopy(model)
+    CentroidTuner(share(model, 3, 2), network)
+    renew_batch_norm_(network, first_images(images[0], PLAN.n_renorm), "cpu")
+    assert anew[2] == evaluate(network, images[1], precision="bf16", batch_size=250, device="cpu").top1
+
+
+def test_fine_tuning_is_measured(figures):
     (tuned,) = figures["tuned"]
     assert (tuned["conv_bits"], tuned["fc_bits"]) == (3, 2)
-    (same,) = [e for e in figures["grid"] if (e["conv_bits"], e["fc_bits"]) == (3, 2)]
-    assert tuned["top1_shared"] == same["top1"]
-    assert all(0 <= tuned[key] <= 1 for key in ("top1_renormed", "top1_tuned"))
+    assert 0 <= tuned["top1_tuned"] <= 1
     assert 0 < tuned["file_bytes"] < figures["dense_bytes"]
 
 
@@ -89,6 +96,8 @@ def test_what_was_measured_is_not_measured_again(model, images, tmp_path, monkey
     assert measure(model, *images, plan, workdir=tmp_path, device="cpu") == first
     with pytest.raises(AssertionError, match="measured again"):
         measure(model, *images, replace(plan, n_renorm=20), workdir=tmp_path, device="cpu")
+    with pytest.raises(AssertionError, match="measured again"):
+        measure(build("vgg16", width=0.0625, seed=1), *images, plan, workdir=tmp_path, device="cpu")
     with pytest.raises(AssertionError, match="measured again"):
         measure(model, *images, plan, workdir=tmp_path, device="cpu", resume=False)
 

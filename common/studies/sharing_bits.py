@@ -9,6 +9,7 @@ variances taken anew. Fine-tuning renews them as well, on its way, so what it ad
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -41,7 +42,7 @@ _PRECISION, _BATCH = "bf16", 250
 
 
 _TUNE = TrainConfig(
-    epochs=1, batch_size=64, max_lr=1e-4, warmup=0.1, label_smoothing=0.0, crop_padding=2, optimizer="adam"
+    epochs=1, batch_size=32, max_lr=1e-4, warmup=0.1, label_smoothing=0.0, crop_padding=2, optimizer="adam"
 )  # fmt: skip
 
 
@@ -51,11 +52,12 @@ class Plan:
 
     conv_bits: tuple[int | None, ...] = (1, 2, 3, 4, 5, 6, 8, None)
     fc_bits: tuple[int | None, ...] = (1, 2, 3, 4, 5, 8, None)
-    tuned: tuple[tuple[int, int], ...] = ((3, 3), (2, 2), (1, 1))  # pairs of the two above
+    renormed: tuple[int, ...] = (3, 1, 2)  # of conv_bits: also with batch norm taken anew
+    tuned: tuple[tuple[int, int], ...] = ((2, 2),)  # pairs of renormed and fc_bits
     n_validation: int = 1000
     n_renorm: int = 640  # training images that batch norm is measured on anew
     tune: TrainConfig = _TUNE
-    n_steps: int = 120
+    n_steps: int = 80
 
 
 def run(*, workdir: Path, device: str, resume: bool = True) -> StudyResult:
@@ -78,24 +80,35 @@ def measure(
     Returns
     -------
     dict
-        ``grid``: one entry a pair of bits, the pair (None, None) being the network as it is; ``tuned``: one
-        entry a pair of ``plan.tuned``; how they were measured. `top1` a fraction in [0, 1].
+        ``grid``: one entry a pair of bits, the pair (None, None) being the network as it is, some with
+        ``top1_renormed``; ``tuned``: one entry a pair of ``plan.tuned``; how they were measured. Accuracies
+        are fractions in [0, 1].
     """
     workdir = Path(workdir)
     if not resume:
         shutil.rmtree(workdir, ignore_errors=True)
-    options = {"plan": asdict(plan), "images": [training.sha256, validation.sha256]}
+    weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in model.state_dict().values()))
+    options = [weights.hexdigest(), training.sha256, validation.sha256, plan.fc_bits]
     done = _Memory(workdir / "done.json", options)
+    few = first_images(training, plan.n_renorm)
     grid = []
     for conv_bits in progress(plan.conv_bits, desc="bits of the convolutions", unit="row"):
         grid += done.get(f"row {conv_bits}", lambda b=conv_bits: _row(model, validation, b, plan, device))
-    at = {(entry["conv_bits"], entry["fc_bits"]): entry["top1"] for entry in grid}
+    at = {(entry["conv_bits"], entry["fc_bits"]): entry for entry in grid}
+    for conv_bits in progress(plan.renormed, desc="batch norm taken anew", unit="row"):
+        row = done.get(
+            f"renormed {conv_bits}, {plan.n_renorm}",
+            lambda b=conv_bits: _row(model, validation, b, plan, device, few),
+        )
+        for entry in row:
+            at[entry["conv_bits"], entry["fc_bits"]]["top1_renormed"] = entry["top1"]
     tuned = []
     for bits in plan.tuned:
         figures = done.get(
-            f"tuned {bits}", lambda b=bits: _tuned(model, b, training, validation, plan, device, workdir)
+            f"tuned {bits}, {plan.n_steps} steps, {asdict(plan.tune)}",
+            lambda b=bits: _tuned(model, b, training, validation, plan, device, workdir),
         )
-        tuned.append({"conv_bits": bits[0], "fc_bits": bits[1], "top1_shared": at[bits], **figures})
+        tuned.append({"conv_bits": bits[0], "fc_bits": bits[1], **figures})
     return {
         "dense_bytes": dense_bytes(model), "n_validation": len(validation), "grid": grid, "tuned": tuned,
         "n_steps": plan.n_steps, "batch_size": plan.tune.batch_size, "max_lr": plan.tune.max_lr,
@@ -120,12 +133,18 @@ def network_file(model: nn.Module, shared: Mapping[str, SharedTensor]) -> bytes:
 
 
 def _row(
-    model: nn.Module, validation: ImageSet, conv_bits: int | None, plan: Plan, device: str
-) -> list[dict]:
-    """One width of the convolutions with every width of the classifier: the features are computed once."""
+    model: nn.Module, validation: ImageSet, conv_bits: int | None, plan: Plan, device: str,
+    renorm: ImageSet | None = None,
+) -> list[dict]:  # fmt: skip
+    """One width of the convolutions with every width of the classifier: the features are computed once.
+
+    With `renorm`, after batch norm has been taken anew on these images; the classifier has none.
+    """
     of_row = copy.deepcopy(model)
     convolutions = share(model, conv_bits, None)
     CentroidTuner(convolutions, of_row)
+    if renorm is not None:
+        renew_batch_norm_(of_row, renorm, device)
     features, labels = _features(of_row, validation, device)
     entries = []
     for fc_bits in plan.fc_bits:
@@ -163,24 +182,17 @@ def _tuned(
     model: nn.Module, bits: tuple[int, int], training: ImageSet, validation: ImageSet, plan: Plan,
     device: str, workdir: Path,
 ) -> dict:  # fmt: skip
-    """Accuracy of one setting with batch norm taken anew, and after `n_steps` of centroid fine-tuning."""
+    """Accuracy of one setting after `n_steps` of centroid fine-tuning."""
     network = copy.deepcopy(model)
     tuner = CentroidTuner(share(model, *bits), network)
-    renormed = copy.deepcopy(network)
-    renew_batch_norm_(renormed, first_images(training, plan.n_renorm), device)
     train(
         network, first_images(training, plan.n_steps * plan.tune.batch_size), plan.tune, callbacks=[tuner],
-        parameters=tuner.parameters(), device=device, checkpoint=workdir / f"tuned_{bits[0]}_{bits[1]}.pt",
-        checkpoint_steps=20, description=f"{bits[0]} and {bits[1]} bits: fine-tuning centroids",
+        parameters=tuner.parameters(), device=device, checkpoint_steps=10,
+        checkpoint=workdir / f"{bits[0]}_{bits[1]}_{plan.n_steps}.pt",
+        description=f"{bits[0]} and {bits[1]} bits: fine-tuning centroids",
     )  # fmt: skip
-    top1 = [
-        evaluate(each, validation, precision=_PRECISION, batch_size=_BATCH, device=device).top1
-        for each in (renormed, network)
-    ]
-    return {
-        "top1_renormed": top1[0], "top1_tuned": top1[1],
-        "file_bytes": len(network_file(network, tuner.shared_tensors())),
-    }  # fmt: skip
+    tuned = evaluate(network, validation, precision=_PRECISION, batch_size=_BATCH, device=device)
+    return {"top1_tuned": tuned.top1, "file_bytes": len(network_file(network, tuner.shared_tensors()))}
 
 
 @torch.no_grad()
@@ -203,7 +215,7 @@ def renew_batch_norm_(model: nn.Module, data: ImageSet, device: str) -> None:
 class _Memory:
     """What has been measured, kept in a file that belongs to one set of options."""
 
-    def __init__(self, path: Path, options: Mapping) -> None:
+    def __init__(self, path: Path, options: object) -> None:
         self._path, self._options, self._done = path, json.loads(json.dumps(options)), {}
         if path.exists():
             stored = json.loads(path.read_text())
