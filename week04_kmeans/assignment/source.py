@@ -311,7 +311,7 @@ axes = fig.subplots()
 _ = axes.hist(ends, bins=40, color="#009E73")
 for (kind, ratio), color, height in zip(above.items(), ("#0072B2", "#D55E00"), (0.9, 0.7), strict=True):
     _ = axes.axvline(ratio, color=color, linewidth=2)
-    _ = axes.text(ratio, height * axes.get_ylim()[1], f" {kind}", color=color)
+    _ = axes.text(ratio, height * axes.get_ylim()[1], f"{kind} ", color=color, ha="right")
 axes.set(title="300 weights, 8 clusters: where k-means ends", xlabel="inertia, times the optimum")
 fig
 
