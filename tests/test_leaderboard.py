@@ -16,6 +16,8 @@ from common.course.board_page import leaderboard_table
 from common.course.entries import Entry, measure_entries
 from common.course.leaderboard import rank_entries
 from common.course.sandbox import Limits
+from common.figures.leaderboard import leaderboard_figure
+from common.published import PUBLISHED
 from common.shared_tensor import DenseTensor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -264,3 +266,26 @@ def test_the_process_itself_answers_and_is_stopped_in_time():
     assert "not one for CIFAR-10" in told["error"]
     told = entries.measure_file(data, limits=Limits(seconds=0.2))
     assert told == {"error": "decoding or evaluating it took more than 0.2 seconds"}
+
+
+def test_the_figure_marks_the_front_and_what_is_off_the_scale():
+    places = [
+        ("$a$", 100.0, 0.5, True),
+        ("b", 200.0, 1.0, True),
+        ("c", 50.0, 0.9, False),
+        ("d", 20.0, 40.0, False),
+    ]
+    (axes,) = leaderboard_figure(places, PUBLISHED["vgg16"]).axes
+    texts = {text.get_text(): text for text in axes.texts}
+    assert {"$a$", "b", "c", "d: 40.0 points", "EPR", "LilNetX"} <= set(texts)
+    assert not texts["$a$"].get_parse_math(), "a name is no formula"
+    (steps,) = [line for line in axes.lines if line.get_drawstyle().startswith("steps")]
+    assert list(steps.get_xdata())[1:] == [100.0, 200.0]
+    assert list(steps.get_ydata()) == [0.5, 0.5, 1.0]
+    filled = {
+        line.get_xdata()[0]: (line.get_marker(), line.get_markerfacecolor() != "white")
+        for line in axes.lines if len(line.get_xdata()) == 1
+    }  # fmt: skip
+    assert (filled[100.0], filled[50.0], filled[20.0]) == (("o", True), ("o", False), ("^", False))
+    assert axes.get_ylim()[1] < 10
+    assert leaderboard_figure([], PUBLISHED["vgg16"]).axes
