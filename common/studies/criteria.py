@@ -35,7 +35,7 @@ from common.studies import StudyResult
 from common.training import TrainConfig, evaluate, train
 from common.whole_file import whole_file
 
-_TRAIN = TrainConfig(epochs=8, batch_size=64, max_lr=0.1, crop_padding=2, label_smoothing=0.0)
+_TRAIN = TrainConfig(epochs=6, batch_size=64, max_lr=0.1, crop_padding=2, label_smoothing=0.0)
 _TUNE = replace(_TRAIN, epochs=1, max_lr=0.02)
 
 
@@ -43,13 +43,13 @@ _TUNE = replace(_TRAIN, epochs=1, max_lr=0.02)
 class Size:
     """How large the study is; `channels` is the network, and `n_tune` the images of one fine-tuning."""
 
-    channels: tuple = (16, "M", 32, "M", 64, 64, "M", 64, "M", "M")
+    channels: tuple = (16, "M", 32, "M", 64, "M", 64, "M", "M")
     n_train: int = 10_000
-    n_validation: int = 2500
-    n_tune: int = 2560
+    n_validation: int = 2000
+    n_tune: int = 1280
     seeds: tuple[int, ...] = (0, 1, 2)
-    sparsities: tuple[float, ...] = (0.5, 0.7, 0.8, 0.9, 0.95)
-    kept: tuple[float, ...] = (0.75, 0.5, 0.25)
+    sparsities: tuple[float, ...] = (0.5, 0.7, 0.85, 0.95)
+    kept: tuple[float, ...] = (0.75, 0.5)
     train: TrainConfig = _TRAIN
     tune: TrainConfig = _TUNE
 
@@ -72,7 +72,7 @@ def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: b
         The training set, from which the validation split is cut.
     size : Size
     workdir : path
-        One file a seed, read again when `resume` and made with the same `size`.
+        One file a seed, read again when `resume` and made with the same `size`, other seeds apart.
     device : str
 
     Returns
@@ -85,7 +85,7 @@ def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: b
     training, validation = train_val_split(data, n_validation=size.n_validation)
     training = first_images(training, size.n_train)
     workdir.mkdir(parents=True, exist_ok=True)
-    key = json.loads(json.dumps({**asdict(size), "images": training.sha256}))
+    key = json.loads(json.dumps({**asdict(size), "seeds": None, "images": training.sha256}))
     rounds = len(size.seeds) * (
         len(_weight_criteria()) * len(size.sparsities) + len(_channel_criteria()) * len(size.kept)
     )
@@ -105,7 +105,7 @@ def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: b
         "n_train": len(training), "n_validation": len(validation), "n_tune": min(size.n_tune, len(training)),
         "train": asdict(size.train), "tune": asdict(size.tune), "seeds": list(size.seeds),
         "dense": [one["dense"] for one in found], "sparsities": list(size.sparsities),
-        "kept": list(size.kept), "macs": found[0]["macs"],
+        "kept": list(size.kept), "macs": found[0]["macs"], "whole_macs": found[0]["whole_macs"],
         "unstructured": _stacked([one["unstructured"] for one in found]),
         "structured": _stacked([one["structured"] for one in found]),
     }  # fmt: skip
@@ -121,7 +121,6 @@ def _one_seed(training, validation, size: Size, *, seed: int, device: str, bar) 
     quiet = {"device": device, "description": f"criteria: seed {seed}"}
     train(model, training, replace(size.train, seed=seed), **quiet)
     some, tune = first_images(training, size.n_tune), replace(size.tune, seed=seed)
-    side = training.images.shape[-1]
 
     def judged(network: nn.Module) -> float:
         return evaluate(network, validation, precision=size.train.precision, device=device).top1
@@ -136,6 +135,8 @@ def _one_seed(training, validation, size: Size, *, seed: int, device: str, bar) 
         "dense": judged(model), "n_parameters": count_parameters(model),
         "unstructured": {}, "structured": {}, "macs": [],
     }  # fmt: skip
+    sizes = {"image_size": training.images.shape[-1], "in_channels": training.images.shape[1]}
+    result["whole_macs"] = multiply_adds(configuration(model), **sizes)
     for name, criterion in _weight_criteria().items():
         rows = []
         for sparsity, masks in zip(
@@ -155,8 +156,7 @@ def _one_seed(training, validation, size: Size, *, seed: int, device: str, bar) 
             small = criterion(model, some, fraction, seed)
             rows.append(measured(small))
             if name == "l1":
-                options = {"image_size": side, "in_channels": training.images.shape[1]}
-                result["macs"].append(multiply_adds(configuration(small), **options))
+                result["macs"].append(multiply_adds(configuration(small), **sizes))
         result["structured"][name] = rows
     return result
 
