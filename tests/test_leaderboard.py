@@ -193,6 +193,17 @@ def test_a_kept_answer_that_was_damaged_is_measured_again(course, measured):
     assert json.loads(kept.read_text())["top1"] == 0.91
 
 
+@pytest.mark.parametrize("why", ["missing", "stopped"])
+def test_what_may_be_the_machines_fault_is_tried_again(course, measured, why):
+    asked, answer = measured
+    answer.update({why: "no luck"})
+    (course / "members/ada/capstone/a.dcz").write_bytes(b"DCZ")
+    assert "no luck" in collect(course)[0].problem
+    del answer[why]
+    assert collect(course)[0].problem == ""
+    assert len(asked) == 2
+
+
 def tiny(**metadata):
     return container.save(CompressedModel({"a": DenseTensor(np.zeros(3, np.float32))}, metadata))
 
@@ -265,7 +276,7 @@ def test_the_process_itself_answers_and_is_stopped_in_time():
     told = entries.measure_file(data, limits=Limits(seconds=300))
     assert "not one for CIFAR-10" in told["error"]
     told = entries.measure_file(data, limits=Limits(seconds=0.2))
-    assert told == {"error": "decoding or evaluating it took more than 0.2 seconds"}
+    assert told == {"stopped": "decoding or evaluating it took more than 0.2 seconds"}
 
 
 def test_the_figure_marks_the_front_and_what_is_off_the_scale():

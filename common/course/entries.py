@@ -105,14 +105,19 @@ def _known_or_measured(entry: Entry, data: bytes, root: Path, results: Path, fir
     except ValueError:
         say(f"{entry.member}/{entry.file}: {len(data):,} bytes")
         figures = measure_file(data, root=root, first=first, limits=limits)
-        if not figures.get("missing"):
+        if not {"missing", "stopped"} & set(
+            figures
+        ):  # those may be the machine's fault, and go on trial again
             with whole_file(kept) as aside:
                 aside.write_text(json.dumps(figures))
     return _checked(entry, figures, first)
 
 
 def measure_file(data: bytes, *, root: Path = ROOT, first: int | None = None, limits: Limits) -> dict:
-    """What `measure_entry` finds in a process of its own; ``{"error": ...}`` when that ends badly."""
+    """What `measure_entry` finds in a process of its own.
+
+    When that ends badly, ``{"stopped": the limit}`` or ``{"error": why}``.
+    """
     _fetch_images()
     with work_copy(None, root=root) as base:
         source, result = base / "entry.dcz", base / "result.json"
@@ -122,7 +127,7 @@ def measure_file(data: bytes, *, root: Path = ROOT, first: int | None = None, li
             folder=base, limits=limits, environment=environment(base),
         )  # fmt: skip
         if finished.stopped:
-            return {"error": f"decoding or evaluating it took {finished.stopped}"}
+            return {"stopped": f"decoding or evaluating it took {finished.stopped}"}
         try:
             return json.loads(read_regular(result, 10_000))
         except ValueError:
@@ -141,8 +146,10 @@ def _fetch_images() -> None:
 
 def _checked(entry: Entry, figures: object, first: int | None) -> Entry:
     """The entry with its figures, where they can be what they should."""
-    if not isinstance(figures, dict) or "error" in figures:
-        return _invalid(entry, figures.get("error") if isinstance(figures, dict) else "no figures")
+    if not isinstance(figures, dict):
+        return _invalid(entry, "its measurement makes no sense: delete it, and measure again")
+    if why := figures.get("error") or figures.get("stopped"):
+        return _invalid(entry, why)
     if figures.get("missing"):
         return _invalid(entry, f"not measured: {figures['missing']}")
     numbers = {key: figures.get(key) for key in ("bits_per_weight", "sparsity", "top1", "n_test")}

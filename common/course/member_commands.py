@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -135,6 +135,7 @@ def board(
     measure: Annotated[
         bool, typer.Option("--leaderboard/--no-leaderboard", help="Measure the .dcz files, or not.")
     ] = True,
+    seconds: Annotated[float, typer.Option(min=1, help="Time limit of measuring one .dcz file.")] = 900.0,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Make the board: a page, and CSV beside it.
@@ -149,7 +150,7 @@ def board(
     from common.course.board import ROOT, gather
     from common.course.board_page import write_board
 
-    ranks = _leaderboard() if measure else None
+    ranks = _leaderboard(seconds) if measure else None
     written = write_board(
         gather(leaderboard=ranks, made=datetime.now(UTC)), out or ROOT / "runs" / "board" / "board.html"
     )
@@ -179,12 +180,15 @@ def gate(
     raise typer.Exit(0 if decision.is_allowed else 1)
 
 
-def _leaderboard():
+def _leaderboard(seconds: float):
     """The files of all members, measured and ranked."""
-    from common.course.entries import measure_entries
+    from common.course.entries import ENTRY_LIMITS, measure_entries
     from common.course.leaderboard import rank_entries
 
-    entries = measure_entries(say=lambda text: print(text, "...", file=sys.stderr, flush=True))
+    entries = measure_entries(
+        limits=replace(ENTRY_LIMITS, seconds=seconds),
+        say=lambda text: print(text, "...", file=sys.stderr, flush=True),
+    )
     return rank_entries(entries)
 
 
