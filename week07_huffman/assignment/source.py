@@ -93,7 +93,7 @@ week07.check_entropy(entropy)
 # %%
 def code_lengths(counts: np.ndarray) -> np.ndarray:
     """Lengths of an optimal prefix code, one for each count; 0 where the count is 0."""
-    # solution: Question 2: a heap of (count, number, symbols below); each join adds one bit to all below.
+    # solution: Question 2: a heap of nodes; each join adds one bit to all symbols below it.
     lengths = np.zeros(len(counts), dtype=np.int64)
     heap = [(int(count), symbol, [symbol]) for symbol, count in enumerate(counts) if count]
     heapq.heapify(heap)
@@ -252,7 +252,7 @@ print(f"entropy {entropy(counts):.3f}, your code {n_bits / pixels.size:.3f} bits
 # %%
 def read_lengths(data: bytes, n_kinds: int) -> tuple[list[int], int]:
     """The first n_kinds code lengths that the bytes spell, and how many bytes that takes."""
-    # solution: Question 7: the bits in a row, and a function that takes n of them as a number.
+    # solution: Question 7: the bits in a row, and a function that takes n of them.
     bits = "".join(f"{byte:08b}" for byte in data[: 2 * n_kinds + 8])
     at = 0
 
