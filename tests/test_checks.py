@@ -135,7 +135,9 @@ def gradient(length=np.hypot, angle=lambda gx, gy: np.arctan2(gy, gx)):
     return answer
 
 
-def thin(steps=((0, 1), (1, 1), (1, 0), (1, -1)), *, better=np.greater_equal, border=0.0, sector=None):
+def thin(
+    steps=((0, 1), (1, 1), (1, 0), (1, -1)), *, better=np.greater_equal, ahead=None, border=0.0, sector=None
+):  # fmt: skip
     def answer(magnitude, direction):
         sectors = np.rint(direction / np.pi * 4).astype(int) % 4 if sector is None else sector(direction)
         framed = np.pad(magnitude, 1)
@@ -145,7 +147,8 @@ def thin(steps=((0, 1), (1, 1), (1, 0), (1, -1)), *, better=np.greater_equal, bo
             sides = [
                 framed[1 + s * dy : 1 + s * dy + height, 1 + s * dx : 1 + s * dx + width] for s in (1, -1)
             ]
-            keep = (sectors == number) & better(magnitude, sides[0]) & better(magnitude, sides[1])
+            beats_ahead = (ahead or better)(magnitude, sides[0])
+            keep = (sectors == number) & beats_ahead & better(magnitude, sides[1])
             result[keep] = magnitude[keep]
         if border is not None:
             result[[0, -1]] = result[:, [0, -1]] = border
@@ -250,7 +253,9 @@ WEEK_1 = [
     ("thin", thin(border=None), "border"),
     ("thin", thin(sector=lambda d: np.zeros(d.shape, int)), "direction is not used"),
     ("thin", lambda m, d: thin()(m, d) > 0, "value is not"),
-    ("thin", thin(better=np.greater), ">=, not >"),
+    ("thin", thin(better=np.greater), "edge is gone.*>=, not >"),
+    ("thin", thin(ahead=np.greater), "one is dropped"),
+    ("thin", thin(better=np.greater, ahead=np.greater_equal), "one is dropped"),
     ("hysteresis", hysteresis(), None),
     ("hysteresis", lambda m, low, high: m >= high, "Only the strong"),
     ("hysteresis", lambda m, low, high: m >= low, "Every weak"),
@@ -469,6 +474,10 @@ def shorter(width, height, size):
     return int(size * width / min(width, height)), int(size * height / min(width, height))
 
 
+def rounded_up(width, height, size):
+    return -(-size * width // min(width, height)), -(-size * height // min(width, height))
+
+
 def as_tensor(values):
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
 
@@ -513,7 +522,9 @@ def costs(*, shrink=2, follows=True, side=9, bias=0, places=True, times=1, form=
     return answer
 
 
-def maps(*, evaluate=True, clone=True, no_grad=True, restore=True, hooks=False, before=False):
+def maps(
+    *, evaluate=True, clone=True, no_grad=True, restore=True, hooks=False, before=False, leaves_training=False
+):  # fmt: skip
     def answer(model, inputs, numbers):
         was_training, found, handles = model.training, {}, []
         if evaluate:
@@ -529,7 +540,7 @@ def maps(*, evaluate=True, clone=True, no_grad=True, restore=True, hooks=False, 
                 if number in numbers and not before:
                     found[number] = x.clone() if clone else x
         if restore:
-            model.train(was_training)
+            model.train(was_training or leaves_training)
         assert handles or not hooks
         return found
 
@@ -541,6 +552,7 @@ WEEK_3 = [
     ("resize_shorter", resize(lambda w, h, s: (s, s)), "distorted"),
     ("resize_shorter", resize(lambda w, h, s: shorter(w, h, s)[::-1]), "exchanged"),
     ("resize_shorter", resize(lambda w, h, s: (s * w // max(w, h), s * h // max(w, h))), "longer side"),
+    ("resize_shorter", resize(rounded_up), "rounded up"),
     ("resize_shorter", resize(shorter, Image.Resampling.NEAREST), "alias"),
     ("resize_shorter", lambda i, s: cv2.resize(i, shorter(i.shape[1], i.shape[0], s)), "alias"),
     ("resize_shorter", lambda i, s: i, "old shape"),
@@ -588,6 +600,7 @@ WEEK_3 = [
     ("feature_maps", maps(clone=False), "clone"),
     ("feature_maps", maps(no_grad=False), "no_grad"),
     ("feature_maps", maps(restore=False), "was_training"),
+    ("feature_maps", maps(leaves_training=True), "came in training mode only"),
     ("feature_maps", maps(hooks=True), "remove"),
     ("feature_maps", maps(before=True), "layer's input"),
     ("feature_vectors", lambda m: m.mean(dim=(2, 3)), None),

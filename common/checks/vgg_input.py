@@ -32,14 +32,17 @@ def _resized(
 @check(1, "resize_shorter")
 def check_resize_shorter(answer: Callable) -> str:
     """uint8 (h, w, 3), the shorter side made `size`, the aspect ratio kept, bilinear with antialiasing."""
-    for height, width in ((40, 60), (90, 60)):
+    for height, width in ((40, 60), (90, 60), (40, 63)):
         image, size = _picture(height, width), 20
         got = as_array(call(answer, image, size, told=f"height {height}, width {width}, size {size}"))
-        new_height, new_width = (20, 30) if height < width else (30, 20)
+        shorter = min(height, width)
+        new_height, new_width = size * height // shorter, size * width // shorter
+        rounded_up = (-(-size * height // shorter), -(-size * width // shorter))
         longer = (round(20 * height / max(height, width)), round(20 * width / max(height, width)))
         shapes = {
             (size, size, 3): "The picture is distorted: both sides shrink by the same factor.",
             (new_width, new_height, 3): "Height and width are exchanged: PIL's resize wants (width, height).",
+            (*rounded_up, 3): "The longer side is rounded up: its fraction is cut off here.",
             (*longer, 3): "The longer side became the size: it is the shorter one that should.",
             image.shape: "It has its old shape: is the result of resize returned?",
         }
@@ -56,7 +59,7 @@ def check_resize_shorter(answer: Callable) -> str:
         hint = "Is it PIL's Image.resize with BILINEAR? Others sample without averaging, and stripes alias."
         wanted = _resized(image, new_width, new_height)
         expect(got, wanted, tolerance=2, suspects=suspects, what="The picture", unknown=hint)
-    return "A wide and a tall picture, no distortion, no aliasing."
+    return "A wide, a tall and an uneven picture, no distortion, no aliasing."
 
 
 @check(2, "center_crop")

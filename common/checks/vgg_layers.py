@@ -157,6 +157,10 @@ def check_feature_maps(answer: Callable) -> str:
     if not model.training:
         hint = "Note model.training before, and set it again at the end: model.train(was_training)."
         raise NotYet("The model was in training mode, and is left in evaluation mode.", hint=hint)
+    _call_uncopied(answer, model.eval(), inputs, numbers)
+    if model.training:
+        hint = "model.train() at the end is right for a model that came in training mode only."
+        raise NotYet("The model was in evaluation mode, and is left in training mode.", hint=hint)
     return "Maps before and after an in-place ReLU; mode, statistics and hooks as they were."
 
 
