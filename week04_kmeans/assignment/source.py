@@ -235,6 +235,7 @@ def unpack(data: bytes, n_bits: int, n: int) -> np.ndarray:
     return bits @ (1 << np.arange(n_bits)[::-1])
 
 
+sixteen, labels = kmeans(layer, starting_centroids(layer, 16, "linear"))
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "conv1_2.bin"
     path.write_bytes(sixteen.astype("<f4").tobytes() + pack(labels, 4))
