@@ -137,7 +137,7 @@ def _cell(
     if check is None:
         return WeekCell(week, "unchecked", mark or 0, mark or 0, "not checked yet", when)
     state = check.status if check.digest == digest(name, week, root=root) else "outdated"
-    message = check.message if state != "outdated" else "changed since it was checked"
+    message = check.message if state != "outdated" else "it, or its checks, changed since it was checked"
     given = min(mark or 0, check.rubric)
     return WeekCell(week, state, check.points + given, check.checkable + check.rubric, message, when)
 
