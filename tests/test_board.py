@@ -217,7 +217,7 @@ def test_an_empty_course_has_a_board():
     empty = Board((), (), (), (), (), rank_entries([], dense_bytes=1, baseline_top1=0.9), NOW)
     text = board_page.page(empty)
     assert "Nobody yet" in text
-    assert "No file yet" in text
+    assert "No file counts yet" in text
     assert board_page.table(empty).count("\n") == 1
 
 
