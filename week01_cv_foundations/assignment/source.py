@@ -174,7 +174,8 @@ fig
 #
 # An edge should be one pixel wide. Round the direction of the gradient to the nearest multiple of 45 degrees (opposite
 # directions are the same), and look at the two neighbours that lie in it. A pixel keeps its magnitude if neither of the
-# two is *larger*; else it becomes 0. The outermost pixels become 0.
+# two is *larger*; else it becomes 0. (So two equal neighbours both stay; OpenCV, in the lecture, drops one of them.) The
+# outermost pixels become 0.
 
 
 # %%
