@@ -34,5 +34,5 @@ If the answer equals a suspect, the mistake has a name; the right values are nev
 ``week07``      the questions of week 7: a canonical Huffman codec
 =============== ============================================================================================
 
-Only `common.course`, which grades, imports from here; of the package it needs only the road of week 1.
+Only `common.course`, which grades, imports from here.
 """
