@@ -99,7 +99,7 @@ assert evaluate(network, validation).top1 > 0.9
 # %%
 def decode(codebook: np.ndarray, indices: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The layer, of the mask's shape; `indices` has one entry for each True in it."""
-    # solution: Question 1: zeros of the mask's shape, and codebook[indices] where it is True.
+    # solution: Question 1: zeros, and codebook[indices] where the mask is True.
     layer = np.zeros(mask.shape)
     layer[mask] = codebook[indices]
     return layer
@@ -184,7 +184,7 @@ assert shrink_factor(16, 4) == 3.2  # the small layer
 # %%
 def centroid_gradient(grad: np.ndarray, indices: np.ndarray, n_clusters: int) -> np.ndarray:
     """Gradient of the loss by the centroids, from that by the weights."""
-    # solution: Question 4: add each gradient to the sum of its cluster (np.add.at, or np.bincount).
+    # solution: Question 4: add each gradient to its cluster's sum (np.add.at, np.bincount).
     sums = np.zeros(n_clusters)
     np.add.at(sums, indices, grad)
     return sums
@@ -331,7 +331,7 @@ fig
 # %%
 def tidy(codebook: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(codebook strictly ascending, indices into it)."""
-    # solution: Question 7: np.unique gives both the sorted values and where each old one went.
+    # solution: Question 7: np.unique also tells where each old value went.
     merged, new_index = np.unique(codebook, return_inverse=True)
     return merged, new_index.ravel()[indices]
     # end solution
@@ -381,7 +381,7 @@ assert len(file) < dense / 25
 # | the test accuracy, measured once, beside the original's; whether a difference of one point on 500 digits means anything | 1 |
 
 # %% tags=["raises-exception"]
-# solution: Question 8: a scan over layers and bits, a choice, its file, and the test digits once.
+# solution: Question 8: scan layers and bits, choose, write the file, test once.
 # NBVAL_IGNORE_OUTPUT
 NAMES, BITS = list(prunable_parameters(network)), (1, 2, 3, 4, 5)
 
