@@ -121,7 +121,7 @@ week04.check_assign(assign)
 # %%
 def update(values: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     """New centroids: the means of the clusters; empty clusters restart at the farthest values."""
-    # solution: Question 3: means; then the empty ones, lowest number first, at the farthest values.
+    # solution: Question 3: means; then the empty ones, at the farthest values.
     flat, numbers = values.ravel(), labels.ravel()
     moved = np.array(centroids, dtype=np.float64)
     farthest = iter(np.argsort(-np.abs(flat - moved[numbers]), kind="stable"))
@@ -245,7 +245,7 @@ read = np.frombuffer(data, "<f4", 16)[unpack(data[64:], 4, layer.size)].reshape(
 assert 8 * size == shared_bits(layer.size, 16)
 assert np.allclose(read, sixteen[labels], rtol=0, atol=1e-6)
 print(
-    f"{4 * layer.size:,} bytes as float32, {size:,} bytes in the file: {4 * layer.size / size:.2f} times smaller"
+    f"{4 * layer.size:,} bytes as float32, {size:,} bytes in the file: {4 * layer.size / size:.2f}× smaller"
 )
 
 # %% [markdown]
