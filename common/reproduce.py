@@ -80,8 +80,8 @@ POINTS = (
         linear_clusters=16,
     ),
     _point(
-        "lenet_5_small", "lenet_5", sparsity=0.987, crop_padding=2, epochs=(24, 8), conv_clusters=16,
-        linear_clusters=8,
+        "lenet_5_small", "lenet_5", sparsity=0.987, crop_padding=2, epochs=(24, 8), conv_clusters=12,
+        linear_clusters=6,
     ),
 )
 
