@@ -126,6 +126,13 @@ def runs_on_the_usual_kernel(notebook):
         yield f"kernelspec {name!r}, expected 'python3'"
 
 
+def opens_in_colab(notebook):
+    """The badge stands in the first cell of text, below the title; on slides it would be in the way."""
+    is_slides = any("slideshow" in cell.metadata for cell in notebook.cells)
+    if not is_slides and "colab-badge.svg" not in "".join(cell.source for cell in notebook.cells[:2]):
+        yield "no Colab badge below the title: see tools/badges.py"
+
+
 RULES: list[Rule] = [
     executed,
     starts_with_the_first_cell,
@@ -138,6 +145,7 @@ RULES: list[Rule] = [
     describes_its_figures,
     stays_in_python,
     runs_on_the_usual_kernel,
+    opens_in_colab,
 ]
 
 
@@ -154,7 +162,7 @@ def sound_notebook() -> nbformat.NotebookNode:
     """A notebook that keeps all rules: what the tests below break, one rule at a time."""
     figure = new_output("display_data", data={"image/png": "iVBORw0KGgo=", "text/plain": "a plot"})
     cells = [
-        new_markdown_cell("# A lecture"),
+        new_markdown_cell("# A lecture\n\n[![Open in Colab](https://example.org/colab-badge.svg)](x)"),
         new_code_cell(FIRST_CELL, execution_count=1),
         new_code_cell("print(1)", execution_count=2, outputs=[new_output("stream", text="1\n")]),
         new_code_cell("plt.show()", execution_count=3, outputs=[figure]),
@@ -213,6 +221,11 @@ def test_rules_on_the_notebook_as_a_whole_can_be_broken():
     notebook = sound_notebook()
     notebook.metadata.kernelspec.name = "my-env"
     assert list(runs_on_the_usual_kernel(notebook))
+    notebook = sound_notebook()
+    notebook.cells[0].source = "# A lecture"
+    assert list(opens_in_colab(notebook))
+    notebook.cells[0].metadata.slideshow = {"slide_type": "slide"}
+    assert not list(opens_in_colab(notebook))
 
 
 def test_marked_cells_may_fail_and_may_differ():

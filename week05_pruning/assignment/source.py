@@ -117,7 +117,7 @@ week05.check_magnitude(magnitude)
 # %%
 def global_masks(scores: Mapping[str, np.ndarray], sparsity: float) -> dict[str, np.ndarray]:
     """Masks of the best-scored weights of all layers together."""
-    # solution: Question 2: one flat list, a stable order, exactly as many as were asked for, and back to the shapes.
+    # solution: Question 2: one flat list, a stable order, exact counts.
     flat = np.concatenate([score.ravel() for score in scores.values()])
     kept = np.zeros(flat.size, dtype=bool)
     order = np.argsort(-flat, kind="stable")
@@ -268,7 +268,7 @@ def sensitivity(
     weights: Arrays, accuracy: Callable[[Arrays], float], sparsities: tuple[float, ...]
 ) -> dict[str, list[float]]:
     """Accuracies with one layer pruned, by the layer's name."""
-    # solution: Question 6: for each layer and sparsity, the whole network with this layer masked.
+    # solution: Question 6: the whole network, one layer of it masked.
     scan = {}
     for name, weight in weights.items():
         scan[name] = []
@@ -363,7 +363,7 @@ for density, n_bits in ((0.3, 2), (0.1, 3), (0.02, 5)):
 # %%
 def layer_bits(mask: np.ndarray, value_bits: int, gap_bits: int) -> tuple[int, int]:
     """Bits of a sparse layer with a bitmap, and with gaps."""
-    # solution: Question 8: a bit for every weight; or an entry for every weight that is kept, and every filler.
+    # solution: Question 8: a bit a weight; or an entry a kept weight, and a filler.
     gaps, _ = encode_gaps(np.flatnonzero(mask), gap_bits)
     return mask.size + int(mask.sum()) * value_bits, len(gaps) * (gap_bits + value_bits)
     # end solution
@@ -450,7 +450,7 @@ assert abs(reached - 0.9) < 1e-3
 # | the defence: why this schedule, what the sceptic said against it, what would refute it; who had which role | 1 |
 
 # %% tags=["raises-exception"]
-# solution: Question 9: candidates with two seeds, a figure, the choice, its bits, and one look at the test images.
+# solution: Question 9: candidates, a figure, the choice, its bits, one look at the test set.
 # NBVAL_IGNORE_OUTPUT
 EPOCHS = 6
 END = EPOCHS * STEPS_AN_EPOCH
