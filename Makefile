@@ -30,7 +30,7 @@ capstone: $(STAMP)
 	$(BIN)/dnnc capstone
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --nbval
+	$(BIN)/python -m pytest --nbval --numprocesses auto --dist loadfile
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab
