@@ -141,9 +141,12 @@ def test_what_a_client_may_send_is_bounded(tmp_path):
 
 def start(folder, *options):
     """`dnnc attendance open` as an instructor starts it; gives the process and its projector's link."""
+    # A shell's background job ignores Ctrl-C, and so would what it starts: the server is to hear it.
+    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    main = f"{hear}\nfrom common.cli import main; main()"
     command = [
-        sys.executable, "-m", "common", "attendance", "open", str(LECTURE), "--host", "127.0.0.1",
-        "--no-browser", "--store", str(folder / "attendance.sqlite3"),
+        sys.executable, "-c", main, "attendance", "open", str(LECTURE), "--host", "127.0.0.1", "--no-browser",
+        "--store", str(folder / "attendance.sqlite3"),
         "--roster", str(folder / "team.toml"), *options,
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
