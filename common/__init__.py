@@ -80,7 +80,6 @@ Floor 4: the whole way, and its pictures
 ``operating_points``      how far VGG-16 is compressed, and how
 ``compress_file``         from a file of weights to a .dcz file
 ``published``             the figures of others, with their sources
-``reproduce_table``       the paper's rows beside ours
 ``figures``               every figure, drawn from plain data
 
 ``studies``               the measurements behind the lectures
@@ -95,8 +94,7 @@ Floor 5: what is run
 ``digits_run``            the whole loop live on a small machine
 ``shipped``               the shipped files, coded and measured anew
 ``capstone``              the course's targets, met or missed
-``reproduce``             the LeNets of the Deep Compression paper, made again
-``reproduce_vgg``         the paper's table of VGG-16, from the shipped files
+``reproductions``         published results made again, beside the published figures
 ``course``                members, the leaderboard, attendance
 ``benchmarks``            ours beside the peers, as JSON and tables
 ``doctor``                is this machine ready?

@@ -241,25 +241,18 @@ def capstone(
 
 @app.command()
 def reproduce(
-    what: Annotated[str, typer.Argument(help="lenets, or vgg16: the shipped files layer by layer.")],
+    name: Annotated[str, typer.Argument(help="lenets, vgg16, ...; an unknown name lists them.")],
     device: Device = None, resume: Resume = True, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Reproduce published results beside the paper's.
+    """Make published results again, beside the published figures.
 
     \b
     Example: dnnc reproduce lenets
     """
-    if what not in ("lenets", "vgg16"):
-        raise ValueError(f"cannot reproduce {what!r}: expected lenets or vgg16")
     with _stdout_for_result(as_json):
-        if what == "lenets":
-            from common.reproduce import reproduce_lenets
+        from common.reproductions import run_reproduction
 
-            result = reproduce_lenets(device=device_name(device), resume=resume)
-        else:
-            from common.reproduce_vgg import reproduce_vgg16
-
-            result = reproduce_vgg16()
+        result = run_reproduction(name, device=device_name(device), resume=resume)
     _show(result.to_dict(), result.table(), as_json)
 
 

@@ -165,7 +165,7 @@ def test_a_network_by_name_needs_no_weights(capsys, tmp_path):
     (("train", "lenet_5", "--dataset", "cifar10", "--out", "model.json"), "ends in '.json'"),
     (("capstone", "--profile", "quick"), "expected one of full, cpu, offline, test"),
     (("capstone", "--profile", "offline", "--folder", "nowhere"), "no stored results at"),
-    (("reproduce", "alexnet"), "expected lenets"),
+    (("reproduce", "alexnet"), "expected one of lenets"),
 ])  # fmt: skip
 def test_errors_are_one_line(capsys, tmp_path, weights, arguments, message):
     (tmp_path / "broken.dcz").write_bytes(b"not a container")
@@ -230,11 +230,11 @@ def test_bench_and_reproduce_are_thin(capsys, monkeypatch):
     seen = {}
     benchmarks = types.ModuleType("common.benchmarks")
     benchmarks.main = lambda arguments: seen.update(bench=arguments) or 3
-    reproduce = types.ModuleType("common.reproduce")
     result = types.SimpleNamespace(table=lambda: "a table", to_dict=lambda: {"rows": 2})
-    reproduce.reproduce_lenets = lambda **options: seen.update(options) or result
+    lenets = types.ModuleType("common.reproductions.lenets")
+    lenets.run = lambda **options: seen.update(options) or result
     monkeypatch.setitem(sys.modules, "common.benchmarks", benchmarks)
-    monkeypatch.setitem(sys.modules, "common.reproduce", reproduce)
+    monkeypatch.setitem(sys.modules, "common.reproductions.lenets", lenets)
     assert dnnc(capsys, "bench", "--quick", "huffman")[0] == 3
     assert seen["bench"] == ["--quick", "huffman"]
     assert dnnc(capsys, "reproduce", "lenets", "--device", "cpu")[:2] == (0, "a table\n")

@@ -10,7 +10,8 @@ from common.datasets import load_dataset
 from common.models import build, dense_bytes, prunable_parameters
 from common.pipeline import decompress
 from common.published import PUBLISHED
-from common.reproduce import POINTS, TARGETS, LenetPoint, Reproduction, _targets, reproduce_lenets
+from common.reproductions.lenet_table import to_markdown
+from common.reproductions.lenets import POINTS, TARGETS, LenetPoint, _targets, reproduce_lenets
 from common.results import read_result
 from common.training import TrainConfig, evaluate
 
@@ -41,7 +42,7 @@ def reproduction(tmp_path_factory):
 def test_the_files_are_what_the_figures_say(reproduction):
     result, root, _ = reproduction
     test = load_dataset("digits", "test")
-    for row in result.points:
+    for row in result.figures["points"]:
         data = (root / "shipped" / row["file"]).read_bytes()
         decoded = decompress(data)
         assert row["file_bytes"] == len(data)
@@ -58,7 +59,7 @@ def test_the_files_are_what_the_figures_say(reproduction):
 
 
 def test_the_networks_are_compressed_as_configured_and_still_see_digits(reproduction):
-    large, small = reproduction[0].points
+    large, small = reproduction[0].figures["points"]
     assert large["sparsity"] >= 0.9
     assert small["sparsity"] >= 0.95
     assert small["file_bytes"] < large["file_bytes"]
@@ -73,7 +74,7 @@ def test_the_networks_are_compressed_as_configured_and_still_see_digits(reproduc
 
 def test_index_bits_of_the_paper_by_a_slow_loop(reproduction):
     result, root, _ = reproduction
-    row = result.points[0]
+    row = result.figures["points"][0]
     tensors = container.load_file(root / "shipped" / row["file"]).tensors
     first = tensors["0"]
     best = None
@@ -128,7 +129,7 @@ def test_a_fresh_run_takes_no_checkpoint(reproduction, tmp_path):
     with pytest.raises(ValueError, match=r"baseline\.pt cannot be read"):
         reproduce_lenets(**options)
     result = reproduce_lenets(**options, resume=False)
-    assert [row["name"] for row in result.points] == ["large"]
+    assert [row["name"] for row in result.figures["points"]] == ["large"]
 
 
 def test_the_table_has_the_paper_beside_ours(reproduction):
@@ -137,7 +138,7 @@ def test_the_table_has_the_paper_beside_ours(reproduction):
     paper = next(line for line in lines if "| paper |" in line)
     assert "1.64 → 1.58 %" in paper
     assert "27 KB | 40× | 32×" in paper
-    row = result.points[0]
+    row = result.figures["points"][0]
     own = next(line for line in lines if line.startswith("|  | large.dcz"))
     assert f"{100 * row['error']:.2f} %" in own
     assert f"{row['ratio']:.0f}×" in own
@@ -184,5 +185,4 @@ def test_every_point_has_a_file_of_its_own_and_each_network_its_points():
 
 
 def test_nothing_measured_is_an_empty_reproduction():
-    assert Reproduction(()).to_dict() == {"points": []}
-    assert "Ratios are" in Reproduction(()).table()
+    assert "Ratios are" in to_markdown([])

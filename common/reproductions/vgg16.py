@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common.reproduce import FOLDER, Reproduction, layer_rows
+from common.reproductions import Reproduction
+from common.reproductions.lenet_table import to_markdown
+from common.reproductions.lenets import FOLDER, layer_rows
 from common.results import read_result, write_result
 from common.shipped import RESULTS, Shipped, load_shipped
 from common.stage_sizes import stage_sizes
@@ -33,7 +35,7 @@ def reproduce_vgg16(
     Returns
     -------
     Reproduction
-        Points as `reproduce.reproduce_lenets` describes them, without ``config``, ``targets`` and
+        Points as `lenets.reproduce_lenets` describes them, without ``config``, ``targets`` and
         ``validation_error``, and with ``sha256``, that of the file.
 
     Raises
@@ -44,13 +46,19 @@ def reproduce_vgg16(
         A file is not the one that the results were measured on.
     """
     folder = Path(folder)
-    result = Reproduction(tuple(_row(shipped) for shipped in load_shipped(folder).values()))
+    points = [_row(shipped) for shipped in load_shipped(folder).values()]
+    result = Reproduction({"points": points}, to_markdown(points))
     measured = read_result(folder / RESULTS)
     write_result(
         folder / LAYERS, result.to_dict(), command=command, device="cpu", seed=measured["seed"],
         dataset=measured["dataset"],
     )  # fmt: skip
     return result
+
+
+def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
+    """The shipped files; nothing is trained, so neither option changes anything."""
+    return reproduce_vgg16()
 
 
 def _row(shipped: Shipped) -> dict:

@@ -9,9 +9,9 @@ import pytest
 from common import container
 from common.container import CompressedModel
 from common.published import HAN_2016_LAYERS, HAN_2016_STAGES, PUBLISHED
-from common.reproduce import layer_rows
-from common.reproduce_table import TITLES
-from common.reproduce_vgg import LAYERS, reproduce_vgg16
+from common.reproductions.lenet_table import TITLES
+from common.reproductions.lenets import layer_rows
+from common.reproductions.vgg16 import LAYERS, reproduce_vgg16
 from common.results import ResultError, read_result, write_result
 from common.shared_tensor import DenseTensor
 from common.shipped import RESULTS, fingerprint
@@ -49,8 +49,8 @@ def shipped(tmp_path):
 def test_every_size_is_that_of_the_file(shipped):
     folder, files = shipped
     result = reproduce_vgg16(folder=folder)
-    assert [row["name"] for row in result.points] == ["large", "small"]
-    for row in result.points:
+    assert [row["name"] for row in result.figures["points"]] == ["large", "small"]
+    for row in result.figures["points"]:
         data = files[row["name"]]
         assert row["file_bytes"] == row["stages"]["huffman"] == len(data)
         assert row["ratio"] == 40_000 / len(data)

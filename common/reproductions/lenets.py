@@ -26,7 +26,8 @@ from common.models import build, dense_bytes
 from common.pipeline import CompressConfig, compress, decompress
 from common.recipes import N_VALIDATION, train_config
 from common.report import size_report
-from common.reproduce_table import to_markdown
+from common.reproductions import Reproduction
+from common.reproductions.lenet_table import to_markdown
 from common.results import write_result
 from common.shared_tensor import SharedTensor
 from common.splits import train_val_split
@@ -34,7 +35,7 @@ from common.stage_sizes import fixed_gap_bits, stage_sizes
 from common.training import default_device, evaluate
 from common.whole_file import whole_file
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "capstone"
 WORKDIR = ROOT / "runs" / "lenets"
 
@@ -87,21 +88,6 @@ POINTS = (
 )
 
 
-@dataclass(frozen=True)
-class Reproduction:
-    """What came out: one mapping an operating point, as `reproduce_lenets` describes it."""
-
-    points: tuple[dict, ...]
-
-    def to_dict(self) -> dict:
-        """All figures, in JSON's types."""
-        return {"points": list(self.points)}
-
-    def table(self) -> str:
-        """The paper's rows and ours with their targets, and our layers, as markdown."""
-        return to_markdown(self.points)
-
-
 def reproduce_lenets(
     *, points: Sequence[LenetPoint] = POINTS, dataset: str = "mnist", baseline_epochs: int | None = None,
     folder: str | Path = FOLDER, workdir: str | Path = WORKDIR, device: str | None = None,
@@ -130,10 +116,10 @@ def reproduce_lenets(
     Returns
     -------
     Reproduction
-        A point has ``name``, ``network``, ``file``, ``file_bytes``, ``dense_bytes``, ``ratio``, ``sparsity``,
-        ``baseline_error``, ``error`` and ``validation_error`` (fractions; of the decoded file),
-        ``n_test``, ``stages`` (bytes, dense to Huffman), ``ratio_before_huffman``, ``layers``, ``config`` and
-        ``targets``.
+        Its figures are ``points``, and a point has ``name``, ``network``, ``file``, ``file_bytes``,
+        ``dense_bytes``, ``ratio``, ``sparsity``, ``baseline_error``, ``error`` and ``validation_error``
+        (fractions; of the decoded file), ``n_test``, ``stages`` (bytes, dense to Huffman),
+        ``ratio_before_huffman``, ``layers``, ``config`` and ``targets``.
 
     Raises
     ------
@@ -170,10 +156,15 @@ def reproduce_lenets(
                 rows.append(row)
         # After each network, so that a stopped run has stored what it has finished.
         write_result(
-            folder / "results" / "lenets.json", Reproduction(tuple(rows)).to_dict(), command=command,
+            folder / "results" / "lenets.json", {"points": rows}, command=command,
             device=device, seed=points[0].config.prune.seed, dataset=[training, validation, test],
         )  # fmt: skip
-    return Reproduction(tuple(rows))
+    return Reproduction({"points": rows}, to_markdown(rows))
+
+
+def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
+    """All points, into the repository."""
+    return reproduce_lenets(device=device, resume=resume)
 
 
 def _run_point(

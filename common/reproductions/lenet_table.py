@@ -12,7 +12,7 @@ PAPERS = {"vgg16": "vgg16_imagenet"}  # where the paper's network is another one
 
 
 def to_markdown(points: Sequence[Mapping]) -> str:
-    """Two tables from the figures of `reproduce.reproduce_lenets` or `reproduce_vgg.reproduce_vgg16`."""
+    """Two tables from the figures of `lenets.reproduce_lenets` or `vgg16.reproduce_vgg16`."""
     heads = ("network", "by", "error, reference → compressed", "size", "ratio", "before Huffman", "target")
     rows = []
     for network in dict.fromkeys(point["network"] for point in points):
