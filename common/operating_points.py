@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from common.container import save_file
+from common.container import CompressedModel, save_file
 from common.datasets import ImageSet
 from common.methods.distillation import Distillation
 from common.models import dense_bytes, prunable_parameters
@@ -34,11 +34,15 @@ _SHARE = TrainConfig(epochs=2, batch_size=128, max_lr=1e-3, warmup=0.1, label_sm
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """One point: its file's name, its configuration, and the point whose pruned network it starts from."""
+    """One point: its file's name, its configuration, and the point whose pruned network it starts from.
+
+    `pruned_as` names the point whose pruned network it shares, where only the later stages differ.
+    """
 
     name: str
     config: CompressConfig
     start: str | None = None
+    pruned_as: str | None = None
 
 
 _MAIN = CompressConfig(
@@ -89,16 +93,12 @@ def run_point(
     thin = pruned_network(point, model, training, validation=validation, workdir=workdir, device=device)
     pruned_top1 = evaluate(thin.model, test, **measure).top1
     histograms["pruned"] = _histogram(thin.model)
-    shared = share(
-        thin, training, point.config, validation=validation, device=device,
-        objective=_taught_by(thin, point.config.share), checkpoint=workdir / f"{point.name}.share.pt",
+    packed = shared_and_packed(
+        point, thin, training, validation=validation, workdir=workdir, architecture=architecture,
+        device=device,
     )  # fmt: skip
     shared_top1 = evaluate(thin.model, test, **measure).top1
     histograms["shared"] = _histogram(thin.model)
-    packed = pack(
-        thin.model, shared, ARCHITECTURE if architecture is None else architecture, kept=thin.kept or None,
-        bias_clusters=point.config.bias_clusters,
-    )  # fmt: skip
     path = Path(folder) / f"{point.name}.dcz"
     save_file(packed, path, store_names=False)
     data = path.read_bytes()
@@ -124,12 +124,28 @@ def run_point(
     }
 
 
+def shared_and_packed(
+    point: OperatingPoint, thin: ThinNetwork, training: ImageSet, *, workdir: Path,
+    validation: ImageSet | None = None, architecture: Mapping | None = None, device: str | None = None,
+) -> CompressedModel:  # fmt: skip
+    """Share the weights of the point's pruned network, in place, and what the container stores of it."""
+    shared = share(
+        thin, training, point.config, validation=validation, device=device,
+        objective=_taught_by(thin, point.config.share), checkpoint=workdir / f"{point.name}.share.pt",
+    )  # fmt: skip
+    return pack(
+        thin.model, shared, ARCHITECTURE if architecture is None else architecture, kept=thin.kept or None,
+        bias_clusters=point.config.bias_clusters,
+    )  # fmt: skip
+
+
 def pruned_network(
     point: OperatingPoint, model: nn.Module, training: ImageSet, *, workdir: Path,
     validation: ImageSet | None = None, device: str | None = None,
 ) -> ThinNetwork:  # fmt: skip
     """The point's pruned and fine-tuned network: read if it stands in `workdir`, else made."""
-    path = workdir / f"{point.name}.pruned.pt"
+    name = point.pruned_as or point.name
+    path = workdir / f"{name}.pruned.pt"
     if path.exists():
         return load_thin(path, model)
     objective = None
@@ -139,7 +155,7 @@ def pruned_network(
         )
         objective = _taught_by(thin, point.config.prune)
     else:
-        start = workdir / f"{point.name}.slim.pt"
+        start = workdir / f"{name}.slim.pt"
         if start.exists():
             thin = load_thin(start, model)
         else:
@@ -150,7 +166,7 @@ def pruned_network(
     prune(
         thin, training, point.config.prune, sparsity=point.config.sparsity, criterion=point.config.criterion,
         validation=validation, device=device, objective=objective,
-        checkpoint=workdir / f"{point.name}.prune.pt", description=f"pruning {point.name}",
+        checkpoint=workdir / f"{name}.prune.pt", description=f"pruning {name}",
     )  # fmt: skip
     save_thin(thin, path)
     return thin

@@ -22,6 +22,7 @@ from common import container
 from common.baseline import train_baseline
 from common.checkpoints import load_weights
 from common.datasets import ImageSet, load_dataset
+from common.methods.distillation import Distillation
 from common.models import build, dense_bytes
 from common.pipeline import CompressConfig, compress, decompress
 from common.recipes import N_VALIDATION, train_config
@@ -48,16 +49,21 @@ TARGETS = {
 
 @dataclass(frozen=True)
 class LenetPoint:
-    """How far a network is compressed, and how: the name of its file, and its configuration."""
+    """How far a network is compressed, and how: the name of its file, and its configuration.
+
+    Where it `is_taught`, the trained network teaches all fine-tuning (`distillation`).
+    """
 
     name: str
     network: str
     config: CompressConfig
+    is_taught: bool = False
 
 
-def _point(
-    name: str, network: str, *, sparsity: float, crop_padding: int, epochs: tuple[int, int], **options
-) -> LenetPoint:
+def lenet_point(
+    name: str, network: str, *, sparsity: float, crop_padding: int, epochs: tuple[int, int],
+    is_taught: bool = False, **options,
+) -> LenetPoint:  # fmt: skip
     """`epochs` of fine-tuning while pruning, and of centroids; one of LeNet-5's takes ten times as long."""
     prune_epochs, share_epochs = epochs
     recipe = replace(train_config(network), warmup=0.1, crop_padding=crop_padding)
@@ -65,23 +71,23 @@ def _point(
     config = CompressConfig(
         sparsity=sparsity, prune=replace(recipe, epochs=prune_epochs), share=share, bias_clusters=8, **options
     )
-    return LenetPoint(name, network, config)
+    return LenetPoint(name, network, config, is_taught)
 
 
 # Moved by a pixel or two, digits stay the same digits: the networks that must not lose are fine-tuned so.
 POINTS = (
-    _point(
+    lenet_point(
         "lenet_300_100", "lenet_300_100", sparsity=0.95, crop_padding=1, epochs=(40, 15), linear_clusters=16
     ),
-    _point(
+    lenet_point(
         "lenet_300_100_small", "lenet_300_100", sparsity=0.98, crop_padding=1, epochs=(40, 15),
         linear_clusters=8,
     ),
-    _point(
+    lenet_point(
         "lenet_5", "lenet_5", sparsity=0.96, crop_padding=2, epochs=(8, 3), conv_clusters=16,
         linear_clusters=16,
     ),
-    _point(
+    lenet_point(
         "lenet_5_small", "lenet_5", sparsity=0.987, crop_padding=2, epochs=(24, 8), conv_clusters=12,
         linear_clusters=6,
     ),
@@ -167,18 +173,29 @@ def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
     return reproduce_lenets(device=device, resume=resume)
 
 
+def compressed_point(
+    point: LenetPoint, model: nn.Module, training: ImageSet, *, validation: ImageSet, workdir: Path,
+    device: str | None = None, resume: bool = True,
+) -> bytes:  # fmt: skip
+    """The bytes of the point's file; the trained network `model` is changed."""
+    if not resume:
+        for checkpoint in ("prune.pt", "share.pt"):
+            (workdir / checkpoint).unlink(missing_ok=True)
+    return compress(
+        model, training, point.config, {"architecture": point.network, "num_classes": len(training.classes)},
+        workdir=workdir, validation=validation, device=device,
+        objective=Distillation(model) if point.is_taught else None,
+    )  # fmt: skip
+
+
 def _run_point(
     point: LenetPoint, model: nn.Module, training: ImageSet, *, validation: ImageSet, test: ImageSet,
     baseline_top1: float, path: Path, workdir: Path, device: str, resume: bool,
 ) -> dict:  # fmt: skip
     """Compress to a file, and measure what the file decodes to."""
-    if not resume:
-        for checkpoint in ("prune.pt", "share.pt"):
-            (workdir / checkpoint).unlink(missing_ok=True)
     whole_bytes = dense_bytes(model)
-    architecture = {"architecture": point.network, "num_classes": len(training.classes)}
-    data = compress(
-        model, training, point.config, architecture, workdir=workdir, validation=validation, device=device
+    data = compressed_point(
+        point, model, training, validation=validation, workdir=workdir, device=device, resume=resume
     )
     with whole_file(path) as aside:
         aside.write_bytes(data)
