@@ -42,7 +42,7 @@ class Reproduction:
 
 
 REPRODUCTIONS = {
-    "choices": Entry("capstone/results/choices.json", "the options of the shipped files, on validation images"),
+    "choices": Entry("capstone/results/choices.json", "the shipped files' options, on validation images"),
     "lenets": Entry("capstone/results/lenets.json", "Deep Compression's LeNets on MNIST"),
     "vgg16": Entry("capstone/results/vgg16_layers.json", "Deep Compression's table of VGG-16, for our files"),
 }
