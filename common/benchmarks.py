@@ -113,15 +113,37 @@ def _is_ours(row: Mapping) -> bool:
 
 def to_markdown(result: Mapping) -> str:
     """A written result (`results.write_result`) as one table a group, with machine and date."""
-    where = result["machine"]
-    lines = [
-        f"Measured on {where['processor']} ({where['cores']} cores, {where['memory_bytes'] / 1e9:.0f} GB, "
-        f"{where['system']}), one thread, {result['date'][:10]}, with `{result['command']}`. "
-        "Ratios to peers of one run hold better than times.",
-    ]
+    lines = [_where(result)]
     for group, rows in sorted(result["figures"]["groups"].items()):
         lines += ["", f"**{group}**", "", *_group_table(rows)]
     return "\n".join([*lines, ""])
+
+
+def to_summary(result: Mapping) -> str:
+    """A written result as one table: a line a group that has peers, ours beside the fastest of them."""
+    body = []
+    for group, rows in sorted(result["figures"]["groups"].items()):
+        peers = [row for row in rows if "ours_is_faster" in row]
+        if peers:
+            best = min(peers, key=lambda row: row["ours_is_faster"])
+            ratio = f"{_digits(best['ours_is_faster'])}×"
+            body.append([group, _speed(rows[0]), f"{best['peer']}: {_speed(best)}", ratio])
+    heads = ["what", OURS, "the fastest peer", "times as fast"]
+    return "\n".join([_where(result), "", *markdown_table(heads, body), ""])
+
+
+def _where(result: Mapping) -> str:
+    machine = result["machine"]
+    cores = "1 core" if machine["cores"] == 1 else f"{machine['cores']} cores"
+    return (
+        f"Measured on {machine['processor']} ({cores}, {machine['memory_bytes'] / 1e9:.0f} GB, "
+        f"{machine['system']}), one thread, {result['date'][:10]}, with `{result['command']}`. "
+        "Ratios to peers of one run hold better than times."
+    )
+
+
+def _speed(row: Mapping) -> str:
+    return f"{_digits(row['rate'])} {row['unit']}/s" if "rate" in row else _duration(row["seconds"])
 
 
 def _group_table(rows: Sequence[Mapping]) -> list[str]:

@@ -24,8 +24,22 @@ def tables(tmp_path, monkeypatch):
     return tool
 
 
-def store(folder, name, figures):
-    (folder / "results" / name).write_text(json.dumps({"figures": figures}))
+MADE = {
+    "machine": {"processor": "a processor", "cores": 1, "memory_bytes": 2e9, "system": "Linux"},
+    "date": "2026-01-01T10:00:00Z", "command": "dnnc bench",
+}  # fmt: skip
+
+
+def store(folder, name, figures, **made):
+    (folder / "results" / name).write_text(json.dumps({"figures": figures} | made))
+
+
+def groups(ratio):
+    """Two groups of benchmarks, one with peers; `ratio` is how many times as fast as the fastest ours is."""
+    ours = {"peer": "this course", "seconds": 0.1, "rate": 10.0, "unit": "M symbols"}
+    peer = ours | {"peer": "a peer", "rate": 10 / ratio, "ours_is_faster": ratio}
+    slow = peer | {"peer": "slow", "rate": 1.0, "ours_is_faster": 10.0}
+    return {"decoding": [ours, slow, peer], "no peers": [ours]}
 
 
 def test_the_readme_is_in_step():
@@ -56,7 +70,7 @@ def test_measured_rows_stand_beside_published_ones(tables, tmp_path):
     }  # fmt: skip
     store(tmp_path, "operating_points.json", {"v": point, "w": point | {"file": "w.dcz"}})
     store(tmp_path, "lenets.json", {"points": [lenet]})
-    (tmp_path / "results/bench.md").write_text("| a bench |\n")
+    store(tmp_path, "bench.json", {"groups": groups(0.5)}, **MADE)
     assert tables.main([]) == 0
     text = (tmp_path / "README.md").read_text()
     ours = "[v.dcz](capstone/v.dcz) | 123,456 | 182× | 93.00 % → 93.45 % | −0.45 |"
@@ -64,7 +78,9 @@ def test_measured_rows_stand_beside_published_ones(tables, tmp_path):
     assert text.count("| VGG-16, CIFAR-10 |") == 2
     assert "| 9 | 40× | 99.00 % → 98.77 % | 0.23 | Deep Compression 39×, 99.20 % → 99.26 %; EPR" in text
     assert text.count("not run |") == 2 * 5
-    assert "<!-- bench:start -->\n| a bench |\n<!-- bench:end -->" in text
+    assert "| decoding | 10 M symbols/s | a peer: 20 M symbols/s | 0.5× |\n<!-- bench:end -->" in text
+    assert "Measured on a processor (1 core, 2 GB, Linux), one thread, 2026-01-01" in text
+    assert "no peers" not in text
     assert (tmp_path / "drawn").exists()
 
 
@@ -76,7 +92,7 @@ def test_a_check_writes_nothing_and_catches_what_is_stale(tables, tmp_path, caps
     assert tables.main(["--check"]) == 0
     store(tmp_path, "operating_points.json", {})
     assert tables.main(["--check"]) == 0
-    (tmp_path / "results/bench.md").write_text("new figures")
+    store(tmp_path, "bench.json", {"groups": groups(2.0)}, **MADE)
     assert tables.main(["--check"]) == 1
     assert not (tmp_path / "drawn").exists()
 
