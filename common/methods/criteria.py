@@ -8,6 +8,7 @@ Scores are as in `masks`: one tensor a weight tensor, higher = keep, made for `m
 ``lamp``       w² over the sum of the squares that are not smaller (Lee et al. 2021, arXiv 2010.07611)
 ``gradient``   squared gradient of the loss: how steep, whatever the weight's size
 ``taylor``     (w ∂L/∂w)²: what its removal costs, to first order (Molchanov et al. 2019, arXiv 1906.10771)
+``relevance``  what flows through it of the true classes' scores (`relevance`; Yeom et al. 2021)
 ``random``     drawn uniformly: the control that any criterion must beat
 =============  =====================================================================================
 
@@ -101,11 +102,21 @@ def taylor(
     }
 
 
+def relevance(
+    model: nn.Module, data: ImageSet, *, seed: int = 0, n_batches: int = 10, batch_size: int = 50
+) -> Scores:
+    """Relevance of single weights; parameters and result as in `gradient`."""
+    from common.methods.relevance import weight_relevance  # here: only who asks for it loads zennit
+
+    return weight_relevance(model, data, seed=seed, n_batches=n_batches, batch_size=batch_size)
+
+
 CRITERIA: dict[str, Callable[..., Scores]] = {
     "magnitude": magnitude,
     "normalized": normalized,
     "lamp": lamp,
     "gradient": gradient,
     "taylor": taylor,
+    "relevance": relevance,
     "random": random,
 }

@@ -175,7 +175,9 @@ def _weight_criteria() -> dict[str, Callable]:
         scores = CRITERIA["magnitude"](model, data)
         return [layerwise_masks(scores, dict.fromkeys(scores, sparsity)) for sparsity in sparsities]
 
-    return {name: by_scores(score) for name, score in CRITERIA.items()} | {"uniform": uniform}
+    # relevance is measured in `reproductions.relevance`, on VGG-16 and beside the others
+    scores = {name: score for name, score in CRITERIA.items() if name != "relevance"}
+    return {name: by_scores(score) for name, score in scores.items()} | {"uniform": uniform}
 
 
 def _channel_criteria() -> dict[str, Callable]:
