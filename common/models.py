@@ -9,6 +9,7 @@ name           input      parameters   source
 ============== ========== ============ ==================================================
 lenet_300_100  1×28×28        266,610  LeCun et al. 1998; Han et al. 2015, table 3
 lenet_5        1×28×28        431,080  Caffe's variant, as used by Han et al. 2015
+mlp_1200       1×28×28      2,395,210  Hinton, Vinyals, Dean 2015: the teacher's
 vgg16          3×32×32     14,986,698  Simonyan & Zisserman 2015, batch norm, for CIFAR
 alexnet        3×224×224   57,044,810  Krizhevsky 2014, torchvision's, 10 classes
 vgg16_imagenet 3×224×224  134,301,514  Simonyan & Zisserman 2015, torchvision's, 10 classes
@@ -29,6 +30,7 @@ VGG16_CONFIG = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "
 INPUT_SHAPES = {
     "lenet_300_100": (1, 28, 28),
     "lenet_5": (1, 28, 28),
+    "mlp_1200": (1, 28, 28),
     "vgg16": (3, 32, 32),
     "alexnet": (3, 224, 224),
     "vgg16_imagenet": (3, 224, 224),
@@ -71,6 +73,8 @@ def build(
             return _lenet_300_100(num_classes, width)
         if name == "lenet_5":
             return _lenet_5(num_classes, width)
+        if name == "mlp_1200":
+            return mlp(_scaled(1200, width), num_classes=num_classes)
         if name == "vgg16":
             channels = [v if v == "M" else _scaled(v, width) for v in VGG16_CONFIG]
             return vgg(channels, num_classes=num_classes, batch_norm=batch_norm)
@@ -110,6 +114,18 @@ def vgg(
     return nn.Sequential(
         OrderedDict(features=nn.Sequential(*layers), flatten=nn.Flatten(), classifier=classifier)
     )
+
+
+def mlp(hidden: int, *, num_classes: int = 10, dropout: float = 0.0) -> nn.Module:
+    """Two hidden layers of `hidden` ReLUs for 28×28 inputs; in training, `dropout` of each is left out."""
+    return nn.Sequential(
+        OrderedDict(
+            flatten=nn.Flatten(),
+            hidden1=nn.Linear(784, hidden), relu1=nn.ReLU(), dropout1=nn.Dropout(dropout),
+            hidden2=nn.Linear(hidden, hidden), relu2=nn.ReLU(), dropout2=nn.Dropout(dropout),
+            answer=nn.Linear(hidden, num_classes),
+        )
+    )  # fmt: skip
 
 
 def prunable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:

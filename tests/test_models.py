@@ -18,6 +18,7 @@ from common.models import (
 PARAMETERS = {
     "lenet_300_100": 266_610,
     "lenet_5": 431_080,
+    "mlp_1200": 784 * 1200 + 1200 + 1200 * 1200 + 1200 + 1200 * 10 + 10,
     "vgg16": 14_986_698,
     "alexnet": 57_044_810,
     "vgg16_imagenet": 134_301_514,
@@ -47,7 +48,7 @@ def test_layer_sizes_of_lenet_5_by_hand():
     }
 
 
-@pytest.mark.parametrize("name", ["lenet_300_100", "lenet_5", "vgg16"])
+@pytest.mark.parametrize("name", ["lenet_300_100", "lenet_5", "mlp_1200", "vgg16"])
 @pytest.mark.parametrize("num_classes", [10, 7])
 def test_outputs_have_one_value_a_class(name, num_classes):
     model = build(name, num_classes=num_classes, width=0.125).eval()

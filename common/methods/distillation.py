@@ -84,8 +84,15 @@ class Distillation:
 
     def __call__(self, logits: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         """The loss of a batch, a scalar."""
-        with torch.no_grad():
-            answers = self._teacher.to(images.device, memory_format=torch.channels_last)(images)
+        return self.loss(logits, self.answers(images), labels)
+
+    @torch.no_grad()
+    def answers(self, images: Tensor) -> Tensor:
+        """The teacher's logits."""
+        return self._teacher.to(images.device, memory_format=torch.channels_last)(images)
+
+    def loss(self, logits: Tensor, answers: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a batch whose answers are known already."""
         soft = distillation_loss(logits, answers, temperature=self._temperature)
         hard = F.cross_entropy(logits, labels, label_smoothing=self._label_smoothing)
         return self._weight * soft + (1 - self._weight) * hard

@@ -1,0 +1,183 @@
+"""Two variants of distillation: a noisy teacher, and one whose answers are only compared with each other.
+
+    train(student, data, config, objective=NoisyTeacher(teacher, sigma=0.5))
+    train(student, data, config, objective=RelationalDistillation(teacher))
+
+**Noisy teacher** (Sau & Balasubramanian 2016, arXiv 1610.09650). With probability α an image's logits v are
+multiplied by noise of their own, class by class, in each step anew:
+
+    v' = (1 + ξ) v        ξ ~ N(0, σ²)
+
+A student that sees the same images again and again then never sees the same answers: one teacher plays many.
+
+**Relational distillation** (Park et al. 2019, arXiv 1904.05068, equations 6 to 11). Not the answers t of the
+teacher are imitated, but how the images of a batch lie to each other: their distances, in units of the mean
+distance, and the angles of their triangles, at the corner j:
+
+    ψ_D(i, j) = ‖t_i − t_j‖ / mean of all distances        ψ_A(i, j, k) = cos ∠ t_i t_j t_k
+
+The loss is Huber's, of the student's value against the teacher's, averaged over all pairs and triples of
+different images. Distances and angles do not change when the answers are turned, moved or scaled, so the
+teacher's answers may even be in another space. Here they are the logits, which is what `train` hands over;
+the paper compares the layer before them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from common.methods.distillation import Distillation
+
+
+class NoisyTeacher(Distillation):
+    """An objective for `training.train`: `Distillation` from logits with noise.
+
+    Parameters
+    ----------
+    teacher : nn.Module
+    sigma : float >= 0
+        Of the noise, relative to the logit.
+    share : float in [0, 1]
+        Probability α that an image's answers are noisy.
+    seed : int
+        The noise of a batch is a function of the seed and its images, so a resumed run sees the same.
+    **options
+        Those of `Distillation`.
+
+    Raises
+    ------
+    ValueError
+        An option is out of its range.
+    """
+
+    def __init__(
+        self, teacher: nn.Module, *, sigma: float = 0.5, share: float = 0.5, seed: int = 0, **options
+    ) -> None:
+        super().__init__(teacher, **options)
+        if not (sigma >= 0 and 0 <= share <= 1):
+            raise ValueError(f"sigma={sigma}, share={share}: expected >= 0 and in [0, 1]")
+        self._sigma, self._share, self._seed = sigma, share, seed
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What a resumed run must find again."""
+        return super().options | {"sigma": self._sigma, "share": self._share, "seed": self._seed}
+
+    def answers(self, images: Tensor) -> Tensor:
+        """The teacher's logits with noise."""
+        logits = super().answers(images).float()
+        return noisy_logits(
+            logits, sigma=self._sigma, share=self._share, generator=_generator(self._seed, images)
+        )
+
+
+def noisy_logits(logits: Tensor, *, sigma: float, share: float, generator: torch.Generator) -> Tensor:
+    """Logits of shape (n, classes), a share of the rows multiplied by 1 + noise (see the module's docstring).
+
+    The noise is drawn on the CPU, first one uniform number a row, then one normal number a logit, so that it
+    is the same on every device.
+    """
+    chosen = torch.rand(len(logits), 1, generator=generator) < share
+    noise = sigma * torch.randn(logits.shape, generator=generator)
+    return logits * (1.0 + noise * chosen).to(logits.device)
+
+
+class RelationalDistillation(Distillation):
+    """An objective for `training.train`: labels, and the teacher's distances and angles within a batch.
+
+    Parameters
+    ----------
+    teacher : nn.Module
+    distance, angle : float >= 0
+        Weights λ of the two losses; the defaults are the paper's.
+    n_related : int >= 3, optional
+        Only the first so many images of a batch are compared: triples grow with the cube of their number.
+    weight : float in [0, 1]
+        Of the soft targets of `Distillation`, on top; by default none.
+    **options
+        Those of `Distillation`.
+
+    Raises
+    ------
+    ValueError
+        An option is out of its range.
+    """
+
+    def __init__(
+        self, teacher: nn.Module, *, distance: float = 25.0, angle: float = 50.0, n_related: int | None = 64,
+        weight: float = 0.0, **options,
+    ) -> None:  # fmt: skip
+        super().__init__(teacher, weight=weight, **options)
+        if not (distance >= 0 and angle >= 0) or (n_related is not None and n_related < 3):
+            raise ValueError(
+                f"distance={distance}, angle={angle}, n_related={n_related}: expected >= 0, >= 0 and >= 3"
+            )
+        self._distance, self._angle, self._n_related = distance, angle, n_related
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What a resumed run must find again."""
+        own = {"distance": self._distance, "angle": self._angle, "n_related": self._n_related}
+        return super().options | own
+
+    def loss(self, logits: Tensor, answers: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a batch whose answers are known already."""
+        own, theirs = logits[: self._n_related].float(), answers[: self._n_related].float()
+        with torch.autocast(logits.device.type, enabled=False):  # bfloat16 has too few digits for cosines
+            relations = self._distance * distance_loss(own, theirs) + self._angle * angle_loss(own, theirs)
+        return super().loss(logits, answers, labels) + relations
+
+
+def distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean Huber loss of relative distances over all pairs of different images (Park et al., equation 8).
+
+    Parameters
+    ----------
+    student, teacher : float tensors of shape (n, d) and (n, e), n >= 2
+        One row an image; their dimensions may differ.
+
+    Returns
+    -------
+    Tensor
+        A scalar >= 0; 0 where one is the other turned, moved and scaled.
+    """
+    return F.smooth_l1_loss(_relative_distances(student), _relative_distances(teacher))
+
+
+def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean Huber loss of cosines over all triples of different images (Park et al., equation 11).
+
+    Parameters and result are those of `distance_loss`, with n >= 3. Images at the same place span no angle:
+    their cosines count as 0.
+    """
+    n = len(student)
+    total = F.smooth_l1_loss(_cosines(student), _cosines(teacher), reduction="sum")
+    return total / (n * (n - 1) * (n - 2))
+
+
+def _relative_distances(rows: Tensor) -> Tensor:
+    """Distances of all pairs i < j over their mean."""
+    distances = F.pdist(rows)
+    return distances / distances.mean().clamp_min(1e-12)
+
+
+def _cosines(rows: Tensor) -> Tensor:
+    """(n, n, n): of the angle at image j between i and k; 0 where i = j or k = j, and equal 1 where i = k."""
+    steps = rows[None, :, :] - rows[:, None, :]  # [j, i] points from j to i
+    lengths = steps.norm(dim=2, keepdim=True)
+    # Where images coincide there is no direction, and dividing by next to nothing would make a huge gradient.
+    steps = torch.where(lengths > 1e-6, steps / lengths.clamp_min(1e-6), 0.0)
+    return steps @ steps.transpose(1, 2)
+
+
+def _generator(seed: int, images: Tensor) -> torch.Generator:
+    """A CPU generator whose stream is fixed by the seed and by what a batch shows."""
+    middle = images[:, :, images.shape[2] // 2, images.shape[3] // 2]  # of every image, and the first in full
+    digest = hashlib.sha256(str(seed).encode())
+    for part in (middle, images[0]):
+        digest.update(part.detach().cpu().contiguous().numpy().tobytes())
+    return torch.Generator().manual_seed(int.from_bytes(digest.digest()[:7], "little"))
