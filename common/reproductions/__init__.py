@@ -42,13 +42,17 @@ class Reproduction:
 
 
 REPRODUCTIONS = {
-    "distillation": Entry("week06_quantization/results/distillation.json", "distillation of MNIST's digits"),
     "choices": Entry("capstone/results/choices.json", "the shipped files' options, on validation images"),
     "lenets": Entry("capstone/results/lenets.json", "Deep Compression's LeNets on MNIST"),
+    "variational_dropout": Entry(
+        "week05_pruning/results/variational_dropout.json", "sparse variational dropout's LeNets on MNIST"
+    ),
+    "low_rank": Entry("week03_cnns/results/low_rank.json", "thin layers for trained ones, SVD and Tucker-2"),
     "vgg16": Entry("capstone/results/vgg16_layers.json", "Deep Compression's table of VGG-16, for our files"),
     "lottery_tickets": Entry(
         "week05_pruning/results/lottery_tickets.json", "winning tickets and their controls, LeNet-300-100"
     ),
+    "distillation": Entry("week06_quantization/results/distillation.json", "distillation of MNIST's digits"),
 }
 
 
