@@ -90,6 +90,17 @@ def unpack(compressed: CompressedModel) -> nn.Module:
     """
     with torch.device("meta"):  # no memory before the file is known to fit, and none for random weights
         model = build_from(compressed.metadata)
+    return fill(model, compressed)
+
+
+def fill(model: nn.Module, compressed: CompressedModel) -> nn.Module:
+    """Give a network on torch's "meta" device the tensors of a container, by name or in their order.
+
+    Raises
+    ------
+    ValueError
+        The tensors do not fit it.
+    """
     own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     tensors = compressed.tensors
     if list(tensors) == [str(i) for i in range(len(own))]:
