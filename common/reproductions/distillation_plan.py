@@ -12,10 +12,10 @@ from common.training import TrainConfig
 
 # Without regularization, as in the paper: no decay, no smoothing, images as they are.
 _STUDENT = TrainConfig(
-    epochs=20, max_lr=0.1, weight_decay=0.0, label_smoothing=0.0, crop_padding=0, flip=False
+    epochs=15, max_lr=0.1, weight_decay=0.0, label_smoothing=0.0, crop_padding=0, flip=False
 )
-_TEACHER = replace(_STUDENT, epochs=40, crop_padding=2)
-_VGG = TrainConfig(epochs=6, max_lr=0.05, label_smoothing=0.0, crop_padding=2)
+_TEACHER = replace(_STUDENT, epochs=30, crop_padding=2)
+_VGG = TrainConfig(epochs=5, max_lr=0.05, label_smoothing=0.0, crop_padding=2)
 _EIGHT_BITS = CompressConfig(sparsity=0.0, linear_clusters=256)
 _PRUNED = CompressConfig(
     sparsity=0.95, linear_clusters=16, prune=replace(_STUDENT, epochs=10, max_lr=0.05),
@@ -53,7 +53,7 @@ class Plan:
     weight: float = 0.9  # of the teacher's answers
     temperatures: tuple[float, ...] = (1.0, 2.5, 4.0, 8.0, 20.0)
     rates: tuple[float, ...] = (0.03, 0.1, 0.2)
-    search_epochs: int = 5
+    search_epochs: int = 3
     small_seeds: tuple[int, ...] = (0, 1)
     omitted: tuple[int, ...] = (3,)
     shown: tuple[int, ...] = (7, 8)
