@@ -43,6 +43,7 @@ class Reproduction:
 
 REPRODUCTIONS = {
     "choices": Entry("capstone/results/choices.json", "the shipped files' options, on validation images"),
+    "relevance": Entry("week05_pruning/results/relevance.json", "pruning by relevance, VGG-16"),
     "lenets": Entry("capstone/results/lenets.json", "Deep Compression's LeNets on MNIST"),
     "variational_dropout": Entry(
         "week05_pruning/results/variational_dropout.json", "sparse variational dropout's LeNets on MNIST"

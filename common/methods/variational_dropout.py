@@ -1,0 +1,265 @@
+"""Sparse variational dropout: every weight learns its own noise, and what is mostly noise is left out.
+
+    model = to_variational(build("lenet_300_100"))
+    objective = VariationalObjective(model, n_images=len(data), warmup_steps=4000)
+    train(model, data, config, objective=objective, callbacks=[objective])
+    network, masks = to_plain(model)                    # exact zeros where log α >= 3
+
+Molchanov, Ashukha, Vetrov 2017, "Variational Dropout Sparsifies Deep Neural Networks", arXiv:1701.05369. A
+weight is a Gaussian N(θ, σ²) with σ² = αθ² (section 4.2: additive noise, so that gradients stay quiet where α
+is large). The prior p(log|w|) ∝ const has no hyper-parameter and favours large α: a weight whose noise is
+e³ = 20 times its square says nothing, and the mean that makes it harmless is zero. Minimised is, an image,
+
+    cross-entropy + weight · KL(q ‖ prior) / n_images
+
+Each layer draws the noise of its outputs, not of its weights (local reparameterization: Kingma, Salimans,
+Welling 2015, arXiv:1506.02557): a sum of independent Gaussians is a Gaussian with the summed variance.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from common.masks import Masks
+
+THRESHOLD = 3.0  # of log α, where weights are left out (section 4.3 of the paper)
+K1, K2, K3 = 0.63576, 1.87320, 1.48695  # of the paper's equation 14
+_TINY = 1e-16  # added to θ² before its logarithm is taken: a weight of exactly 0 has a gradient
+
+
+def kl_divergence(log_alpha: Tensor) -> Tensor:
+    """KL divergence of N(θ, αθ²) from the log-uniform prior, up to a constant: 0 nats where α is infinite.
+
+    The paper's equation 14 with its sign turned, k1 (1 − σ(k2 + k3 log α)) + ½ log(1 + 1/α): within 0.009 of
+    the truth for every α. It falls as α grows, so it pulls weights into their noise.
+
+    Parameters
+    ----------
+    log_alpha : float tensor of any shape
+
+    Returns
+    -------
+    Tensor
+        Of the same shape.
+    """
+    return K1 * torch.sigmoid(-(K2 + K3 * log_alpha)) + 0.5 * F.softplus(-log_alpha)
+
+
+class Noise:
+    """Standard normal noise that only (seed, step) decide, so that a resumed run draws the same.
+
+    Layers of one network share one.
+    """
+
+    def __init__(self, seed: int = 0, step: int = 0) -> None:
+        self._generators: dict[torch.device, torch.Generator] = {}
+        self.rewind(seed, step)
+
+    def rewind(self, seed: int, step: int) -> None:
+        """Begin the noise of a step."""
+        self._words = int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)
+        for generator in self._generators.values():
+            generator.manual_seed(self._words)
+
+    def like(self, value: Tensor) -> Tensor:
+        """Noise of a tensor's shape, dtype, device and memory layout."""
+        if value.device not in self._generators:
+            self._generators[value.device] = torch.Generator(value.device).manual_seed(self._words)
+        options = {"generator": self._generators[value.device], "device": value.device}
+        if value.ndim != 4:
+            return torch.randn(value.shape, **options).to(value.dtype)
+        n, channels, height, width = value.shape  # drawn in channels-last order, in which convolutions run
+        return torch.randn(n, height, width, channels, **options).to(value.dtype).permute(0, 3, 1, 2)
+
+    def __deepcopy__(self, memo: dict) -> Noise:
+        twin = Noise.__new__(Noise)
+        twin._generators, twin._words = {}, self._words
+        return twin
+
+
+class _Variational:
+    """What a linear layer and a convolution have in common; ``weight`` is θ."""
+
+    def _become(self, log_sigma2: float, threshold: float, noise: Noise) -> None:
+        self.log_sigma2 = nn.Parameter(torch.full_like(self.weight, log_sigma2))
+        self.threshold, self.noise = threshold, noise
+
+    def log_alpha(self) -> Tensor:
+        """log σ² − log θ², of the weight's shape."""
+        return self.log_sigma2 - torch.log(self.weight.square() + _TINY)
+
+    @torch.no_grad()
+    def mask(self) -> Tensor:
+        """Which weights are kept: bool, True where log α is below the threshold."""
+        return self.log_alpha() < self.threshold
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Noisy in training; in evaluation, the kept weights' means."""
+        if not self.training:
+            return self._outputs(images, self.weight * self.mask(), self.bias)
+        mean = self._outputs(images, self.weight, self.bias)
+        variance = self._outputs(images.square(), self.log_sigma2.exp(), None)
+        # The sum keeps the root's gradient finite; bfloat16 rounding may leave a variance just below 0.
+        return mean + torch.sqrt(variance.clamp_min(0) + 1e-8) * self.noise.like(mean)
+
+
+class VariationalLinear(_Variational, nn.Linear):
+    """A linear layer with noisy weights."""
+
+    def _outputs(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.linear(images, weight, bias)
+
+
+class VariationalConv2d(_Variational, nn.Conv2d):
+    """A convolution with noisy weights."""
+
+    def _outputs(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return self._conv_forward(images, weight, bias)
+
+
+_TWINS = {nn.Linear: VariationalLinear, nn.Conv2d: VariationalConv2d}
+
+
+def to_variational(
+    model: nn.Module, *, log_sigma2: float = -10.0, threshold: float = THRESHOLD, seed: int = 0
+) -> nn.Module:
+    """A copy of a network with noise on every weight of its linear layers and convolutions.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Trained, or with its random start.
+    log_sigma2 : float
+        Of every weight at first: the paper's -10 is a standard deviation of 0.007.
+    threshold : float
+        Of log α, from which on a weight is left out.
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    nn.Module
+        Its layers are linear layers and convolutions still, with a parameter ``log_sigma2`` more each.
+    """
+    twin, noise = copy.deepcopy(model), Noise(seed)
+    for module in twin.modules():
+        if type(module) in _TWINS:
+            module.__class__ = _TWINS[type(module)]  # keeps weights, hooks and options as they are
+            module._become(log_sigma2, threshold, noise)
+    return twin
+
+
+def to_plain(model: nn.Module) -> tuple[nn.Module, Masks]:
+    """The network that is left: means without noise, exactly 0 where left out.
+
+    Returns
+    -------
+    model : nn.Module
+        A plain copy, of the architecture that `to_variational` was given.
+    masks : Masks
+        By weight name; True where kept.
+    """
+    twin, masks = copy.deepcopy(model), {}
+    plain = {variational: kind for kind, variational in _TWINS.items()}
+    for name, layer in variational_layers(twin).items():
+        mask = layer.mask()
+        layer.weight.data.masked_fill_(~mask, 0.0)
+        del layer.log_sigma2, layer.threshold, layer.noise
+        layer.__class__ = plain[type(layer)]
+        masks[f"{name}.weight"] = mask
+    return twin, masks
+
+
+def variational_layers(model: nn.Module) -> dict[str, VariationalLinear | VariationalConv2d]:
+    """The layers with noise, by name, in the order in which data meets them."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, _Variational)}
+
+
+def total_kl(model: nn.Module) -> Tensor:
+    """Sum of `kl_divergence` over all weights, a scalar in nats."""
+    return sum(kl_divergence(layer.log_alpha()).sum() for layer in variational_layers(model).values())
+
+
+class VariationalObjective:
+    """What `training.train` minimises, and the callback that counts its steps: give it as both.
+
+    Parameters
+    ----------
+    model : nn.Module
+        From `to_variational`.
+    n_images : int
+        Of the training set: the divergence is paid once for all of them.
+    weight : float >= 0
+        Of the divergence: 1 is the variational bound, more makes the network sparser.
+    start : float >= 0
+        The weight at the first step.
+    warmup_steps : int
+        In which the weight goes from `start` to `weight` along a line: while weights are still random, all of
+        them look like noise (section 4.4 of the paper).
+    seed : int
+        Of the noise.
+
+    Raises
+    ------
+    ValueError
+        An option is out of its range, or no layer has noise.
+    """
+
+    def __init__(
+        self, model: nn.Module, *, n_images: int, weight: float = 1.0, start: float = 0.0,
+        warmup_steps: int = 0, seed: int = 0,
+    ) -> None:  # fmt: skip
+        if not (n_images >= 1 and warmup_steps >= 0 and all(0 <= w < math.inf for w in (weight, start))):
+            raise ValueError(
+                f"n_images={n_images}, warmup_steps={warmup_steps}, weight={weight}, start={start}: "
+                "expected at least 1, and the others >= 0"
+            )
+        layers = variational_layers(model)
+        if not layers:
+            raise ValueError("the network has no layer with noise: give what to_variational returns")
+        self._model, self._noise = model, next(iter(layers.values())).noise
+        self._n_images, self._weight, self._start = n_images, weight, start
+        self._warmup_steps, self._seed = warmup_steps, seed
+        self._go_to(0)
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What a resumed run must find again."""
+        return {
+            "n_images": self._n_images, "weight": self._weight, "start": self._start,
+            "warmup_steps": self._warmup_steps, "seed": self._seed,
+        }  # fmt: skip
+
+    @property
+    def kl_weight(self) -> float:
+        """Of the next step."""
+        if self._step >= self._warmup_steps:
+            return self._weight
+        return self._start + (self._weight - self._start) * self._step / self._warmup_steps
+
+    def __call__(self, logits: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a batch, a scalar, an image."""
+        return F.cross_entropy(logits, labels) + self.kl_weight / self._n_images * total_kl(self._model)
+
+    def after_step(self, model: nn.Module, step: int) -> None:
+        """Training hook: the next step has its own noise and weight."""
+        self._go_to(step + 1)
+
+    def state_dict(self) -> dict[str, int]:
+        """The step that comes next."""
+        return {"step": self._step}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on from a checkpoint's step."""
+        self._go_to(state["step"])
+
+    def _go_to(self, step: int) -> None:
+        self._step = step
+        self._noise.rewind(self._seed, step)
