@@ -48,6 +48,7 @@ REPRODUCTIONS = {
     "variational_dropout": Entry(
         "week05_pruning/results/variational_dropout.json", "sparse variational dropout's LeNets on MNIST"
     ),
+    "binary": Entry("week06_quantization/results/binary.json", "binary and ternary weights, the LeNets"),
     "low_rank": Entry("week03_cnns/results/low_rank.json", "thin layers for trained ones, SVD and Tucker-2"),
     "vgg16": Entry("capstone/results/vgg16_layers.json", "Deep Compression's table of VGG-16, for our files"),
     "lottery_tickets": Entry(
