@@ -41,9 +41,9 @@ class Bench:
 
     def __init__(self, plan: Plan, workdir: Path, device: str, resume: bool) -> None:
         self.plan, self.device, self._resume = plan, device, resume
-        self.training, self.validation = train_val_split(
-            load_dataset(plan.dataset, "train"), n_validation=plan.n_validation
-        )
+        whole = load_dataset(plan.dataset, "train")
+        training, self.validation = train_val_split(whole, n_validation=plan.n_validation)
+        self.training = first_images(training, plan.n_train)
         self.test = load_dataset(plan.dataset, "test")
         self._watched = first_images(self.validation, plan.n_watched)
         self._folder = workdir / plan.network
@@ -148,6 +148,12 @@ class Bench:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as aside:
             torch.save(state, aside)
+        print(
+            f"{plan.network}, trial {trial}, {kind} {level}: {figures['n_kept']:,} weights, least loss "
+            f"{watch.loss:.4f} at step {watch.step}, test {figures['stop_top1']:.4f}, at the end "
+            f"{figures['end_top1']:.4f}",
+            flush=True,
+        )
         return figures | {"early": state["early"]}
 
     def _key(self, level: int) -> str:
