@@ -9,7 +9,6 @@ import numpy as np
 _MEASURES = {
     "stop_step": None, "stop_loss": 5, "stop_top1": 5, "end_top1": 5, "validation_top1": 5,
 }  # name to digits  # fmt: skip
-_PIXEL_LEVELS = 4
 
 
 def experiment_figures(trials: Sequence[Sequence[Mapping]], n_weights: int) -> dict:
@@ -29,7 +28,8 @@ def experiment_figures(trials: Sequence[Sequence[Mapping]], n_weights: int) -> d
         (levels, trials) ``stop_step``, ``stop_loss``, ``stop_top1`` and ``end_top1`` (test images) and
         ``validation_top1`` (at the early-stop step). ``curves[kind][level]``, for the levels that were
         trained from new weights too, holds ``top1`` and ``loss`` on the watched images, means over the
-        trials at ``curve_steps``. ``inputs[level]`` counts the connections of each pixel in the first trial.
+        trials at ``curve_steps``. ``inputs[level]``, for every second of these levels, counts each pixel's
+        connections in the first trial. Steps are a network's own: `early` has trained before.
     """
     kinds: dict[str, dict] = {}
     for rows in zip(*trials, strict=True):
@@ -48,7 +48,7 @@ def experiment_figures(trials: Sequence[Sequence[Mapping]], n_weights: int) -> d
             curves[rows[0]["kind"]][str(rows[0]["level"])] = {
                 "loss": mean[:, 1].round(4).tolist(), "top1": mean[:, 2].round(4).tolist()
             }  # fmt: skip
-    drawn = [row for row in trials[0] if "inputs" in row and row["level"] in compared][:_PIXEL_LEVELS]
+    drawn = [row for row in trials[0] if "inputs" in row and row["level"] in compared[1::2]]
     return {
         "kinds": kinds,
         "curve_steps": [point[0] for point in trials[0][0]["curve"]],

@@ -89,8 +89,8 @@ SHORT = Plan(
 )  # fmt: skip
 _EVERY_SECOND = tuple(range(1, 25, 2))
 LONG = replace(  # as in the paper: 50,000 steps, five trials
-    SHORT, train=_constant(1.2e-3, 55), levels=tuple(range(25)), n_train=None, n_watched=5000, trials=tuple(range(5)),
-    controls=tuple((kind, _EVERY_SECOND) for kind, _ in SHORT.controls), needs_gpu=True,
+    SHORT, train=_constant(1.2e-3, 55), levels=tuple(range(25)), trials=tuple(range(5)), n_train=None,
+    controls=tuple((kind, _EVERY_SECOND) for kind, _ in SHORT.controls), n_watched=5000, needs_gpu=True,
 )  # fmt: skip
 CONVS = (  # the paper's table of rates and 20,000, 25,000 and 30,000 steps, for 45,000 images
     _whole_size("conv_2", 2e-4, 27, 0.1, 21), _whole_size("conv_4", 3e-4, 34, 0.1, 21),
