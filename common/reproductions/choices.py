@@ -138,9 +138,7 @@ CHOICES = (
     ),
     _lenets(
         "lenet_5", Rule(39.0, is_smallest=True), "lenet_5", (8, 3),
-        s95=_B | {"sparsity": 0.95, "conv_clusters": 16, "linear_clusters": 16},
         s96=_B | {"sparsity": 0.96, "conv_clusters": 16, "linear_clusters": 16},
-        s97=_B | {"sparsity": 0.97, "conv_clusters": 16, "linear_clusters": 16},
         s97_taught=_B | {"sparsity": 0.97, "conv_clusters": 16, "linear_clusters": 16, "is_taught": True},
         s98_taught=_B | {"sparsity": 0.98, "conv_clusters": 16, "linear_clusters": 16, "is_taught": True},
     ),
@@ -149,12 +147,10 @@ CHOICES = (
         s987=_B | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6},
         s987_taught=_B | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6, "is_taught": True},
         s986_taught=_B | {"sparsity": 0.986, "conv_clusters": 8, "linear_clusters": 4, "is_taught": True},
-        s987_one_pixel=_A | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6},
     ),
     _vgg(
         "vgg16_cifar10", Rule(160.0),
-        clusters13=_clusters("vgg16_cifar10", 13), clusters14=_clusters("vgg16_cifar10", 14),
-        clusters15=_clusters("vgg16_cifar10", 15),
+        clusters14=_clusters("vgg16_cifar10", 14), clusters15=_clusters("vgg16_cifar10", 15),
     ),
     _vgg(
         "vgg16_cifar10_small", Rule(465.0),
