@@ -103,7 +103,7 @@ def taylor(
 
 
 def relevance(
-    model: nn.Module, data: ImageSet, *, seed: int = 0, n_batches: int = 10, batch_size: int = 50
+    model: nn.Module, data: ImageSet, *, seed: int = 0, n_batches: int = 40, batch_size: int = 50
 ) -> Scores:
     """Relevance of single weights; parameters and result as in `gradient`."""
     from common.methods.relevance import weight_relevance  # here: only who asks for it loads zennit

@@ -1,16 +1,17 @@
-"""Relevance: how much of an answer flows through a pixel, a filter, a weight (layer-wise relevance propagation).
+"""Layer-wise relevance propagation: how much of an answer flows through a pixel, a filter, a weight.
 
-The score of one class starts at the output, and each layer hands what its outputs got back to its inputs, in
-proportion to what they contributed (Bach et al. 2015, doi 10.1371/journal.pone.0130140, section 2.4; rules as
-in zennit's ``EpsilonPlusFlat``). With inputs a, weights w, outputs z and R the relevance of an output, the
-message from output j to input i is
+The score of one class starts at the output. Each layer hands what its outputs got back to its inputs, by
+what they contributed (Bach et al. 2015, doi 10.1371/journal.pone.0130140, section 2.4; the rules are zennit's
+``EpsilonPlusFlat``). With inputs a, weights w, outputs z and R the relevance of an output, the message from
+output j to input i is
 
     linear layers, epsilon rule   a_i w_ji / (z_j + ε sign z_j) · R_j
-    convolutions, z+ rule         (a_i w_ji)⁺ / (Σ_k (a_k w_jk)⁺ + b_j⁺ + ε) · R_j
+    convolutions, z+ rule         (a_i w_ji)⁺ / (Σ_k (a_k w_jk)⁺ + ε) · R_j
     the first layer, flat rule    R_j in equal parts to all inputs that it reads
 
-ReLUs pass relevance on, poolings give it to the winner, and batch norm is merged into its convolution before.
-But for what biases keep, every layer sums to the score that the output started with.
+ReLUs pass relevance on, poolings give it to the winner, batch norm is merged into its convolution before, and
+convolutions' biases take nothing. So every layer sums to the score that the output started with, but for what
+the biases of linear layers keep.
 
 Pruning by relevance (Yeom et al. 2021, "Pruning by explaining", arXiv 1912.08881) sums over reference images,
 each with 1 at its true class, so that sure answers weigh no more than others:
@@ -18,8 +19,8 @@ each with 1 at its true class, so that sure answers weigh no more than others:
     filter j        S_j = Σ_images Σ_places R_j
     single weight   S_ji = | Σ_images Σ_places a_i w_ji / (z_j + ε sign z_j) · R_j |
 
-A weight's message is always the epsilon rule's: the z+ rule gives all weights that inhibit exactly nothing, and
-a network without them is none (Becking et al. 2022, arXiv 2109.04236, score single weights so, too).
+A weight's message is always the epsilon rule's: the z+ rule gives exactly nothing to a weight that inhibits,
+and a network without those is none (Becking et al. 2022, arXiv 2109.04236, score single weights, too).
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def heatmaps(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def weight_relevance(
-    model: nn.Module, data: ImageSet, *, seed: int = 0, n_batches: int = 10, batch_size: int = 50,
+    model: nn.Module, data: ImageSet, *, seed: int = 0, n_batches: int = 40, batch_size: int = 50,
     rule: str = "epsilon",
 ) -> dict[str, Tensor]:  # fmt: skip
     """Scores of single weights, interchangeable with the criteria of `methods.criteria`.
@@ -97,7 +98,7 @@ def weight_relevance(
 
 
 def filter_relevance(
-    model: nn.Module, data: ImageSet, *, seed: int = 0, n_batches: int = 10, batch_size: int = 50
+    model: nn.Module, data: ImageSet, *, seed: int = 0, n_batches: int = 40, batch_size: int = 50
 ) -> dict[str, Tensor]:
     """Importance of whole channels, interchangeable with the criteria of `methods.channel_criteria`.
 
@@ -140,27 +141,25 @@ def _layer_by_layer(
 
 def _messages(layer: nn.Module, inputs: Tensor, relevance: Tensor, *, plus: bool) -> Tensor:
     """The relevance that flows through each weight, summed over images and places."""
-    weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
-    parts = [(inputs, weight, bias)]
+    weight, bias = layer.weight.detach(), layer.bias
+    parts = [(inputs, weight)]
     if plus:  # positive contributions only: both positive, or both negative
-        bias = None if bias is None else bias.clamp(min=0)
-        parts = [(inputs.clamp(min=0), weight.clamp(min=0), bias)]
+        bias = None
+        parts = [(inputs.clamp(min=0), weight.clamp(min=0))]
         if bool((inputs < 0).any()):
-            parts.append((inputs.clamp(max=0), weight.clamp(max=0), None))
+            parts.append((inputs.clamp(max=0), weight.clamp(max=0)))
     weights = [part[1].requires_grad_() for part in parts]
     with torch.enable_grad():
         z = sum(
-            functional_call(layer, {"weight": own, "bias": shift}, (some,))
-            for own, (some, _, shift) in zip(weights, parts, strict=True)
+            functional_call(layer, {"weight": own, "bias": bias}, (some,))
+            for own, (some, _) in zip(weights, parts, strict=True)
         )
         sign = torch.where(z.detach() < 0, -1.0, 1.0)
         slopes = torch.autograd.grad(z, weights, relevance / (z.detach() + EPSILON * sign))
     return sum(own.detach() * slope for own, slope in zip(weights, slopes, strict=True))
 
 
-def _propagate(
-    network: nn.Module, layers: dict, images: Tensor, labels: Tensor, *, start: str
-) -> Tensor:
+def _propagate(network: nn.Module, layers: dict, images: Tensor, labels: Tensor, *, start: str) -> Tensor:
     """Fill `layers` with what each layer read and wrote; the relevance of the pixels."""
     layers.clear()
     with torch.enable_grad():
@@ -177,6 +176,8 @@ def _explained(model: nn.Module):
     """A copy of the network with zennit's rules in place of its gradients, and what its layers will note."""
     from zennit.canonizers import SequentialMergeBatchNorm  # here: only who asks for relevance loads it
     from zennit.composites import EpsilonPlusFlat
+    from zennit.rules import ZPlus
+    from zennit.types import Convolution
 
     network = copy.deepcopy(model).eval().float()
     layers: dict[str, tuple[nn.Module, Tensor, Tensor]] = {}
@@ -188,11 +189,14 @@ def _explained(model: nn.Module):
 
         return hook
 
+    plus = (Convolution, ZPlus(stabilizer=EPSILON, zero_params="bias"))
     composite = EpsilonPlusFlat(
-        epsilon=EPSILON, stabilizer=EPSILON, canonizers=[SequentialMergeBatchNorm()]
-    )
+        epsilon=EPSILON, layer_map=[plus], canonizers=[SequentialMergeBatchNorm()]
+    )  # fmt: skip
     with composite.context(network) as changed:
         for name, module in changed.named_modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = 0.0  # merged, it is to be the identity
+            elif isinstance(module, nn.Conv2d | nn.Linear):
                 module.register_forward_hook(note(f"{name}.weight"))
         yield changed, layers

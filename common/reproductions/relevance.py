@@ -1,0 +1,204 @@
+"""Pruning by relevance, made again: criteria compared, then VGG-16 pruned in rounds and written to files.
+
+    dnnc reproduce relevance        writes week05_pruning/results/relevance.json
+
+Three parts, each resumable, each stored as soon as it is there:
+
+1. ``criteria``   five criteria at equal sparsity without fine-tuning, with little and with much data, on the
+                  shipped VGG-16 for CIFAR-10 (`relevance_criteria`).
+2. ``iterative``  the same network pruned in rounds, filters then weights, each followed by a short
+                  fine-tuning; then shared weights, Huffman code, a file, and what the file decodes to. By
+                  relevance, and by magnitude with everything else equal. Short enough for one processor core.
+3. ``cifar100``   what the source did: VGG-16 on CIFAR-100, at full length. The baseline is trained by its
+                  recipe; then rounds, fine-tuning, sharing and coding as in part 2. For a GPU: two hundred
+                  epochs for the baseline, and 144 for the rounds.
+
+Without a GPU, part 3 runs once its baseline is there, with a tenth of the epochs in its rounds, and else is
+reported as not run on this device. ``dnnc train vgg16 --dataset cifar100`` makes the baseline: 23 epochs on
+a processor, some hours, which may be stopped and go on. It is looked for in ``capstone/`` and in
+``runs/vgg16_cifar100/``. ``run(plan=...)`` with ``cifar100_on="any"`` trains it in any case.
+
+Everything was chosen on the validation split (see `relevance_chain` for what); test images are only measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from common.baseline import train_baseline
+from common.checkpoints import load_weights
+from common.datasets import ImageSet, load_dataset
+from common.image_fitting import fit_images
+from common.models import INPUT_SHAPES, build
+from common.recipes import N_VALIDATION
+from common.reproductions import ROOT, Reproduction, store
+from common.reproductions.relevance_chain import Chain, run_chain
+from common.reproductions.relevance_criteria import CriteriaPlan, compare_criteria
+from common.reproductions.relevance_table import PUBLISHED, points_of, to_markdown
+from common.splits import train_val_split
+from common.training import TrainConfig, default_device
+
+WORKDIR = ROOT / "runs" / "relevance"
+BASELINE_FOLDERS = (ROOT / "capstone", ROOT / "runs" / "vgg16_cifar100")
+
+_TUNE = TrainConfig(epochs=1, batch_size=128, max_lr=0.02, warmup=0.2, label_smoothing=0.1)
+_SHORT = Chain(
+    name="vgg16_cifar10_relevance", dataset="cifar10", sparsity_ratios=(0.15, 0.3, 0.45),
+    weight_prune_ratios=(0.8, 0.88, 0.92, 0.94), n_reference=100, n_tune=5120, tune=_TUNE,
+    share=replace(_TUNE, epochs=1, max_lr=1e-3, optimizer="adam"),
+)  # fmt: skip
+_LONG = Chain(
+    name="vgg16_cifar100_relevance", dataset="cifar100", sparsity_ratios=(0.1, 0.2, 0.3, 0.4),
+    weight_prune_ratios=(0.8, 0.9, 0.95), n_reference=1000, n_tune=None, is_taught=True,
+    tune=replace(_TUNE, epochs=20, max_lr=0.05),
+    share=replace(_TUNE, epochs=4, max_lr=1e-3, optimizer="adam"),
+)  # fmt: skip
+_LONG_ON_A_CPU = replace(_LONG, tune=replace(_LONG.tune, epochs=2), share=replace(_LONG.share, epochs=1))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole reproduction at its published size.
+
+    Attributes
+    ----------
+    network : str
+    dataset, weights : str, path
+        Of parts 1 and 2: the trained network is shipped.
+    criteria : CriteriaPlan
+    short : tuple of Chain
+        Part 2.
+    long, long_on_a_cpu : Chain
+        Part 3.
+    baseline_epochs : int, optional
+        Of part 3; by default the recipe's.
+    cifar100_on : {"gpu", "any", "none"}
+        Where part 3 is run; with "gpu" elsewhere, too, once the baseline is there.
+    width : float
+        As in `models.build`: for tests.
+    """
+
+    network: str = "vgg16"
+    dataset: str = "cifar10"
+    weights: Path = ROOT / "capstone" / "vgg16_cifar10.safetensors"
+    width: float = 1.0
+    criteria: CriteriaPlan = field(default_factory=CriteriaPlan)
+    short: tuple[Chain, ...] = (
+        _SHORT, replace(_SHORT, name="vgg16_cifar10_magnitude", criterion="magnitude"),
+    )  # fmt: skip
+    long: Chain = _LONG
+    long_on_a_cpu: Chain = _LONG_ON_A_CPU
+    baseline_epochs: int | None = None
+    cifar100_on: str = "gpu"
+
+
+def run(
+    *, device: str | None = None, resume: bool = True, plan: Plan | None = None,
+    workdir: str | Path = WORKDIR, keep: Callable[..., None] | None = None,
+) -> Reproduction:  # fmt: skip
+    """Run all three parts.
+
+    Parameters
+    ----------
+    device : str, optional
+        By default the GPU if there is one.
+    resume : bool
+        Whether finished parts and checkpoints in `workdir` are used.
+    plan : Plan, optional
+        By default the published size.
+    workdir : path
+        Checkpoints, and the `.dcz` files.
+    keep : callable, optional
+        What the figures are handed to after each part, as `reproductions.store` takes them: the default.
+
+    Returns
+    -------
+    Reproduction
+        Its figures are ``criteria`` (`compare_criteria`), ``iterative`` (a list of `run_chain`'s),
+        ``cifar100`` (one, or ``{"status": ...}`` that says why not), ``points`` and ``published``.
+    """
+    plan, device, workdir = plan or Plan(), device or default_device(), Path(workdir)
+    keep = keep or store
+    sets = _sets(plan.network, plan.dataset)
+    training, validation, test = sets
+    options = {"num_classes": len(training.classes), "width": plan.width}
+    model = load_weights(build(plan.network, **options), plan.weights).to(device).eval()
+    figures: dict = {"published": list(PUBLISHED), "network": plan.network, "dataset": plan.dataset}
+    figures["cifar100"] = {"status": _reason(plan, device) or "not run yet"}
+    used: list[ImageSet] = list(sets)
+
+    def finished() -> Reproduction:
+        figures["points"] = points_of(figures)
+        keep("relevance", figures, seed=plan.criteria.seeds[0], datasets=tuple(used), device=device)
+        return Reproduction(figures, to_markdown(figures))
+
+    figures["criteria"] = compare_criteria(
+        model, training, validation, test, plan.criteria, workdir=workdir / "criteria", device=device,
+        resume=resume,
+    )  # fmt: skip
+    figures["iterative"] = []
+    finished()
+    architecture = _architecture(plan.network, options)
+    for chain in plan.short:
+        figures["iterative"].append(
+            run_chain(chain, model, *sets, architecture, workdir=workdir, device=device, resume=resume)
+        )
+        finished()
+    if _reason(plan, device) is None:
+        chain = plan.long_on_a_cpu if device.startswith("cpu") else plan.long
+        sets = _sets(plan.network, chain.dataset)
+        used += sets
+        weights = baseline_weights(plan, workdir=workdir, device=device, resume=resume)
+        options["num_classes"] = len(sets[0].classes)
+        model = load_weights(build(plan.network, **options), weights).to(device).eval()
+        architecture = _architecture(plan.network, options)
+        figures["cifar100"] = {"status": f"run on {device}"} | run_chain(
+            chain, model, *sets, architecture, workdir=workdir, device=device, resume=resume
+        )
+    return finished()
+
+
+def baseline_weights(plan: Plan, *, workdir: Path, device: str, resume: bool = True) -> Path:
+    """Part 3's trained network: found, or trained by its recipe."""
+    found = _found_baseline(plan)
+    if found is not None:
+        return found
+    weights = workdir / f"{plan.network}_{plan.long.dataset}.safetensors"
+    if not (resume and weights.exists()):
+        train_baseline(
+            plan.network, weights=weights, result=weights.with_suffix(".json"), workdir=workdir / "baseline",
+            dataset=plan.long.dataset, epochs=plan.baseline_epochs, device=device, resume=resume,
+            command="dnnc reproduce relevance",
+        )  # fmt: skip
+    return weights
+
+
+def _found_baseline(plan: Plan) -> Path | None:
+    paths = [folder / f"{plan.network}_{plan.long.dataset}.safetensors" for folder in BASELINE_FOLDERS]
+    return next((path for path in paths if path.exists()), None) if plan.width == 1 else None
+
+
+def _reason(plan: Plan, device: str) -> str | None:
+    """Why part 3 is not run here; None where it is."""
+    if plan.cifar100_on == "none":
+        return "not asked for"
+    if plan.cifar100_on == "any" or not device.startswith("cpu") or _found_baseline(plan) is not None:
+        return None
+    return (
+        f"not run on this device ({device}): the baseline alone is hours of training here. Make it with "
+        f"`dnnc train {plan.network} --dataset {plan.long.dataset}`, or run the command on a GPU"
+    )
+
+
+def _sets(network: str, dataset: str) -> tuple[ImageSet, ImageSet, ImageSet]:
+    """Training, validation and test images in the shape that the network takes."""
+    whole, test = (
+        fit_images(load_dataset(dataset, split), INPUT_SHAPES[network]) for split in ("train", "test")
+    )
+    return *train_val_split(whole, n_validation=N_VALIDATION[dataset]), test
+
+
+def _architecture(network: str, options: Mapping) -> dict:
+    return {"architecture": network} | {k: v for k, v in options.items() if k != "width" or v != 1.0}
