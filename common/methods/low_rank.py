@@ -71,9 +71,9 @@ def factorize_linear(layer: nn.Linear, rank: int) -> nn.Sequential:
     root = s[:rank].sqrt()  # even shares: the two layers' gradients have like sizes
     first = nn.Linear(weight.shape[1], rank, bias=False)
     second = nn.Linear(rank, weight.shape[0], bias=layer.bias is not None)
-    _set(first, root[:, None] * vt[:rank])
-    _set(second, u[:, :rank] * root, layer.bias)
-    return nn.Sequential(first, second).to(weight.device)
+    _set(first, (root[:, None] * vt[:rank]).to(weight.dtype))
+    _set(second, (u[:, :rank] * root).to(weight.dtype), layer.bias)
+    return nn.Sequential(first, second)
 
 
 def factorize_conv(layer: nn.Conv2d, ranks: tuple[int, int], *, sweeps: int = 1) -> nn.Sequential:
@@ -108,7 +108,7 @@ def factorize_conv(layer: nn.Conv2d, ranks: tuple[int, int], *, sweeps: int = 1)
     if has_out:
         last = nn.Conv2d(ranks[0], n_out, 1, bias=layer.bias is not None)
         layers.append(_set(last, out_factor[..., None, None], layer.bias))
-    return nn.Sequential(*layers).to(weight.device)
+    return nn.Sequential(*layers)
 
 
 def factorize(model: nn.Module, ranks: Mapping[str, tuple[int, ...]], *, sweeps: int = 1) -> nn.Module:
@@ -136,6 +136,7 @@ def factorize(model: nn.Module, ranks: Mapping[str, tuple[int, ...]], *, sweeps:
         try:
             if isinstance(layer, nn.Linear):
                 (r,) = rank
+                _check("rank", r, min(layer.weight.shape))
                 thin = factorize_linear(layer, r) if r < min(layer.weight.shape) else copy.deepcopy(layer)
             else:
                 p, q = rank
@@ -159,7 +160,7 @@ def _leading(matrix: Tensor, rank: int) -> Tensor:
 
 def _set(layer: nn.Module, weight: Tensor, bias: Tensor | None = None) -> nn.Module:
     with torch.no_grad():
-        layer.weight = nn.Parameter(weight.to(layer.weight.dtype).contiguous())
+        layer.weight = nn.Parameter(weight.contiguous())
         if layer.bias is not None:
             layer.bias = nn.Parameter(bias.detach().clone())
     return layer

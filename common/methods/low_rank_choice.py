@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -84,7 +85,7 @@ def ranks_by_budget(model: nn.Module, fraction: float) -> Ranks:
     def choose(price: float) -> Ranks:
         places = {name: int((loss + price * size).argmin()) for name, (loss, size) in layers.items()}
         return {
-            name: tuple(int(i) + 1 for i in torch.unravel_index(torch.tensor(at), layers[name][0].shape))
+            name: tuple(int(i) + 1 for i in np.unravel_index(at, layers[name][0].shape))
             for name, at in places.items()
         }
 
