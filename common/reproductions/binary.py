@@ -81,11 +81,11 @@ class Plan:
     networks: tuple[NetworkPlan, ...] = field(
         default=(
             NetworkPlan(
-                "lenet_300_100", "mnist", _tune("lenet_300_100", epochs=20, max_lr=0.05, crop_padding=1),
+                "lenet_300_100", "mnist", _tune("lenet_300_100", epochs=15, max_lr=0.05, crop_padding=1),
                 ("fc3.weight",),
             ),
             NetworkPlan(
-                "lenet_5", "mnist", _tune("lenet_5", epochs=6, max_lr=0.02, crop_padding=2),
+                "lenet_5", "mnist", _tune("lenet_5", epochs=4, max_lr=0.02, crop_padding=2),
                 ("conv1.weight", "fc2.weight"),
             ),
         )

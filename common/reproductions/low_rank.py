@@ -85,7 +85,7 @@ _LENET = TrainConfig(
     epochs=5, max_lr=0.05, warmup=0.1, weight_decay=1e-4, label_smoothing=0.0, crop_padding=1, flip=False,
     precision="fp32",
 )  # fmt: skip
-_SIZES = (0.5, 0.25, 0.12, 0.06, 0.03, 0.02)
+_SIZES = (0.5, 0.25, 0.12, 0.06, 0.03)
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,12 @@ class Plan:
         default=(
             NetworkPlan("lenet_300_100", "mnist", _SIZES, _SIZES[1:], _LENET),
             NetworkPlan(
-                "lenet_5", "mnist", _SIZES, _SIZES[1:], replace(_LENET, epochs=3, max_lr=0.02, crop_padding=2)
+                "lenet_5", "mnist", _SIZES, _SIZES[2:], replace(_LENET, epochs=3, max_lr=0.02, crop_padding=2)
             ),
             NetworkPlan(
                 "vgg16", "cifar10", (0.7, 0.5, 0.35, 0.25, 0.12, 0.06), (0.25, 0.12),
                 TrainConfig(epochs=1, max_lr=0.01, warmup=0.1, label_smoothing=0.1, crop_padding=2),
-                n_tune=200 * 128, n_validation=1000, n_renewed=2000, is_shipped=True,
+                n_tune=150 * 128, n_validation=1000, n_renewed=2000, is_shipped=True,
             ),
         )
     )  # fmt: skip
@@ -132,14 +132,14 @@ def run(
         )
         networks.append(figures)
         sets += [each for each in images if each.sha256 not in {known.sha256 for known in sets}]
-    figures = {
-        "networks": networks,
-        "points": [point for network in networks for point in points_of(network)],
-        "published": list(PUBLISHED),
-        "plan": json.loads(json.dumps(asdict(plan))),
-    }
-    if is_stored:
-        store("low_rank", figures, seed=plan.networks[0].tune.seed, datasets=tuple(sets), device=device)
+        figures = {
+            "networks": networks,
+            "points": [point for network in networks for point in points_of(network)],
+            "published": list(PUBLISHED),
+            "plan": json.loads(json.dumps(asdict(plan))),
+        }
+        if is_stored:  # after each network, so that a stopped run has stored what it has finished
+            store("low_rank", figures, seed=one.tune.seed, datasets=tuple(sets), device=device)
     return Reproduction(figures, to_markdown(figures))
 
 
