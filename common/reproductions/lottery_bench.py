@@ -193,7 +193,7 @@ class Bench:
             "dense_bytes": dense_bytes(model),
             "top1": evaluate(decoded, self.test, device=self.device).top1,
             "baseline_top1": tickets[0]["stop_top1"],
-            "note": f"trial {trial}, {chosen['level']} rounds; the smallest ticket within {100 * most:g} "
-            f"points of the dense network on {len(self.validation):,} validation images; 16 shared values "
-            f"a layer, {CODING.epochs} epochs of their fine-tuning",
+            "note": f"trial {trial}, {len(self.training):,} training images, {chosen['level']} rounds; the "
+            f"smallest ticket within {100 * most:g} points of the dense network on {len(self.validation):,} "
+            f"validation images; 16 shared values a layer, {CODING.epochs} epochs of their fine-tuning",
         }
