@@ -31,6 +31,8 @@ def network(*, batch_norm="live", biases=True):
                 module.bias.data.uniform_(-0.2, 0.3)
                 module.running_mean.uniform_(-0.3, 0.3)
                 module.running_var.uniform_(0.5, 1.5)
+            elif isinstance(module, nn.Conv2d) and module.bias is None:
+                module.weight.data.normal_()  # its own start holds exact zeros
             elif getattr(module, "bias", None) is not None:
                 module.bias.data.uniform_(-0.2, 0.3) if biases else module.bias.data.zero_()
     return model.eval()

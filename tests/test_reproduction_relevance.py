@@ -66,6 +66,7 @@ def test_all_parts_are_there(first):
             draws = {"magnitude": {"none": 1}, "random": {"none": 2}}.get(name, {"much": 1, "little": 2})
             assert {amount: len(rows) for amount, rows in amounts.items()} == draws
             assert all(len(row) == ratios for rows in amounts.values() for row in rows)
+        assert all(0 <= top1 <= 1 for row in part["test_top1"].values() for top1 in row.values())
         matrix = torch.tensor(part["correlation"])
         assert torch.equal(matrix, matrix.T)
         assert matrix.diagonal().tolist() == [1.0] * 5

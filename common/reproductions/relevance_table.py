@@ -79,7 +79,7 @@ def _criteria(criteria: Mapping, kind: str, title: str) -> list[str]:
     for name, amounts in ours["top1"].items():
         for amount, draws in amounts.items():
             cells = [_mean([draw[k] for draw in draws]) for k in range(len(ours["ratios"]))]
-            rows.append((name, images[amount], *cells, _mean(ours["test_top1"][name][amount])))
+            rows.append((name, images[amount], *cells, _mean([ours["test_top1"][name][amount]])))
     note = (
         f"Top-1 without fine-tuning, in percent, on {criteria['n_measured']:,} validation images, in the "
         f"last column on {criteria['n_tested']:,} test images; ± is the standard deviation of "
