@@ -44,8 +44,10 @@ class MaxNorm:
         """Shrink what has grown too long; all else stays bit for bit."""
         for weight in prunable_parameters(model).values():
             rows = weight.view(len(weight), -1)
-            lengths = rows.norm(dim=1, keepdim=True)
-            rows.mul_(torch.where(lengths > self._limit, self._limit / lengths, 1.0))
+            lengths = rows.norm(dim=1)
+            too_long = lengths > self._limit
+            if too_long.any():
+                rows[too_long] *= (self._limit / lengths[too_long]).unsqueeze(1)
 
 
 class DropoutSeed:
