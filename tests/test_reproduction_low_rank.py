@@ -60,7 +60,7 @@ def test_the_files_are_what_the_figures_say(reproduction):
 def test_the_points_of_the_map(reproduction):
     points = reproduction[0].figures["points"]
     assert [set(point) for point in points] == [POINT, POINT]
-    assert [point["method"] for point in points] == ["Low rank", "Low rank, shared"]
+    assert [point["method"] for point in points] == ["low rank", "low rank, shared"]
     assert points[0]["dense_bytes"] == 4 * 266_610
     assert "1 epochs of 20 steps of 50 images" in points[0]["note"]
 

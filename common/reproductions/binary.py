@@ -144,7 +144,7 @@ def run(
 def point_of(row: Mapping) -> dict:
     """A file as a point of the map of methods."""
     return {
-        "method": "Binary, ternary", "label": row["kind"], "network": row["network"],
+        "method": "binary, ternary", "label": row["kind"], "network": row["network"],
         "dataset": row["dataset"], "file_bytes": row["file_bytes"], "dense_bytes": row["dense_bytes"],
         "top1": row["top1"], "baseline_top1": row["baseline_top1"],
         "note": f"{row['kind']}, a scale a row; {', '.join(row['at_eight_bits'])} at 8 bits; "

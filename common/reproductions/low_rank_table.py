@@ -24,7 +24,7 @@ def points_of(network: Mapping) -> list[dict]:
     """One network's files as points of the map of methods."""
     return [
         {
-            "method": "Low rank" if file["coding"] == "float16" else "Low rank, shared",
+            "method": "low rank" if file["coding"] == "float16" else "low rank, shared",
             "label": f"{100 * size['parameters'] / network['parameters']:.0f} % of the parameters",
             "network": network["network"], "dataset": network["dataset"],
             "file_bytes": file["file_bytes"], "dense_bytes": network["dense_bytes"],
