@@ -1,5 +1,6 @@
 """The reproduction of distillation, tiny, on the digits that come inside the dependencies."""
 
+import functools
 import json
 from dataclasses import replace
 
@@ -12,12 +13,14 @@ from common.checkpoints import save_weights
 from common.datasets import load_dataset
 from common.models import build, count_parameters
 from common.preprocessing import normalization
-from common.reproductions import read_reproduction
+from common.reproductions import distillation, distillation_vgg, read_reproduction
 from common.reproductions.distillation import least, reproduce
 from common.reproductions.distillation_plan import Plan, VggPlan, plan_for
 from common.reproductions.distillation_runs import bias_adjustment, logits_of, without_classes
 from common.reproductions.distillation_table import PUBLISHED, to_markdown
 
+# The digits are a text file inside a wheel, and reading them takes longer than learning them.
+digits_once = functools.cache(load_dataset)
 PARTS = ("teacher", "search", "chosen", "errors", "omitted", "points", "vgg")
 POINT = {
     "method": str, "label": str, "network": str, "dataset": str, "file_bytes": int, "dense_bytes": int,
@@ -47,16 +50,19 @@ def reproduction(tmp_path_factory):
     """What came out, the plan, the work folder, and what was saved after each part."""
     root = tmp_path_factory.mktemp("distillation")
     plan, saved = tiny_plan(root), []
-    result = reproduce(
-        plan, workdir=root / "runs", device="cpu",
-        save=lambda figures, datasets: saved.append((json.loads(json.dumps(figures)), datasets)),
-    )  # fmt: skip
-    return result, plan, root / "runs", saved
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (distillation, distillation_vgg):
+            patch.setattr(module, "load_dataset", digits_once)
+        result = reproduce(
+            plan, workdir=root / "runs", device="cpu",
+            save=lambda figures, datasets: saved.append((json.loads(json.dumps(figures)), datasets)),
+        )  # fmt: skip
+        yield result, plan, root / "runs", saved
 
 
 def test_every_part_is_saved_when_it_is_made(reproduction):
     result, _, _, saved = reproduction
-    missing = [[part for part in PARTS if figures[part] is None] for figures, _ in saved]
+    missing = [[part for part in PARTS if not figures[part]] for figures, _ in saved]
     assert missing == [list(PARTS[1:]), list(PARTS[3:]), list(PARTS[4:]), list(PARTS[5:]), ["vgg"], []]
     assert saved[-1][0] == json.loads(json.dumps(result.figures))
     sets = saved[0][1]
@@ -123,7 +129,7 @@ class Fixed(torch.nn.Module):
 
 
 def test_bias_adjustment_by_hand():
-    digits = load_dataset("digits", "test")
+    digits = digits_once("digits", "test")
     images = np.zeros((8, 1, 28, 28), dtype=np.uint8)
     labels = np.array([3, 3, 3, 1, 1, 2, 2, 2])
     images[np.arange(8), 0, 0, labels] = 200
@@ -141,7 +147,7 @@ def test_bias_adjustment_by_hand():
 
 
 def test_logits_are_those_of_the_evaluation():
-    digits = load_dataset("digits", "test")
+    digits = digits_once("digits", "test")
     model = build("mlp_1200", width=0.02).eval()
     mean, std = normalization("digits")
     images, _ = next(BatchSource(digits.images, digits.labels, mean=mean, std=std).plain_batches(1000))
@@ -151,7 +157,7 @@ def test_logits_are_those_of_the_evaluation():
 
 
 def test_omitted_classes_are_gone_and_the_others_whole():
-    digits = load_dataset("digits", "test")
+    digits = digits_once("digits", "test")
     rest = without_classes(digits, (3, 9))
     assert set(rest.labels.tolist()) == {0, 1, 2, 4, 5, 6, 7, 8}
     assert len(rest) == 800
@@ -183,7 +189,7 @@ def test_published_figures_are_the_papers():
 
 def test_stored_figures_agree_with_each_other():
     figures = read_reproduction("distillation")
-    made = [part for part in PARTS if figures[part] is not None]
+    made = [part for part in PARTS if figures[part]]
     assert made == list(PARTS[: len(made)])  # parts are made in this order
     assert (figures["n_train"], figures["n_validation"], figures["n_test"]) == (55_000, 5000, 10_000)
     assert figures["published"] == PUBLISHED

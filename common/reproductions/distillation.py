@@ -9,7 +9,7 @@ VGG-16 as the teacher of a network a quarter as wide.
 
 Everything is trained on what is left of the training set when 5,000 images have been cut off for choosing
 temperature, learning rates and the bias of the 3. No test image chooses. Stopped at any moment, the command
-goes on from its checkpoints; what is finished is stored at once, the rest is None until it is made.
+goes on from its checkpoints; what is finished is stored at once.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def reproduce(
     Reproduction
         Its figures: ``teacher``; ``search`` and ``chosen`` (errors on the validation split); ``errors`` (on
         the test set, one a seed); ``omitted`` (`bias_adjustment` of each transfer set); ``points`` for the
-        map of methods; ``vgg``; ``published``, ``budgets``, ``plan``. A part not yet made is None.
+        map of methods; ``vgg``; ``published``, ``budgets``, ``plan``. A part not yet made is None or empty.
 
     Raises
     ------
@@ -88,9 +88,8 @@ def reproduce(
     whole, test = load_dataset(plan.dataset, "train"), load_dataset(plan.dataset, "test")
     training, validation = train_val_split(whole, n_validation=N_VALIDATION[plan.dataset])
     bench = _Bench(plan, Runs(Path(workdir), device, resume), training, validation, test)
-    parts = ("teacher", "search", "chosen", "errors", "omitted", "points", "vgg")
-    figures = dict.fromkeys(parts) | {
-        "n_train": len(training), "n_validation": len(validation), "n_test": len(test),
+    figures = dict.fromkeys(("teacher", "search", "chosen", "errors", "omitted", "vgg")) | {
+        "points": [], "n_train": len(training), "n_validation": len(validation), "n_test": len(test),
         "budgets": BUDGETS, "published": PUBLISHED, "plan": plan.to_dict(),
     }  # fmt: skip
     for part in (bench.teach, bench.search, bench.compare, bench.omit, bench.code, bench.teach_vgg):
@@ -146,8 +145,13 @@ class _Bench:
             for seed in plan.small_seeds
         ]
         temperature = plan.temperatures[least(by_temperature)]
+
+        def named(kind: str, rate: float) -> str:  # one of the runs has been made for its temperature already
+            is_made = kind == "taught" and rate == plan.student.max_lr
+            return f"t{temperature:g}" if is_made else f"{kind}_lr{rate:g}"
+
         by_rate = {
-            kind: [tried(f"{kind}_lr{rate:g}", objective, max_lr=rate) for rate in plan.rates]
+            kind: [tried(named(kind, rate), objective, max_lr=rate) for rate in plan.rates]
             for kind, objective in (
                 ("alone", None), ("taught", self._soft(temperature)),
                 ("relational", RelationalDistillation(self.teacher)),
