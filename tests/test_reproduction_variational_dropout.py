@@ -12,7 +12,8 @@ from common.methods import noise_history
 from common.pipeline import decompress
 from common.published import PUBLISHED
 from common.reproductions import ROOT, read_reproduction
-from common.reproductions.variational_dropout import FOLDER, Plan, reproduce
+from common.reproductions.variational_dropout import FOLDER, reproduce
+from common.reproductions.variational_plan import Plan
 from common.reproductions.variational_table import to_markdown
 from common.results import read_result
 from common.training import evaluate
@@ -29,7 +30,7 @@ def tiny_plan(network="lenet_300_100"):
     short = {"epochs": 1, "batch_size": 250, "rates": ()}
     coding = replace(
         one.coding, tune=replace(one.coding.tune, **short), share=replace(one.coding.share, **short),
-        clusters=((8, 6), (4, 3)), tolerance=0.05,
+        crops=(0,), clusters=((8, 6), (4, 3)), tolerance=0.05,
     )  # fmt: skip
     stages = tuple(replace(stage, epochs=1, warmup=min(stage.warmup, 0.5)) for stage in one.stages[1:])
     training = replace(one.train, batch_size=250, max_lr=0.01)
@@ -52,7 +53,7 @@ def made(tmp_path_factory):
 
 def test_figures_are_those_of_the_decoded_file(made):
     result, options = made
-    (file,), (point,) = result.figures["files"], result.figures["points"]
+    file, point = result.figures["files"][0], result.figures["points"][0]
     data = (options["folder"] / file["file"]).read_bytes()
     assert file["file_bytes"] == point["file_bytes"] == len(data)
     assert file["dense_bytes"] == point["dense_bytes"] == 4 * 266_610
@@ -68,7 +69,7 @@ def test_figures_are_those_of_the_decoded_file(made):
 
 
 def test_the_smallest_file_within_the_tolerance_is_chosen_on_validation_images(made):
-    (file,) = made[0].figures["files"]
+    file = made[0].figures["files"][1]
     least = min(file["validation_errors_tuned"].values())
     fitting = [row for row in file["candidates"] if row["validation_error"] <= least + 0.05 + 1e-12]
     assert fitting
@@ -77,6 +78,19 @@ def test_the_smallest_file_within_the_tolerance_is_chosen_on_validation_images(m
         [smallest["conv"], smallest["linear"]], smallest["file_bytes"]
     )  # fmt: skip
     assert file["validation_error"] == smallest["validation_error"]
+
+
+def test_a_lower_threshold_keeps_fewer_weights_as_the_sweep_says(made):
+    paper, small = made[0].figures["files"]
+    assert (paper["threshold"], small["threshold"]) == (3.0, 0.0)
+    assert sum(small["kept"]) < sum(paper["kept"])
+    assert small["file_bytes"] < paper["file_bytes"]
+    sweep = {row["threshold"]: row for row in paper["sweep"]}
+    assert list(sweep) == sorted(sweep, reverse=True)
+    for file in (paper, small):
+        row = sweep[file["threshold"]]
+        assert row["kept"] == sum(file["kept"])
+        assert row["validation_error"] == file["validation_error_learnt"]
 
 
 def test_the_history_has_every_epoch_and_every_weight(made):
@@ -113,7 +127,7 @@ def test_stored_figures_are_those_returned_and_the_table_has_both(made):
     lines = result.table().splitlines()
     assert any("Sparse variational dropout | 1.64 → 1.92 % |  | 68×" in line for line in lines)
     assert any("EPR" in line and "8.56 KB | 124×" in line for line in lines)
-    assert sum("ours" in line for line in lines) == 1
+    assert sum("ours" in line for line in lines) == 2
 
 
 @pytest.mark.skipif(not (FOLDER / "variational_dropout.json").exists(), reason="not yet run")
@@ -137,8 +151,9 @@ def test_the_shipped_plan_is_for_the_published_networks_and_images():
     plan = Plan()
     assert plan.dataset == "mnist"
     assert [one.network for one in plan.networks] == ["lenet_300_100", "lenet_5"]
-    names = [stage.point for one in plan.networks for stage in one.stages if stage.point]
-    assert len(names) == len(set(names)) == 3
+    points = [point for one in plan.networks for stage in one.stages for point in stage.points]
+    assert len(points) == len({name for name, _ in points}) == 4
+    assert sorted(threshold for _, threshold in points) == [0.0, 0.0, 3.0, 3.0]  # the paper's, and ours
     for one in plan.networks:
         assert not one.train.flip  # a mirrored digit is another one
         assert one.train.weight_decay == 0  # the divergence is the only price

@@ -107,8 +107,8 @@ class _Variational:
             return self._outputs(images, self.weight * self.mask(), self.bias)
         mean = self._outputs(images, self.weight, self.bias)
         variance = self._outputs(images.square(), self.log_sigma2.exp(), None)
-        # The sum keeps the root's gradient finite; bfloat16 rounding may leave a variance just below 0.
-        return mean + torch.sqrt(variance.clamp_min(0) + 1e-8) * self.noise.like(mean)
+        # Rounding may leave a variance just below 0, and what is added keeps the root's gradient finite.
+        return torch.addcmul(mean, torch.sqrt(F.relu(variance) + 1e-8), self.noise.like(mean))
 
 
 class VariationalLinear(_Variational, nn.Linear):
@@ -157,8 +157,15 @@ def to_variational(
     return twin
 
 
-def to_plain(model: nn.Module) -> tuple[nn.Module, Masks]:
+def to_plain(model: nn.Module, *, threshold: float | None = None) -> tuple[nn.Module, Masks]:
     """The network that is left: means without noise, exactly 0 where left out.
+
+    Parameters
+    ----------
+    model : nn.Module
+        From `to_variational`.
+    threshold : float, optional
+        Of log α; by default the layers' own.
 
     Returns
     -------
@@ -170,6 +177,7 @@ def to_plain(model: nn.Module) -> tuple[nn.Module, Masks]:
     twin, masks = copy.deepcopy(model), {}
     plain = {variational: kind for kind, variational in _TWINS.items()}
     for name, layer in variational_layers(twin).items():
+        layer.threshold = layer.threshold if threshold is None else threshold
         mask = layer.mask()
         layer.weight.data.masked_fill_(~mask, 0.0)
         del layer.log_sigma2, layer.threshold, layer.noise

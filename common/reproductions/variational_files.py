@@ -40,7 +40,7 @@ class CodingPlan:
     share: TrainConfig
     clusters: tuple[tuple[int, int], ...]
     crops: tuple[int, ...] = (0, 1)
-    tolerance: float = 0.001
+    tolerance: float = 0.002
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,14 @@ def make_file(
         "kept": [int(mask.sum()) for mask in masks.values()],
     }  # fmt: skip
     small, places = without_constant_units(plain, masks, places=places)
+    (workdir / point).mkdir(parents=True, exist_ok=True)
     masks = {name: weight != 0 for name, weight in prunable_parameters(small).items()}
     tuned = {}
     for crop in plan.crops:
         network, config = copy.deepcopy(small), replace(plan.tune, crop_padding=crop, seed=seed)
         train(
             network, sets.training, config, callbacks=[MaskKeeper(masks)], device=sets.device,
-            checkpoint=workdir / f"{point}_tune{crop}.pt",
+            checkpoint=workdir / point / f"tune{crop}.pt",
             description=f"{point} fine-tuning, crops of {crop}",
         )  # fmt: skip
         tuned[crop] = (sets.error(network, "validation"), network)
@@ -111,7 +112,7 @@ def make_file(
         thin = ThinNetwork(copy.deepcopy(network), n_weights, masks)
         shared = share(
             thin, sets.training, config, device=sets.device,
-            checkpoint=workdir / f"{point}_share{conv}_{linear}.pt",
+            checkpoint=workdir / point / f"share{conv}_{linear}.pt",
         )  # fmt: skip
         grow_(whole, thin.model, places)
         grown = ThinNetwork(whole, n_weights, grow_masks(masks, places, whole))
@@ -121,7 +122,9 @@ def make_file(
             {"conv": conv, "linear": linear, "file_bytes": len(made[-1]), "validation_error": error}
         )
     fitting = [row for row in candidates if row["validation_error"] <= least + plan.tolerance + 1e-12]
-    chosen = min(fitting or candidates, key=lambda row: (row["file_bytes"], row["validation_error"]))
+    chosen = min(fitting, key=lambda row: row["file_bytes"]) if fitting else (
+        min(candidates, key=lambda row: row["validation_error"])
+    )  # fmt: skip
     path = folder / f"{point}.dcz"
     with whole_file(path) as aside:
         aside.write_bytes(made[candidates.index(chosen)])

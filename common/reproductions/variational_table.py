@@ -61,7 +61,7 @@ def _published(row: Mapping) -> tuple[str, ...]:
 
 def _own(file: Mapping) -> tuple[str, ...]:
     return (
-        TITLES[file["network"]], f"ours, {file['file']}",
+        TITLES[file["network"]], f"ours, log α < {file['threshold']:g}",
         f"{100 * file['baseline_error']:.2f} → {100 * file['error']:.2f} %",
         f"{sum(file['kept']):,} of {file['n_weights']:,}", f"{file['parameter_ratio']:.0f}×",
         f"{file['file_bytes'] / 1000:.2f} KB", f"{file['dense_bytes'] / file['file_bytes']:.0f}×",
