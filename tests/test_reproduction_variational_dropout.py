@@ -81,13 +81,13 @@ def test_the_smallest_file_within_the_tolerance_is_chosen_on_validation_images(m
 
 
 def test_a_lower_threshold_keeps_fewer_weights_as_the_sweep_says(made):
-    paper, small = made[0].figures["files"]
-    assert (paper["threshold"], small["threshold"]) == (3.0, 0.0)
-    assert sum(small["kept"]) < sum(paper["kept"])
-    assert small["file_bytes"] < paper["file_bytes"]
+    paper, middle, small = made[0].figures["files"]
+    assert [file["threshold"] for file in (paper, middle, small)] == [3.0, 1.0, 0.0]
+    assert sum(small["kept"]) < sum(middle["kept"]) < sum(paper["kept"])
+    assert small["file_bytes"] < middle["file_bytes"] < paper["file_bytes"]
     sweep = {row["threshold"]: row for row in paper["sweep"]}
     assert list(sweep) == sorted(sweep, reverse=True)
-    for file in (paper, small):
+    for file in (paper, middle, small):
         row = sweep[file["threshold"]]
         assert row["kept"] == sum(file["kept"])
         assert row["validation_error"] == file["validation_error_learnt"]
@@ -127,7 +127,7 @@ def test_stored_figures_are_those_returned_and_the_table_has_both(made):
     lines = result.table().splitlines()
     assert any("Sparse variational dropout | 1.64 → 1.92 % |  | 68×" in line for line in lines)
     assert any("EPR" in line and "8.56 KB | 124×" in line for line in lines)
-    assert sum("ours" in line for line in lines) == 2
+    assert sum("ours" in line for line in lines) == 3
 
 
 @pytest.mark.skipif(not (FOLDER / "variational_dropout.json").exists(), reason="not yet run")
@@ -152,8 +152,8 @@ def test_the_shipped_plan_is_for_the_published_networks_and_images():
     assert plan.dataset == "mnist"
     assert [one.network for one in plan.networks] == ["lenet_300_100", "lenet_5"]
     points = [point for one in plan.networks for stage in one.stages for point in stage.points]
-    assert len(points) == len({name for name, _ in points}) == 4
-    assert sorted(threshold for _, threshold in points) == [0.0, 0.0, 3.0, 3.0]  # the paper's, and ours
+    assert len(points) == len({name for name, _ in points}) == 6
+    assert [threshold for _, threshold in points] == 2 * [3.0, 1.0, 0.0]  # the paper's, and ours
     for one in plan.networks:
         assert not one.train.flip  # a mirrored digit is another one
         assert one.train.weight_decay == 0  # the divergence is the only price

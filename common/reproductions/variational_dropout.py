@@ -4,10 +4,10 @@
 
 Each network learns from its random start with noise on every weight, in stages. Between them the units that
 say nothing are cut out (`methods.constant_units`), so that later stages cost a fraction of the first; what is
-cut out cannot come back. Then files are made, with the paper's threshold of log α, 3, and with 0, which was
-chosen on the 5,000 validation images: what is left is fine-tuned with its masks fixed, its weights share
-values, and the smallest file that hardly loses on the validation images is the one that is measured on the
-test images. The baselines are those of ``dnnc reproduce lenets``.
+cut out cannot come back. Then files are made, with the paper's threshold of log α, 3, and with lower ones:
+what is left is fine-tuned with its masks fixed, its weights share values, and of several files the smallest
+that hardly loses on 5,000 validation images is the one that is measured on the test images. The baselines are
+those of ``dnnc reproduce lenets``.
 """
 
 from __future__ import annotations

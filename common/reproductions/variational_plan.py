@@ -61,25 +61,37 @@ class Plan:
     networks: tuple[NetworkPlan, ...] = (
         NetworkPlan(
             "lenet_300_100", train=_NOISY,
-            coding=CodingPlan(_TUNE, _SHARE, clusters=((0, 16), (0, 12), (0, 8), (0, 6))),
+            coding=CodingPlan(
+                replace(_TUNE, epochs=24, rates=((0, 1), (24, 0))), _SHARE, crops=(1,),
+                clusters=((0, 16), (0, 12), (0, 8), (0, 6)),
+            ),
             stages=(
                 Stage(8, warmup=6),
                 Stage(8),
                 Stage(
                     30, rates=(1.0, 0.0),
-                    points=(("lenet_300_100_variational", 3.0), ("lenet_300_100_variational_small", 0.0)),
+                    points=(
+                        ("lenet_300_100_variational", 3.0), ("lenet_300_100_variational_middle", 1.0),
+                        ("lenet_300_100_variational_small", 0.0),
+                    ),
                 ),
             ),
         ),
         NetworkPlan(
             "lenet_5", train=replace(_NOISY, batch_size=256, max_lr=2e-3, precision="bf16"),
-            coding=CodingPlan(_TUNE, _SHARE, clusters=((16, 12), (12, 8), (8, 6), (6, 4))),
+            coding=CodingPlan(
+                replace(_TUNE, epochs=5, rates=((0, 1), (5, 0))),
+                replace(_SHARE, epochs=3, rates=((0, 1), (3, 0))), clusters=((16, 12), (12, 8), (8, 6)),
+            ),
             stages=(
                 Stage(4, warmup=4),
                 Stage(4),
                 Stage(
                     16, rates=(1.0, 0.0),
-                    points=(("lenet_5_variational", 3.0), ("lenet_5_variational_small", 0.0)),
+                    points=(
+                        ("lenet_5_variational", 3.0), ("lenet_5_variational_middle", 1.0),
+                        ("lenet_5_variational_small", 0.0),
+                    ),
                 ),
             ),
         ),
