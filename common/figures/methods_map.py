@@ -97,20 +97,6 @@ def methods_map(
             size, min(drop, most_drop), "o", markersize=7, markerfacecolor="white", markeredgecolor=GREY,
             markeredgewidth=1.4, zorder=2.5,
         )  # fmt: skip
-    labels, colors = [], []  # every point, so that labels keep clear of all; most have no text
-    for entry in own:
-        method, label, size, drop = entry
-        text = f"↑ {drop:.1f}" if drop > most_drop else label if entry in best else ""
-        labels.append((text, size, min(drop, most_drop)))
-        colors.append(shown[method][0])
-    for method, size, drop in theirs:
-        labels.append((f"{method} ↑ {drop:.1f}" if drop > most_drop else method, size, min(drop, most_drop)))
-        colors.append(GREY)
-    for note, color in zip(place_labels(axes, labels, avoid=avoid, fontsize=8), colors, strict=True):
-        note.set_color(color)
-        if not note.get_text():
-            note.remove()
-
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: human_bytes(value, digits=1)))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -126,6 +112,21 @@ def methods_map(
         open_mark = {"marker": "o", "markerfacecolor": "white", "linestyle": "none"}
         handles.append(Line2D([], [], color=GREY, label="published", **open_mark))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
+
+    # Last, when the axes have their final size. Every point, so that labels keep clear of all.
+    labels, colors = [], []
+    for entry in own:
+        method, label, size, drop = entry
+        text = f"↑ {drop:.1f}" if drop > most_drop else label if entry in best else ""
+        labels.append((text, size, min(drop, most_drop)))
+        colors.append(shown[method][0])
+    for method, size, drop in theirs:
+        labels.append((f"{method} ↑ {drop:.1f}" if drop > most_drop else method, size, min(drop, most_drop)))
+        colors.append(GREY)
+    for note, color in zip(place_labels(axes, labels, avoid=avoid, fontsize=8), colors, strict=True):
+        note.set_color(color)
+        if not note.get_text():
+            note.remove()
     return figure
 
 

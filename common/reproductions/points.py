@@ -14,6 +14,7 @@ from pathlib import Path
 
 from common.published import PUBLISHED, PublishedResult
 from common.reproductions import REPRODUCTIONS, ROOT
+from common.reproductions.low_rank_table import PUBLISHED as LOW_RANK_PUBLISHED
 from common.results import read_result
 from common.skeleton import dense_bytes_of
 
@@ -105,6 +106,10 @@ def published_points(network: str, dataset: str) -> tuple[list[dict], list[tuple
         if size is None:
             size = round(dense_bytes_of({"architecture": network, "num_classes": 10}) / row.ratio)
         drawn.append({"method": row.method, "file_bytes": size, "drop_points": row.drop_points})
+    for row in LOW_RANK_PUBLISHED:
+        if row["network"] == network:
+            size = round(dense_bytes_of({"architecture": network, "num_classes": 10}) / row["ratio"])
+            drawn.append({"method": row["method"], "file_bytes": size, "drop_points": row["drop_points"]})
     return drawn, left_out
 
 
