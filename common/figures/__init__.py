@@ -11,6 +11,7 @@ Each function returns a figure that Jupyter shows; none touches pyplot, so nothi
 ``codes``           Huffman code lengths against the entropy
 ``trade_off``       compression ratio against accuracy drop, ours beside the published ones
 ``leaderboard``     what members handed in, beside the published ones, with the Pareto front
+``methods_map``     every method's files on one map, bytes against accuracy drop, ours and published
 ``labels``          where labels go so that they do not lie on each other
 =================== ================================================================================
 """
