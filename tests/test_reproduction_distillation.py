@@ -11,6 +11,7 @@ import torch
 from common.augmentation import BatchSource
 from common.checkpoints import save_weights
 from common.datasets import load_dataset
+from common.model_files import open_model
 from common.models import build, count_parameters
 from common.preprocessing import normalization
 from common.reproductions import distillation, distillation_vgg, read_reproduction
@@ -180,6 +181,16 @@ def test_the_whole_training_set_is_for_a_gpu():
         assert not plan.student.crop_padding
         assert plan.teacher.crop_padding == 2
         assert (round(1200 * plan.width), round(1200 * plan.small_width)) == (800, 30)
+
+
+@pytest.mark.parametrize("width", [1.0, 0.667, 0.025])
+def test_the_networks_files_are_recognised(tmp_path, width):
+    save_weights(build("mlp_1200", width=width), tmp_path / "m.safetensors")
+    model, architecture = open_model(tmp_path / "m.safetensors")
+    assert architecture == {"architecture": "mlp_1200", "num_classes": 10} | (
+        {"width": width} if width < 1 else {}
+    )
+    assert model.hidden2.weight.shape == (round(1200 * width),) * 2
 
 
 def test_published_figures_are_the_papers():
