@@ -145,8 +145,7 @@ CHOICES = (
     _lenets(
         "lenet_5_small", Rule(280.0), "lenet_5", (24, 8),
         s987=_B | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6},
-        s987_taught=_B | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6, "is_taught": True},
-        s986_taught=_B | {"sparsity": 0.986, "conv_clusters": 8, "linear_clusters": 4, "is_taught": True},
+        s986=_B | {"sparsity": 0.986, "conv_clusters": 8, "linear_clusters": 5},
     ),
     _vgg(
         "vgg16_cifar10", Rule(160.0),
