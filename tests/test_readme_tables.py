@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from common.reproductions import Entry
+
 ROOT = Path(__file__).resolve().parents[1]
-EMPTY = "<!-- results:start -->\n<!-- results:end -->\nand\n<!-- bench:start -->\nold\n<!-- bench:end -->\n"
+EMPTY = (
+    "<!-- results:start -->\n<!-- results:end -->\nand\n<!-- methods:start -->\n<!-- methods:end -->\nand\n"
+    "<!-- bench:start -->\nold\n<!-- bench:end -->\n"
+)
 
 
 @pytest.fixture
@@ -82,6 +87,27 @@ def test_measured_rows_stand_beside_published_ones(tables, tmp_path):
     assert "Measured on a processor (1 core, 2 GB, Linux), one thread, 2026-01-01" in text
     assert "no peers" not in text
     assert (tmp_path / "drawn").exists()
+
+
+def test_of_each_method_and_network_the_smallest_good_file_is_shown(tables, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "REPRODUCTIONS", {"way": Entry("results/way.json", "a way")})
+    point = {
+        "method": "a way", "network": "net", "file_bytes": 1000, "dense_bytes": 100_000, "top1": 0.985,
+        "baseline_top1": 0.98,
+    }  # fmt: skip
+    smaller, too_bad = point | {"file_bytes": 500, "top1": 0.971}, point | {"file_bytes": 400, "top1": 0.9699}
+    other = [point | {"network": "other", "top1": top1} for top1 in (0.5, 0.6)]
+    published = [
+        {"method": "theirs", "network": "third", "ratio": 1.0},
+        {"method": "theirs", "network": "net", "ratio": 68.0, "error": 1.9, "counts": "parameters"},
+    ]
+    store(tmp_path, "way.json", {"points": [point, smaller, too_bad, *other], "published": published})
+    lines = tables.methods_table().splitlines()
+    assert lines[2:] == [
+        "| a way | net | 500 | 200× | 98.00 % → 97.10 % | 0.90 | theirs: 68× of the parameters, 98.10 % "
+        "| `way` |",
+        "| a way | other | 1,000 | 100× | 98.00 % → 60.00 % | 38.00 | – | `way` |",
+    ]
 
 
 def test_a_check_writes_nothing_and_catches_what_is_stale(tables, tmp_path, capsys):

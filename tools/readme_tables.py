@@ -13,6 +13,8 @@ from pathlib import Path
 from common.benchmarks import to_summary
 from common.markdown import markdown_table
 from common.published import PUBLISHED
+from common.reproductions import REPRODUCTIONS
+from common.reproductions.points import drop_points
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "capstone" / "results"
@@ -43,6 +45,52 @@ def results_table() -> str:
         ]
     heads = ["network", "file", "bytes", "ratio", "top-1: dense → decoded", "drop, points", "published"]
     return "\n".join(markdown_table(heads, rows))
+
+
+def methods_table() -> str:
+    """For each other method and network the smallest file within a point of its baseline, else the best."""
+    rows = []
+    for name, entry in REPRODUCTIONS.items():
+        path = ROOT / entry.result
+        figures = json.loads(path.read_text())["figures"] if path.exists() else {}
+        kinds: dict[tuple[str, str], list[dict]] = {}
+        for point in () if name in ("lenets", "vgg16") else figures.get("points", ()):
+            kinds.setdefault((point["method"], point["network"]), []).append(point)
+        for (method, network), points in kinds.items():
+            good = [point for point in points if drop_points(point) <= 1]
+            best = min(good, key=lambda point: point["file_bytes"]) if good else min(points, key=drop_points)
+            rows.append(
+                [
+                    method, network, f"{best['file_bytes']:,}",
+                    f"{best['dense_bytes'] / best['file_bytes']:.0f}×",
+                    f"{100 * best['baseline_top1']:.2f} % → {100 * best['top1']:.2f} %",
+                    f"{drop_points(best):.2f}".replace("-", "−"), neighbour(figures, network), f"`{name}`",
+                ]
+            )  # fmt: skip
+    heads = [
+        "method", "network", "bytes", "ratio", "top-1: dense → decoded", "drop, points", "published",
+        "`dnnc reproduce`",
+    ]  # fmt: skip
+    return "\n".join(markdown_table(heads, rows)) if rows else "Not run yet."
+
+
+def neighbour(figures: dict, network: str) -> str:
+    """The first published row about a network, in a few words; nothing where none counts bytes or errors."""
+    for row in figures.get("published", ()):
+        if row.get("network", network) != network:
+            continue
+        said = [f"{row['ratio']:.0f}×"] if row.get("ratio") else []
+        if row.get("counts") == "parameters":
+            said[-1] += " of the parameters"
+        if "errors" in row:
+            said.append(f"{row['errors']} errors of 10,000")
+        if row.get("error") is not None:
+            said.append(f"{100 - row['error']:.2f} %")
+        if row.get("drop_points") is not None:
+            said.append(f"drop {row['drop_points']:g}")
+        if said:
+            return f"{row['method']}: {', '.join(said)}"
+    return "–"
 
 
 def quoted(network: str, method: str) -> str:
@@ -83,7 +131,8 @@ def draw_figure(path: Path = ROOT / "capstone/figures/three_stages.png") -> None
 
 def renewed(text: str) -> str:
     """The README's text with present tables."""
-    for name, table in (("results", results_table()), ("bench", bench_table())):
+    tables = {"results": results_table(), "methods": methods_table(), "bench": bench_table()}
+    for name, table in tables.items():
         pattern = rf"(<!-- {name}:start -->\n)(?:.*?\n)?(<!-- {name}:end -->)"
         text, n = re.subn(pattern, lambda m, t=table: f"{m[1]}{t}\n{m[2]}", text, flags=re.DOTALL)
         if n != 1:

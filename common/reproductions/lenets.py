@@ -3,9 +3,8 @@
     dnnc reproduce lenets        trains, compresses, writes capstone/lenet_*.dcz and results/lenets.json
 
 Each network is trained, and each operating point goes from the same trained network through the whole
-pipeline to a file. The files are read back, and what they decode to is measured. Baselines and their recipes
-were compared on 5,000 images cut from the training set (`splits`). Sparsities, epochs and codebooks of the
-points were changed after a first result on the test images had been seen, which may flatter their errors.
+pipeline to a file. The files are read back, and what they decode to is measured on the test images. Recipes and
+points were chosen on 5,000 images cut from the training set (`splits`, `choices`).
 Stopped at any moment, the command goes on from its checkpoints.
 """
 
