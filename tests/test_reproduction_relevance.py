@@ -76,7 +76,7 @@ def test_all_parts_are_there(first):
     assert chain["weights_gone"] >= 0.9  # dead channels go, too
     assert chain["steps"] == 3 * 2
     assert figures["cifar100"]["status"] == "run on cpu"
-    assert [name for name, _ in kept] == ["relevance"] * 3
+    assert [name for name, _ in kept] == ["relevance"] * 4
     assert len(kept[-1][1]["datasets"]) == 6
 
 

@@ -95,12 +95,13 @@ def prune(
         Unknown criterion or scope, or ratios that are no ascending fractions.
     """
     _check(criterion, scope, sparsity_ratios, weight_prune_ratios)
-    thin = whole_network(copy.deepcopy(model))
+    thin, device = whole_network(copy.deepcopy(model)), next(model.parameters()).device
     rounds = [("filters", r) for r in sparsity_ratios] + [("weights", r) for r in weight_prune_ratios]
     for number, (kind, ratio) in enumerate(rounds):
         path = None if workdir is None else Path(workdir) / f"round{number}.pt"
         if path is not None and path.exists():
             thin = load_thin(path, copy.deepcopy(model))
+            thin.model.to(device)
             continue
         if kind == "filters":
             thin = prune_filters(
@@ -123,6 +124,7 @@ def prune_filters(
 
     With scope ``layer`` the ratio is rounded in every layer. Every layer keeps one filter at least.
     """
+    device = next(thin.model.parameters()).device
     scores = FILTER_CRITERIA[criterion](thin.model, data, seed=seed)
     whole = {name: len(weight) for name, weight in prunable_parameters(original).items() if weight.ndim == 4}
     kept = choose_filters(scores, ratio, whole=whole, scope=scope, is_conserved=criterion == "relevance")
@@ -131,7 +133,7 @@ def prune_filters(
         mask = thin.masks[name] if name not in kept else thin.masks[name][kept[name]]
         masks[name] = mask if source is None else mask[:, source]
     names = {name: thin.kept[name][now] for name, now in kept.items()} if thin.kept else kept
-    return ThinNetwork(slim(thin.model, kept).eval(), thin.n_weights, masks=masks, kept=names)
+    return ThinNetwork(slim(thin.model, kept).eval().to(device), thin.n_weights, masks=masks, kept=names)
 
 
 def choose_filters(
@@ -156,6 +158,7 @@ def choose_filters(
     dict of weight name to int64 tensor, ascending
         One at least a layer; of equals the earlier stays.
     """
+    scores = {name: score.cpu() for name, score in scores.items()}
     whole = {name: len(score) for name, score in scores.items()} if whole is None else whole
     if scope == "layer":
         kept = {}
@@ -187,7 +190,8 @@ def prune_weights(
     scores = CRITERIA[criterion](thin.model, data, seed=seed)
     own = sum(score.numel() for score in scores.values())
     n_kept = min(own, round((1 - ratio) * thin.n_weights))
-    thin.masks = global_masks(scores, 1 - n_kept / own, current=thin.masks or None)
+    current = {name: mask.to(scores[name].device) for name, mask in thin.masks.items()}
+    thin.masks = global_masks(scores, 1 - n_kept / own, current=current or None)
     if is_tuned:
         remove_dead_channels_(thin.masks, list(scores))
     apply_masks_(thin.model, thin.masks)

@@ -2,7 +2,8 @@
 
     dnnc reproduce relevance        writes week05_pruning/results/relevance.json
 
-Three parts, each resumable, each stored as soon as it is there:
+Three parts, each resumable, each stored as soon as it is there (of the first, one draw before part 2, the
+others after it):
 
 1. ``criteria``   five criteria at equal sparsity without fine-tuning, with little and with much data, on the
                   shipped VGG-16 for CIFAR-10 (`relevance_criteria`).
@@ -122,11 +123,10 @@ def run(
     plan, device, workdir = plan or Plan(), device or default_device(), Path(workdir)
     keep = keep or store
     sets = _sets(plan.network, plan.dataset)
-    training, validation, test = sets
-    options = {"num_classes": len(training.classes), "width": plan.width}
+    options = {"num_classes": len(sets[0].classes), "width": plan.width}
     model = load_weights(build(plan.network, **options), plan.weights).to(device).eval()
     figures: dict = {"published": list(PUBLISHED), "network": plan.network, "dataset": plan.dataset}
-    figures["cifar100"] = {"status": _reason(plan, device) or "not run yet"}
+    figures |= {"iterative": [], "cifar100": {"status": _reason(plan, device) or "not run yet"}}
     used: list[ImageSet] = list(sets)
 
     def finished() -> Reproduction:
@@ -134,18 +134,21 @@ def run(
         keep("relevance", figures, seed=plan.criteria.seeds[0], datasets=tuple(used), device=device)
         return Reproduction(figures, to_markdown(figures))
 
-    figures["criteria"] = compare_criteria(
-        model, training, validation, test, plan.criteria, workdir=workdir / "criteria", device=device,
-        resume=resume,
-    )  # fmt: skip
-    figures["iterative"] = []
-    finished()
+    def criteria(seeds: tuple[int, ...], *, resume: bool) -> None:
+        figures["criteria"] = compare_criteria(
+            model, *sets, replace(plan.criteria, seeds=seeds), workdir=workdir / "criteria", device=device,
+            resume=resume,
+        )  # fmt: skip
+        finished()
+
+    criteria(plan.criteria.seeds[:1], resume=resume)  # the other draws last: they only add their spread
     architecture = _architecture(plan.network, options)
     for chain in plan.short:
         figures["iterative"].append(
             run_chain(chain, model, *sets, architecture, workdir=workdir, device=device, resume=resume)
         )
         finished()
+    criteria(plan.criteria.seeds, resume=True)
     if _reason(plan, device) is None:
         chain = plan.long_on_a_cpu if device.startswith("cpu") else plan.long
         sets = _sets(plan.network, chain.dataset)

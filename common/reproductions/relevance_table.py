@@ -30,7 +30,7 @@ _KINDS = {"weights": "single weights", "filters": "filters"}
 
 def points_of(figures: Mapping) -> list[dict]:
     """A point for the map of methods from every file."""
-    chains = list(figures.get("iterative", ()))
+    chains = list(figures["iterative"])
     if "file_bytes" in figures["cifar100"]:
         chains.append(figures["cifar100"])
     return [
@@ -54,7 +54,7 @@ def to_markdown(figures: Mapping) -> str:
         lines += [*_criteria(figures["criteria"], kind, title), ""]
     heads = ("by", "network, data", "top-1, before → after", "size", "smaller by", "filters, weights gone")
     rows = [_published(row) for row in figures["published"]]
-    chains = list(figures.get("iterative", ()))
+    chains = list(figures["iterative"])
     if "file_bytes" in figures["cifar100"]:
         chains.append(figures["cifar100"])
     rows += [_own(chain) for chain in chains]
