@@ -85,7 +85,7 @@ SHORT = Plan(
         ("reinit", (3, 7, 12, 15, 18, 24, 28)), ("random_mask", (7, 15, 24)), ("one_shot", (7, 15, 24)),
         ("fine_tuned", (15,)), ("early", (24,)),
     ),
-    n_train=20_000, n_watched=2500, files=(0.0, 0.01),
+    n_train=20_000, n_watched=2500, files=(0.0, 0.02),
 )  # fmt: skip
 _EVERY_SECOND = tuple(range(1, 25, 2))
 LONG = replace(  # as in the paper: 50,000 steps, five trials
