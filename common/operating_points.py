@@ -50,7 +50,7 @@ _MAIN = CompressConfig(
     linear_clusters=8,
 )  # fmt: skip
 _SMALL = replace(
-    _MAIN, sparsity=0.9904, prune=replace(_PRUNE, epochs=6, cutout=0), conv_clusters=8, linear_clusters=4
+    _MAIN, sparsity=0.9904, prune=replace(_PRUNE, epochs=8, cutout=0), conv_clusters=8, linear_clusters=4
 )  # fmt: skip
 POINTS = {
     point.name: point
