@@ -47,7 +47,8 @@ class Plan:
     width : float
         Of the network.
     files : tuple of float
-        A file for the smallest ticket that loses no more than this on the validation images.
+        A file for the smallest ticket that loses no more than this on the validation images. The second
+        limit went from one point to two after a first result had been seen, since both had given one ticket.
     needs_gpu : bool
     """
 
