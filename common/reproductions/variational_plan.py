@@ -1,7 +1,7 @@
 """How long and with which options sparse variational dropout is trained: the plan that tests shrink.
 
-Shifts and codebooks of the files are chosen on validation images. The thresholds 1 and 0, and how long a file is
-fine-tuned, were set for LeNet-300-100 after a first pass had shown test errors (1.80 and 2.14 %).
+Shifts and codebooks of the files are chosen on validation images. The thresholds 1 and 0, and how long a
+file is fine-tuned, were set for LeNet-300-100 after a first pass had shown test errors (1.80 and 2.14 %).
 """
 
 from __future__ import annotations
