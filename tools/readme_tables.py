@@ -14,6 +14,7 @@ from common.benchmarks import to_summary
 from common.markdown import markdown_table
 from common.published import PUBLISHED
 from common.reproductions import REPRODUCTIONS
+from common.reproductions.lenet_table import TITLES
 from common.reproductions.points import drop_points
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,7 +62,7 @@ def methods_table() -> str:
             best = min(good, key=lambda point: point["file_bytes"]) if good else min(points, key=drop_points)
             rows.append(
                 [
-                    method, network, f"{best['file_bytes']:,}",
+                    method, TITLES.get(network, network), f"{best['file_bytes']:,}",
                     f"{best['dense_bytes'] / best['file_bytes']:.0f}×",
                     f"{100 * best['baseline_top1']:.2f} % → {100 * best['top1']:.2f} %",
                     f"{drop_points(best):.2f}".replace("-", "−"), neighbour(figures, network), f"`{name}`",
