@@ -12,7 +12,7 @@ from common.methods.binary_ternary import binarize, ternarize
 from common.methods.coded_file import eight_bits, pack_codes
 from common.models import build, prunable_parameters
 from common.packing import unpack
-from common.reproductions import REPRODUCTIONS, ROOT, binary, read_reproduction
+from common.reproductions import binary, read_reproduction
 from common.reproductions.binary import NetworkPlan, Plan, point_of, run, to_markdown
 from common.training import TrainConfig, evaluate
 
@@ -136,7 +136,6 @@ def test_a_second_run_goes_on_to_the_same_figures(reproduction, monkeypatch):
         run(**options, resume=False)
 
 
-@pytest.mark.skipif(not (ROOT / REPRODUCTIONS["binary"].result).exists(), reason="not made yet")
 def test_the_stored_result_is_consistent():
     figures = read_reproduction("binary")
     assert figures["points"] == [point_of(row) for row in figures["files"]]

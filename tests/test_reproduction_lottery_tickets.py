@@ -185,7 +185,6 @@ def test_the_networks_for_cifar_run_too(tmp_path, monkeypatch):
     assert result.figures["points"] == []
 
 
-@pytest.mark.skipif(not STORED.exists(), reason="not measured yet: dnnc reproduce lottery_tickets")
 def test_the_stored_figures_are_of_this_plan():
     figures = read_reproduction("lottery_tickets")
     assert figures["published"] == json.loads(json.dumps(PUBLISHED))

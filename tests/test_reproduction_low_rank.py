@@ -9,7 +9,7 @@ from common import container
 from common.datasets import load_dataset
 from common.methods.low_rank_file import unpack_low_rank
 from common.models import build, count_parameters
-from common.reproductions import REPRODUCTIONS, ROOT, low_rank, read_reproduction
+from common.reproductions import low_rank, read_reproduction
 from common.reproductions.low_rank import NetworkPlan, Plan, multiply_adds, run
 from common.reproductions.low_rank_table import points_of, to_markdown
 from common.training import TrainConfig, evaluate
@@ -104,7 +104,6 @@ def test_multiply_adds_of_a_network_by_hand():
     assert multiply_adds(build("lenet_5"), (1, 28, 28)) == convolutions + 800 * 500 + 5000
 
 
-@pytest.mark.skipif(not (ROOT / REPRODUCTIONS["low_rank"].result).exists(), reason="not made yet")
 def test_the_stored_result_is_consistent():
     figures = read_reproduction("low_rank")
     names = [network["network"] for network in figures["networks"]]

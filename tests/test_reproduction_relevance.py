@@ -10,7 +10,7 @@ from tiny import CONFIG
 from common.checkpoints import save_weights
 from common.container import load_file
 from common.models import build
-from common.reproductions import REPRODUCTIONS, ROOT, read_reproduction, relevance, relevance_chain
+from common.reproductions import read_reproduction, relevance, relevance_chain
 from common.reproductions.relevance import Plan, run
 from common.reproductions.relevance_chain import Chain
 from common.reproductions.relevance_criteria import NAMES, CriteriaPlan, reference_images
@@ -159,8 +159,6 @@ def test_the_published_row_stands_beside_ours(first):
 
 
 def test_stored_figures_give_the_table():
-    if not (ROOT / REPRODUCTIONS["relevance"].result).exists():
-        pytest.skip("not run yet")
     figures = read_reproduction("relevance")
     assert figures["points"] == points_of(figures)
     assert "relevance" in to_markdown(figures)

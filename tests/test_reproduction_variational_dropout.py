@@ -130,7 +130,6 @@ def test_stored_figures_are_those_returned_and_the_table_has_both(made):
     assert sum("ours" in line for line in lines) == 3
 
 
-@pytest.mark.skipif(not (FOLDER / "variational_dropout.json").exists(), reason="not yet run")
 def test_the_committed_result_is_consistent_and_its_files_are_there():
     figures = read_reproduction("variational_dropout")
     assert len(to_markdown(figures).splitlines()) == 2 + len(figures["published"]) + len(figures["files"]) + 2
