@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from common.checkpoints import round_to_half_, save_weights
+from common.checkpoints import load_weights, round_to_half_, save_weights
 from common.datasets import load_dataset
 from common.image_fitting import fit_images
 from common.models import INPUT_SHAPES, build, count_parameters
@@ -20,7 +20,8 @@ from common.training import default_device, evaluate, is_first_process, train
 
 def train_baseline(
     network: str, *, weights: str | Path, result: str | Path, workdir: str | Path, dataset: str | None = None,
-    epochs: int | None = None, device: str | None = None, resume: bool = True, command: str = "dnnc train",
+    start: str | Path | None = None, epochs: int | None = None, device: str | None = None,
+    resume: bool = True, command: str = "dnnc train",
 ) -> dict:  # fmt: skip
     """Train a network on its data set less the validation split, and write its weights and its accuracy.
 
@@ -31,9 +32,11 @@ def train_baseline(
     weights, result : path
         The float16 safetensors, and the JSON with the accuracy of exactly these weights.
     workdir : path
-        Where ``baseline.pt`` is kept, from which a stopped run goes on.
+        Where ``baseline.pt`` is kept, or ``baseline_from_<start>.pt``: a stopped run goes on from it.
     dataset : str, optional
         By default the network's own (`recipes.DATASETS`).
+    start : path, optional
+        Safetensors of the same network, trained on other images, from which all but the last layer starts.
     epochs : int, optional
         By default the recipe's.
     device : str, optional
@@ -47,7 +50,7 @@ def train_baseline(
     -------
     dict
         ``network``, ``dataset``, ``parameters``, ``top1`` and ``loss`` on the test set, ``n_test``,
-        ``validation_top1``, ``n_train``, ``n_validation``, ``epochs``.
+        ``validation_top1``, ``n_train``, ``n_validation``, ``epochs``, ``start`` (a file's name, or None).
 
     Raises
     ------
@@ -55,17 +58,19 @@ def train_baseline(
         No recipe, images of another size than the network's, or a checkpoint of other options.
     """
     device = device or default_device()
-    config = train_config(network, device=device)
+    config = train_config(network, device=device, is_started=start is not None)
     config = config if epochs is None else replace(config, epochs=epochs)
     dataset = DATASETS[network] if dataset is None else dataset
     whole, test = (
         fit_images(load_dataset(dataset, split), INPUT_SHAPES[network]) for split in ("train", "test")
     )
     training, validation = train_val_split(whole, n_validation=N_VALIDATION[dataset], seed=config.seed)
-    checkpoint = Path(workdir) / "baseline.pt"
+    checkpoint = Path(workdir) / ("baseline.pt" if start is None else f"baseline_from_{Path(start).stem}.pt")
     if not resume:
         checkpoint.unlink(missing_ok=True)
     model = build(network, num_classes=len(whole.classes), seed=config.seed)
+    if start is not None:
+        load_weights(model, start, keeps_last_layer=True)
     train(
         model, training, config, validation=validation, device=device, checkpoint=checkpoint,
         checkpoint_steps=100, description=network,
@@ -77,6 +82,7 @@ def train_baseline(
         "top1": measured.top1, "loss": measured.loss, "n_test": measured.n,
         "validation_top1": evaluate(model, validation, device=device).top1,
         "n_train": len(training), "n_validation": len(validation), "epochs": config.epochs,
+        "start": None if start is None else Path(start).name,
     }  # fmt: skip
     if is_first_process():  # all hold the same weights: one writes
         save_weights(model, weights)

@@ -92,8 +92,10 @@ def save_weights(model: nn.Module, path: str | Path, *, dtype: torch.dtype = tor
             raise OSError(f"{path} cannot be written: {error}") from error
 
 
-def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
+def load_weights(model: nn.Module, path: str | Path, *, keeps_last_layer: bool = False) -> nn.Module:
     """Load `save_weights`' file into a model of the same architecture, as float32; returns the model.
+
+    With `keeps_last_layer`, the model's last linear layer stays as it is: the file's may be of other classes.
 
     Raises
     ------
@@ -108,11 +110,16 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
         raise ValueError(f"{path} is not a safetensors file: {error}") from error
     state = {name: value.float() for name, value in state.items()}
     own = {name: tuple(v.shape) for name, v in model.state_dict().items() if v.is_floating_point()}
+    if keeps_last_layer:
+        last = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
+        for kept in (f"{last}.weight", f"{last}.bias"):
+            own.pop(kept)
+            state.pop(kept, None)
     theirs = {name: tuple(value.shape) for name, value in state.items()}
     if own != theirs:
         name, shape = sorted(set(own.items()) ^ set(theirs.items()))[0]
         raise ValueError(f"{path} does not fit this architecture: for one, tensor {name} of shape {shape}")
-    model.load_state_dict(state, strict=False)  # batch counters are not in the file
+    model.load_state_dict(state, strict=False)  # batch counters are not in the file, nor a layer that is kept
     return model
 
 

@@ -58,8 +58,11 @@ def main(argv: list[str] | None = None) -> None:
 def train(
     network: Annotated[str, typer.Argument(help="vgg16, lenet_5, lenet_300_100, ...")],
     epochs: Annotated[int | None, typer.Option(min=0, help="By default the recipe's.")] = None,
-    dataset: Dataset = None, device: Device = None, resume: Resume = True, out: Out = None,
-    as_json: Json = False,
+    dataset: Dataset = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Weights of another data set (.safetensors) to begin with.")
+    ] = None,
+    device: Device = None, resume: Resume = True, out: Out = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train a network by its recipe.
 
@@ -73,10 +76,11 @@ def train(
     from common.recipes import DATASETS, train_config
 
     train_config(network)  # refuses an unknown network before anything is read
+    start = start and input_file(start)
     dataset = dataset or DATASETS[network]
     run = f"{network}_{dataset}"
     device = device_name(device)
-    if out is None and run == "vgg16_cifar10" and epochs is None:
+    if out is None and run == "vgg16_cifar10" and epochs is None and start is None:
         out, result = ROOT / "capstone" / f"{run}.safetensors", ROOT / "capstone/results/baseline.json"
     else:
         out = weights_file(out or ROOT / "runs" / run / f"{run}.safetensors")
@@ -85,7 +89,8 @@ def train(
         from common.baseline import train_baseline
 
         figures = train_baseline(
-            network, dataset=dataset, epochs=epochs, device=device, resume=resume, weights=out, result=result,
+            network, dataset=dataset, start=start, epochs=epochs, device=device, resume=resume, weights=out,
+            result=result,
             workdir=ROOT / "runs" / run, command=" ".join(["dnnc", *sys.argv[1:]]),
         )  # fmt: skip
     text = f"{out}: top-1 {figures['top1']:.4f} on {figures['n_test']:,} test images of {dataset}"

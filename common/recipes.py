@@ -26,10 +26,15 @@ _VGG_CPU = replace(
     _VGG_GPU, epochs=23, crop_padding=2,
     rates=((0, 0), (2.4, 1), (12, 0), (13.6, 1), (18, 0.3125), (23, 0)),
 )  # fmt: skip
+# From another data set's weights: a rate that bends its filters but keeps them.
+_VGG_CPU_STARTED = replace(_VGG_GPU, epochs=12, max_lr=0.05, warmup=0.15)
 
 
-def train_config(network: str, *, device: str = "cpu") -> TrainConfig:
+def train_config(network: str, *, device: str = "cpu", is_started: bool = False) -> TrainConfig:
     """The configuration with which `network` is trained on a device ("cpu", or "cuda" and its like).
+
+    `is_started` says that it begins with weights that another data set has trained: shorter where time is
+    dear, on a CPU.
 
     Raises
     ------
@@ -41,7 +46,8 @@ def train_config(network: str, *, device: str = "cpu") -> TrainConfig:
     if network == "lenet_300_100":
         return _LENET
     if network == "vgg16":
-        return _VGG_CPU if device.startswith("cpu") else _VGG_GPU
+        on_a_cpu = _VGG_CPU_STARTED if is_started else _VGG_CPU
+        return on_a_cpu if device.startswith("cpu") else _VGG_GPU
     if network in DATASETS:
         # Without batch norm, at the rate of torchvision's own training; for a GPU: VGG-16's batch takes 8 GB.
         return replace(_VGG_GPU, epochs=60, max_lr=0.01)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from common import capstone, container, operating_points
 from common.baseline import train_baseline
@@ -14,7 +15,7 @@ from common.datasets import DatasetNotFoundError, ImageSet
 from common.digits_run import SHORT_RUN
 from common.image_fitting import first_images, fit_images
 from common.model_files import open_model
-from common.models import build
+from common.models import build, prunable_parameters
 from common.operating_points import OperatingPoint
 from common.pipeline import CompressConfig, compress, with_epochs
 from common.profiles import SWITCH, choose_profile
@@ -207,6 +208,25 @@ def test_a_baseline_is_measured_as_it_is_written(tmp_path):
     assert again == figures
     halves = [value for value in model.state_dict().values() if value.is_floating_point()]
     assert all(torch.equal(value, value.half().float()) for value in halves)
+
+
+def test_a_baseline_may_start_from_the_weights_of_other_classes(tmp_path):
+    start = build("lenet_300_100", num_classes=7, seed=5)
+    save_weights(start, tmp_path / "start.safetensors")
+    options = {"epochs": 0, "device": "cpu", "result": tmp_path / "w.json", "workdir": tmp_path}
+    options |= {"dataset": "digits", "weights": tmp_path / "w.safetensors"}
+    assert train_baseline("lenet_300_100", **options)["start"] is None
+    own = load_file(tmp_path / "w.safetensors")
+    figures = train_baseline("lenet_300_100", start=tmp_path / "start.safetensors", **options)
+    assert figures["start"] == "start.safetensors"
+    got, given = load_file(tmp_path / "w.safetensors"), load_file(tmp_path / "start.safetensors")
+    last = list(prunable_parameters(start))[-1]
+    assert got[last].shape == (10, 100)
+    for name in given:
+        is_last = name.split(".")[:-1] == last.split(".")[:-1]
+        assert torch.equal(got[name], (own if is_last else given)[name]), name
+    with pytest.raises(ValueError, match="does not fit this architecture"):
+        train_baseline("lenet_5", start=tmp_path / "start.safetensors", **options)
 
 
 @pytest.mark.parametrize(
