@@ -13,8 +13,8 @@ against controls at the same number of weights a layer:
 ``fine_tuned``    the mask found, the trained weights that were pruned: nothing reset
 
 Networks of one level see the images in the same order. What is chosen (when to stop, which tickets become
-files) is chosen on images cut from the training set. On a CPU a shortened plan of LeNet-300-100 is run, which
-says so in its figures; on a GPU the paper's numbers of steps and trials, and the networks for CIFAR-10.
+files) is chosen on images cut from the training set. On a CPU shortened plans of LeNet-300-100 and Conv-2 are
+run, which say so in their figures; on a GPU the paper's numbers of steps and trials, and Conv-4 and Conv-6.
 Stopped at any moment, the command goes on from the last network that it has trained.
 """
 
@@ -29,7 +29,7 @@ import torch
 from common.reproductions import Reproduction, store
 from common.reproductions.lottery_bench import Bench
 from common.reproductions.lottery_figures import experiment_figures
-from common.reproductions.lottery_plans import CONVS, LONG, SHORT, Plan
+from common.reproductions.lottery_plans import CONVS, LONG, SHORT, SHORT_CONV, Plan
 from common.reproductions.lottery_table import PUBLISHED, to_markdown
 from common.training import default_device
 
@@ -51,7 +51,7 @@ def reproduce_lottery_tickets(
     Parameters
     ----------
     plans : sequence of Plan, optional
-        By default `SHORT` on a CPU, `LONG` and `CONVS` on a GPU.
+        By default `SHORT` and `SHORT_CONV` on a CPU, `LONG` and `CONVS` on a GPU.
     workdir : path
         One file for each trained network, and the coded tickets.
     device : str, optional
@@ -75,7 +75,7 @@ def reproduce_lottery_tickets(
     device = device or default_device()
     on_gpu = torch.device(device).type != "cpu"
     whole = (LONG, *CONVS)
-    plans = list(plans) if plans is not None else list(whole) if on_gpu else [SHORT]
+    plans = list(plans) if plans is not None else list(whole) if on_gpu else [SHORT, SHORT_CONV]
     not_run = [
         {
             "network": plan.network, "epochs": plan.train.epochs, "trials": len(plan.trials),
