@@ -1,16 +1,11 @@
-"""Lottery tickets: masks by a slow oracle, exact resets, training of the kept weights bit for bit."""
-
-from dataclasses import replace
+"""Lottery tickets: masks by a slow oracle, exact resets, levels that all start from the same weights."""
 
 import pytest
 import torch
-from tiny import CONFIG, N_STEPS, assert_equal_weights, image_set, network, weights
+from tiny import CONFIG, assert_equal_weights, half_masks, image_set, network, weights
 from torch import nn
 
 from common.methods.lottery_tickets import (
-    KeptWeights,
-    LossWatch,
-    Snapshot,
     glorot_normal_,
     iterative_pruning,
     n_kept,
@@ -22,18 +17,7 @@ from common.methods.lottery_tickets import (
     whole_masks,
 )
 from common.models import build, prunable_parameters
-from common.pruning import MaskKeeper
-from common.training import evaluate, train
-
-ADAM = replace(CONFIG, optimizer="adam", max_lr=0.01, weight_decay=0.0)
-
-
-def half_masks(model, seed=0, share=0.5):
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        name: torch.rand(w.shape, generator=generator) < share
-        for name, w in prunable_parameters(model).items()
-    }
+from common.training import train
 
 
 def slow_prune(values, kept, rate, rounds):
@@ -182,59 +166,3 @@ def test_wrong_options_are_named():
         prune_rounds({}, masks, dict.fromkeys(masks, 0.2), rounds=-1)
     with pytest.raises(ValueError, match=r"sparsity=1\.2"):
         pruning_rates(network(), 1.2)
-    with pytest.raises(ValueError, match="every=0"):
-        LossWatch(image_set(), 0)
-
-
-@pytest.mark.parametrize("config", [ADAM, replace(CONFIG, weight_decay=0.0)], ids=["adam", "sgd"])
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_training_the_kept_weights_is_masked_training_bit_for_bit(config, share):
-    masks = half_masks(network(), share=share)
-    masked, compact = network(), network()
-    reset_(masked, weights_of(network()), masks)
-    train(masked, image_set(), config, callbacks=[MaskKeeper(masks)], device="cpu")
-    keeper = KeptWeights(compact, masks)
-    train(compact, image_set(), config, callbacks=[keeper], parameters=keeper.parameters(), device="cpu")
-    assert_equal_weights(weights(compact), weights(masked))
-    assert sum(p.numel() for p in keeper.parameters()) < sum(p.numel() for p in compact.parameters()) or share
-
-
-def test_the_watch_keeps_the_state_of_the_least_loss_and_stops_nothing():
-    images, validation = image_set(), image_set(20, seed=1)
-    watch, states = LossWatch(validation, 5, device="cpu"), {}
-
-    class Record:
-        def after_step(self, model, step):
-            states[step + 1] = weights(model)
-
-    model = network()
-    train(model, images, replace(CONFIG, max_lr=0.3), callbacks=[watch, Record()], device="cpu")
-    assert [step for step, _, _ in watch.curve] == [5, 10]
-    least = min(watch.curve, key=lambda point: point[1])
-    assert (watch.step, watch.loss) == least[:2]
-    assert_equal_weights(watch.weights, states[watch.step])
-    assert_equal_weights(weights(model), states[N_STEPS])
-    model.load_state_dict(watch.weights)
-    assert evaluate(model, validation, device="cpu").loss == watch.loss
-
-
-def test_of_equal_losses_the_first_is_the_stop():
-    watch = LossWatch(image_set(), 1, device="cpu")
-    model = network()
-    for step in range(3):
-        watch.after_step(model, step)
-    assert watch.step == 1
-    assert len(watch.curve) == 3
-
-
-def test_a_snapshot_is_taken_after_its_step():
-    model, snapshot = network(), Snapshot(3)
-    states = []
-
-    class Record:
-        def after_step(self, model, step):
-            states.append(weights(model))
-
-    train(model, image_set(), CONFIG, callbacks=[snapshot, Record()], device="cpu")
-    assert_equal_weights(snapshot.weights, states[2])
-    assert Snapshot(99).weights is None

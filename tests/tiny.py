@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from common.datasets import ImageSet
-from common.models import vgg
+from common.models import prunable_parameters, vgg
 from common.training import TrainConfig
 
 CONFIG = TrainConfig(epochs=3, batch_size=8, max_lr=0.05, crop_padding=1, precision="fp32")
@@ -38,3 +38,12 @@ def assert_equal_weights(first, second) -> None:
     assert first.keys() == second.keys()
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
+
+
+def half_masks(model: nn.Module, *, seed: int = 0, share: float = 0.5) -> dict[str, torch.Tensor]:
+    """Masks that keep about `share` of the weights, anywhere."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.rand(weight.shape, generator=generator) < share
+        for name, weight in prunable_parameters(model).items()
+    }

@@ -13,9 +13,6 @@ from common.datasets import load_dataset
 from common.image_fitting import first_images
 from common.masks import Masks
 from common.methods.lottery_tickets import (
-    KeptWeights,
-    LossWatch,
-    Snapshot,
     glorot_normal_,
     iterative_pruning,
     n_kept,
@@ -26,6 +23,7 @@ from common.methods.lottery_tickets import (
     weights_of,
     whole_masks,
 )
+from common.methods.ticket_training import KeptWeights, LossWatch, Snapshot
 from common.models import dense_bytes
 from common.pipeline import CompressConfig, decompress, encode, share
 from common.progress import progress
