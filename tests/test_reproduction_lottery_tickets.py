@@ -10,11 +10,11 @@ from tiny import image_set
 
 from common.datasets import load_dataset
 from common.methods.lottery_tickets import n_kept, prune_rounds, pruning_rates, whole_masks
-from common.models import build, count_parameters, dense_bytes, prunable_parameters
+from common.models import count_parameters, dense_bytes, prunable_parameters
 from common.pipeline import decompress
 from common.reproductions import REPRODUCTIONS, lottery_bench, read_reproduction
-from common.reproductions.lottery_plans import CONVS, LONG, SHORT, conv_network, network
-from common.reproductions.lottery_table import PUBLISHED, compare, to_markdown
+from common.reproductions.lottery_plans import CONVS, LONG, PLANS, SHORT, SHORT_CONV, conv_network, network
+from common.reproductions.lottery_table import PUBLISHED, compare, speed_in_words, to_markdown
 from common.reproductions.lottery_tickets import reproduce_lottery_tickets
 from common.training import evaluate
 
@@ -118,7 +118,7 @@ def test_what_was_not_run_is_said(reproduction):
     assert [row["network"] for row in result.figures["not_run"]] == [
         "lenet_300_100", "conv_2", "conv_4", "conv_6"
     ]  # fmt: skip
-    assert result.table().count("Not run: ") == 4
+    assert result.table().count("Not run at the paper's length: ") == 4
     assert result.table() == to_markdown(json.loads(json.dumps(result.to_dict())))
 
 
@@ -147,6 +147,21 @@ def test_comparison_by_hand():
     assert compare(figures, "dense", 0.1) is None  # no such level
 
 
+@pytest.mark.parametrize(
+    ("ticket", "other", "times", "share"),
+    [
+        (500, 1000, "2.00 times sooner", "50 % earlier"),
+        (1500, 1000, "0.67 times sooner", "50 % later"),
+        (500, 2000, "at least 4.00 times sooner", "at least 75 % earlier"),
+        (2000, 1000, "at most 0.50 times sooner", "at least 100 % later"),
+        (2000, 2000, "neither least within the training", "neither least within the training"),
+    ],
+)
+def test_a_loss_that_still_falls_at_the_end_gives_a_bound_only(ticket, other, times, share):
+    found = compare(experiment([[other], [ticket], [1], [1]], [[0.9]] * 4), "dense", 0.211)
+    assert (speed_in_words(found), speed_in_words(found, as_share=True)) == (times, share)
+
+
 def test_the_paper_s_networks_and_budgets():
     """Two, four or six convolutions, a linear layer that reads what the poolings leave, 256 units, 10."""
     for name, convs, read in (
@@ -164,6 +179,7 @@ def test_the_paper_s_networks_and_budgets():
         n_train = {"mnist": 60_000, "cifar10": 50_000}[plan.dataset] - plan.n_validation
         assert 0 <= plan.train.epochs * (n_train // plan.train.batch_size) - least < 1000
         assert plan.needs_gpu
+    assert [plan.network for plan in PLANS if not plan.needs_gpu] == ["lenet_300_100", "conv_2"]
     assert [plan.conv_rate for plan in CONVS] == [0.1, 0.1, 0.15]
 
 
@@ -185,17 +201,25 @@ def test_the_networks_for_cifar_run_too(tmp_path, monkeypatch):
     assert result.figures["points"] == []
 
 
-def test_the_stored_figures_are_of_this_plan():
+@pytest.mark.parametrize("plan", [SHORT, SHORT_CONV], ids=lambda plan: plan.network)
+def test_the_stored_figures_are_of_this_plan(plan):
     figures = read_reproduction("lottery_tickets")
     assert figures["published"] == json.loads(json.dumps(PUBLISHED))
-    found = next(row for row in figures["experiments"] if row["network"] == "lenet_300_100")
-    model = build("lenet_300_100")
-    rates, ticket = pruning_rates(model), found["kinds"]["ticket"]
+    found = next(row for row in figures["experiments"] if row["network"] == plan.network)
+    model = network(plan, 10)
+    rates, ticket = pruning_rates(model, conv_rate=plan.conv_rate), found["kinds"]["ticket"]
     assert found["rates"] == list(rates.values())
-    assert found["n_weights"] == 266_200
+    assert found["n_train"] == plan.n_train
+    assert found["steps"] == plan.train.epochs * (plan.n_train // plan.train.batch_size)
+    levels = {kind: list(levels) for kind, levels in (("ticket", plan.levels), *plan.controls)}
+    assert {kind: own["levels"] for kind, own in found["kinds"].items()} == levels
+    n_weights = n_kept(whole_masks(model))
+    assert found["n_weights"] == n_weights
+    masks, before = whole_masks(model), 0
     for level, kept in zip(ticket["levels"], ticket["kept"], strict=True):
-        masks = prune_rounds(prunable_parameters(model), whole_masks(model), rates, rounds=level)
-        assert kept == round(n_kept(masks) / 266_200, 6)
+        masks = prune_rounds(prunable_parameters(model), masks, rates, rounds=level - before)
+        before = level
+        assert kept == round(n_kept(masks) / n_weights, 6)
     n_trials = len(found["trials"])
     for kind in found["kinds"].values():
         assert np.shape(kind["stop_step"]) == (len(kind["levels"]), n_trials)

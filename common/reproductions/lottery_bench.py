@@ -61,7 +61,8 @@ class Bench:
             "n_validation": len(self.validation), "n_watched": len(self._watched), "n_test": len(self.test),
             "n_weights": n_kept(whole_masks(model)), "batch_size": plan.train.batch_size,
             "steps": plan.train.epochs * (len(self.training) // plan.train.batch_size),
-            "max_lr": plan.train.max_lr, "every": plan.every, "early_step": plan.early_step,
+            "max_lr": plan.train.max_lr, "precision": plan.train.precision, "every": plan.every,
+            "early_step": plan.early_step,
             "rates": list(pruning_rates(model, conv_rate=plan.conv_rate).values()),
             "planned_trials": len(plan.trials),
         }  # fmt: skip

@@ -50,6 +50,7 @@ class Plan:
         A file for the smallest ticket that loses no more than this on the validation images. The second
         limit went from one point to two after a first result had been seen, since both had given one ticket.
     needs_gpu : bool
+        Whether a GPU runs it, in place of the short plans.
     """
 
     network: str
@@ -88,7 +89,8 @@ SHORT = Plan(
     ),
     n_train=20_000, n_watched=2500, files=(0.0, 0.02),
 )  # fmt: skip
-# Another half hour: fewer levels, with several rounds between them, and images enough for a first look.
+# Another half hour: fewer levels, with several rounds between them; the larger networks' rate, since steps
+# are few; bfloat16, twice as fast.
 SHORT_CONV = Plan(
     "conv_2", replace(_constant(3e-4, 8), precision="bf16"), (0, 4, 8, 11, 14),
     (("reinit", (8, 11, 14)), ("random_mask", (8, 14))),
@@ -103,6 +105,7 @@ CONVS = (  # the paper's table of rates and 20,000, 25,000 and 30,000 steps, for
     _whole_size("conv_2", 2e-4, 27, 0.1, 21), _whole_size("conv_4", 3e-4, 34, 0.1, 21),
     _whole_size("conv_6", 3e-4, 40, 0.15, 21),
 )  # fmt: skip
+PLANS = (SHORT, SHORT_CONV, LONG, *CONVS)
 
 
 def network(plan: Plan, num_classes: int) -> nn.Module:

@@ -42,7 +42,7 @@ def to_markdown(figures: Mapping) -> str:
         lines += ["", *_files(figures["points"])]
     for row in figures["not_run"]:
         what = f"{row['network']}, {row['epochs']} epochs, {row['trials']} trials"
-        lines += ["", f"Not run: {what}; {row['reason']}."]
+        lines += ["", f"Not run at the paper's length: {what}; {row['reason']}."]
     return "\n".join(lines)
 
 
@@ -52,9 +52,10 @@ def compare(experiment: Mapping, beside: str, kept: float) -> dict | None:
     Returns
     -------
     dict or None
-        ``kept``; ``times_faster`` (the other's early-stop step over the ticket's) and whether the other was
-        ``at_the_end`` of its training then in any trial, so that it is a lower bound; ``points`` of test
-        accuracy at the early stop, ``end_points`` at the end. None where the other was not trained there.
+        ``kept``; ``times_faster`` (the other's early-stop step over the ticket's); whether in any trial the
+        other's loss was still falling at the last step (``at_the_end``: a lower bound), or the ticket's
+        (``ticket_at_the_end``: an upper bound); ``points`` of test accuracy at the early stop,
+        ``end_points`` at the end. None where the other was not trained there.
     """
     ticket = experiment["kinds"]["ticket"]
     other = ticket if beside == "dense" else experiment["kinds"].get(beside)
@@ -68,9 +69,27 @@ def compare(experiment: Mapping, beside: str, kept: float) -> dict | None:
         "kept": ticket["kept"][place],
         "times_faster": float(np.mean(steps) / np.mean(ticket["stop_step"][place])),
         "at_the_end": bool((steps == last).any()),
+        "ticket_at_the_end": bool((np.array(ticket["stop_step"][place]) == last).any()),
         "points": 100 * float(np.mean(ticket["stop_top1"][place]) - np.mean(other["stop_top1"][at])),
         "end_points": 100 * float(np.mean(ticket["end_top1"][place]) - np.mean(other["end_top1"][at])),
     }
+
+
+def speed_in_words(found: Mapping, *, as_share: bool = False) -> str:
+    """How much sooner a ticket's loss is least, of `compare`'s figures: a factor, or a share of the steps.
+
+    It says "at least" or "at most" where only one of the two reached its least loss within the training.
+    """
+    if found["at_the_end"] and found["ticket_at_the_end"]:
+        return "neither least within the training"
+    is_least, times = found["at_the_end"], found["times_faster"]
+    word = f"{times:.2f} times sooner"
+    if as_share:
+        share = 1 - 1 / times
+        word = f"{100 * abs(share):.0f} % {'earlier' if share >= 0 else 'later'}"
+        is_least = is_least if share >= 0 else found["ticket_at_the_end"]
+    is_bound = found["at_the_end"] or found["ticket_at_the_end"]
+    return ("at least " if is_least else "at most ") * is_bound + word
 
 
 def _statement(row: Mapping) -> str:
@@ -92,11 +111,10 @@ def _own(row: Mapping, experiment: Mapping | None) -> str:
     if found is None:
         return "not run"
     parts = []
-    bound = "at least " if found["at_the_end"] else ""
     if "earlier" in row:
-        parts.append(f"{100 * (1 - 1 / found['times_faster']):.0f} % earlier")
+        parts.append(speed_in_words(found, as_share=True))
     if "times_faster" in row:
-        parts.append(f"{bound}{found['times_faster']:.2f} times sooner")
+        parts.append(speed_in_words(found))
     if "points" in row or "more_than_points" in row:
         parts.append(f"{found['points']:+.2f} points")
     return ", ".join(parts)
@@ -116,12 +134,14 @@ def _levels(experiment: Mapping) -> list[str]:
             at = kind["levels"].index(level)
             row.append(f"{np.mean(kind['stop_step'][at]):.0f}")
             top1 = 100 * np.array(kind["stop_top1"][at])
-            row.append(f"{top1.mean():.2f} ({top1.min():.2f}–{top1.max():.2f})")
+            spread = f" ({top1.min():.2f}–{top1.max():.2f})" if len(top1) > 1 else ""
+            row.append(f"{top1.mean():.2f}{spread}")
         rows.append(row)
     title = (
         f"{experiment['network']} on {experiment['dataset']}: {experiment['steps']:,} steps of "
-        f"{experiment['batch_size']} images, {len(experiment['trials'])} of {experiment['planned_trials']} "
-        "trials; early-stop step, and test accuracy there: mean (least to most)."
+        f"{experiment['batch_size']} of {experiment['n_train']:,} images, {len(experiment['trials'])} of "
+        f"{experiment['planned_trials']} trials; early-stop step, and test accuracy there: mean (least to "
+        "most)."
     )
     return [title, "", *markdown_table(heads, rows)]
 

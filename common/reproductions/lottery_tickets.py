@@ -29,7 +29,7 @@ import torch
 from common.reproductions import Reproduction, store
 from common.reproductions.lottery_bench import Bench
 from common.reproductions.lottery_figures import experiment_figures
-from common.reproductions.lottery_plans import CONVS, LONG, SHORT, SHORT_CONV, Plan
+from common.reproductions.lottery_plans import PLANS, Plan
 from common.reproductions.lottery_table import PUBLISHED, to_markdown
 from common.training import default_device
 
@@ -51,7 +51,7 @@ def reproduce_lottery_tickets(
     Parameters
     ----------
     plans : sequence of Plan, optional
-        By default `SHORT` and `SHORT_CONV` on a CPU, `LONG` and `CONVS` on a GPU.
+        By default those of `PLANS` that are for this device.
     workdir : path
         One file for each trained network, and the coded tickets.
     device : str, optional
@@ -74,14 +74,14 @@ def reproduce_lottery_tickets(
     """
     device = device or default_device()
     on_gpu = torch.device(device).type != "cpu"
-    whole = (LONG, *CONVS)
-    plans = list(plans) if plans is not None else list(whole) if on_gpu else [SHORT, SHORT_CONV]
+    if plans is None:
+        plans = [plan for plan in PLANS if plan.needs_gpu == on_gpu]
     not_run = [
         {
             "network": plan.network, "epochs": plan.train.epochs, "trials": len(plan.trials),
             "reason": "needs a GPU: on one CPU core it takes many hours",
         }
-        for plan in whole if plan not in plans
+        for plan in PLANS if plan.needs_gpu and plan not in plans
     ]  # fmt: skip
     experiments, points, sets = [], [], []
     for plan in plans:
