@@ -52,7 +52,7 @@ REPRODUCTIONS = {
     "low_rank": Entry("week03_cnns/results/low_rank.json", "thin layers for trained ones, SVD and Tucker-2"),
     "vgg16": Entry("capstone/results/vgg16_layers.json", "Deep Compression's table of VGG-16, for our files"),
     "lottery_tickets": Entry(
-        "week05_pruning/results/lottery_tickets.json", "winning tickets and controls, LeNet-300-100 and Conv-2"
+        "week05_pruning/results/lottery_tickets.json", "winning tickets and controls, LeNet-300-100, Conv-2"
     ),
     "distillation": Entry("week06_quantization/results/distillation.json", "distillation of MNIST's digits"),
 }
