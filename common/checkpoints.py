@@ -6,6 +6,7 @@ no code in it is ever run. Files that travel are safetensors or `.dcz`.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -51,7 +52,8 @@ def load_checkpoint(
     Raises
     ------
     ValueError
-        The checkpoint was written with other options, or is damaged: delete it to start afresh.
+        The checkpoint was written with other options or from another start (where it has noted one), or is
+        damaged: delete it to start afresh.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -59,8 +61,11 @@ def load_checkpoint(
         raise ValueError(f"checkpoint {path} cannot be read ({error}): delete it to start afresh") from error
     if not isinstance(state, dict) or "options" not in state:
         raise ValueError(f"checkpoint {path} is none of a training: delete it to start afresh")
-    if state["options"] != options:
-        changed = [key for key in options if state["options"].get(key) != options[key]]
+    theirs = dict(state["options"])
+    if "start" in options:
+        theirs.setdefault("start", options["start"])  # older files do not tell
+    if theirs != options:
+        changed = [key for key in options | theirs if theirs.get(key) != options.get(key)]
         raise ValueError(
             f"checkpoint {path} was made with other {', '.join(changed)}: delete it, or use its options again"
         )
@@ -75,6 +80,14 @@ def load_checkpoint(
         if saved is not None:
             callback.load_state_dict(saved)
     return state["step"]
+
+
+def state_digest(model: nn.Module) -> str:
+    """SHA-256 of a model's state, in hexadecimal digits: which weights something was made from."""
+    digest = hashlib.sha256()
+    for value in model.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def save_weights(model: nn.Module, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:

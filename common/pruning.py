@@ -166,6 +166,29 @@ class GradualPruner(MaskKeeper):
         self.start_step, self.end_step, self.every = start_step, end_step, every
         self.score, self.names = score, None if names is None else tuple(names)
 
+    def _rule(self) -> dict[str, object]:
+        """What decides its masks, beside the weights."""
+        return {
+            "final_sparsity": self.final_sparsity, "initial_sparsity": self.initial_sparsity,
+            "start_step": self.start_step, "end_step": self.end_step, "every": self.every,
+            "score": getattr(self.score, "__name__", type(self.score).__name__),
+        }  # fmt: skip
+
+    def state_dict(self) -> dict[str, object]:
+        """The masks, and the rule that made them."""
+        return super().state_dict() | {"rule": self._rule()}
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """Take the masks of a checkpoint; it is refused if other options made them."""
+        rule = state.get("rule", self._rule())
+        if rule != self._rule():
+            changed = [key for key, value in self._rule().items() if rule.get(key) != value]
+            raise ValueError(
+                f"the checkpoint was pruned with other {', '.join(changed)}: delete it, or use its options "
+                "again"
+            )
+        super().load_state_dict(state)
+
     def target(self, step: int) -> float:
         """The scheduled sparsity at a step."""
         return cubic_sparsity(

@@ -27,7 +27,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from common.augmentation import BatchSource
-from common.checkpoints import load_checkpoint, save_checkpoint
+from common.checkpoints import load_checkpoint, save_checkpoint, state_digest
 from common.datasets import ImageSet
 from common.learning_rate import learning_rate
 from common.preprocessing import normalization
@@ -117,7 +117,7 @@ def train(
     Raises
     ------
     ValueError
-        The checkpoint belongs to other options, or the loss is no longer finite.
+        The checkpoint belongs to other options or another start, or the loss is no longer finite.
     """
     device = torch.device(device or default_device())
     rank, world = _process_group()
@@ -139,6 +139,8 @@ def train(
     options = {**asdict(config), "images": data.sha256, "n": len(source)}
     if objective is not None:
         options |= {f"objective {key}": value for key, value in objective.options.items()}
+    if checkpoint is not None:
+        options["start"] = state_digest(model)
     if checkpoint is not None and Path(checkpoint).exists():
         first = load_checkpoint(
             checkpoint, model=model, optimizer=optimizer, parameters=parameters, history=history,

@@ -163,6 +163,7 @@ def test_a_network_by_name_needs_no_weights(capsys, tmp_path):
     (("decompress", "tiny.dcz", "--out", "folder", "--force"), "folder is no regular file"),
     (("train", "resnet"), "no recipe for 'resnet'"),
     (("train", "lenet_5", "--dataset", "cifar10", "--out", "model.json"), "ends in '.json'"),
+    (("train", "lenet_5", "--start", "nosuch.safetensors"), "nosuch.safetensors is not there"),
     (("capstone", "--profile", "quick"), "expected one of full, cpu, offline, test"),
     (("capstone", "--profile", "offline", "--folder", "nowhere"), "no stored results at"),
     (("reproduce", "alexnet"), "expected one of"),
@@ -182,6 +183,22 @@ def test_errors_are_one_line(capsys, tmp_path, weights, arguments, message):
     assert message in lines[0]
     assert "Traceback" not in out + err
     assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("start", [None, "lenet.safetensors"])
+def test_only_the_recipe_from_scratch_replaces_the_shipped_baseline(capsys, monkeypatch, weights, start):
+    asked = []
+
+    def train_baseline(network, **how):
+        asked.append(how)
+        return {"top1": 0.5, "n_test": 10}
+
+    monkeypatch.setattr("common.baseline.train_baseline", train_baseline)
+    assert dnnc(capsys, "train", "vgg16", *(() if start is None else ("--start", start)))[0] == 0
+    ((how,), shipped) = asked, cli.ROOT / "capstone" / "vgg16_cifar10.safetensors"
+    assert how["start"] == (start and Path(start))
+    assert (how["weights"] == shipped) is (start is None)
+    assert (how["result"].name == "baseline.json") is (start is None)
 
 
 def test_wrong_usage_exits_with_2(capsys):

@@ -92,21 +92,29 @@ def test_measured_rows_stand_beside_published_ones(tables, tmp_path):
 def test_of_each_method_and_network_the_smallest_good_file_is_shown(tables, tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "REPRODUCTIONS", {"way": Entry("results/way.json", "a way")})
     point = {
-        "method": "a way", "network": "net", "file_bytes": 1000, "dense_bytes": 100_000, "top1": 0.985,
-        "baseline_top1": 0.98,
+        "method": "a way", "network": "net", "dataset": "own", "file_bytes": 1000,
+        "dense_bytes": 100_000, "top1": 0.985, "baseline_top1": 0.98,
     }  # fmt: skip
     smaller, too_bad = point | {"file_bytes": 500, "top1": 0.971}, point | {"file_bytes": 400, "top1": 0.9699}
     other = [point | {"network": "other", "top1": top1} for top1 in (0.5, 0.6)]
     published = [
         {"method": "theirs", "network": "third", "ratio": 1.0},
+        {
+            "method": "others", "network": "net", "dataset": "wide", "smaller": 0.9, "baseline_top1": 0.7,
+            "top1": 0.69,
+        },
         {"method": "theirs", "network": "net", "ratio": 68.0, "error": 1.9, "counts": "parameters"},
     ]
-    store(tmp_path, "way.json", {"points": [point, smaller, too_bad, *other], "published": published})
+    wide = point | {"dataset": "wide", "file_bytes": 300}  # it would win, if it were of the same images
+    monkeypatch.setattr(tables, "DATASETS", {"net": "own"})
+    store(tmp_path, "way.json", {"points": [point, smaller, too_bad, *other, wide], "published": published})
     lines = tables.methods_table().splitlines()
     assert lines[2:] == [
         "| a way | net | 500 | 200× | 98.00 % → 97.10 % | 0.90 | theirs: 68× of the parameters, 98.10 % "
         "| `way` |",
         "| a way | other | 1,000 | 100× | 98.00 % → 60.00 % | 38.00 | – | `way` |",
+        "| a way | net, wide | 300 | 333× | 98.00 % → 98.50 % | −0.50 | others: 90.0 % smaller, 70.00 % → "
+        "69.00 % | `way` |",
     ]
 
 

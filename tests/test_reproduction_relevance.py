@@ -115,6 +115,9 @@ def test_without_a_gpu_it_says_what_is_not_run(plan, monkeypatch):
     reason = relevance._reason(plain, "cpu")
     assert reason.startswith("not run on this device (cpu)")
     assert "dnnc train vgg16" in reason
+    own = relevance._reason(relevance.Plan(), "cpu")
+    assert "--start capstone/vgg16_cifar10.safetensors`" in own
+    assert relevance.Plan().weights.is_file()
 
 
 def test_a_baseline_that_is_there_is_used_on_a_cpu(plan, monkeypatch, tmp_path):
@@ -136,10 +139,7 @@ def test_a_baseline_that_is_nowhere_is_trained_by_its_recipe(plan, monkeypatch, 
     ((network, how),) = asked
     assert (network, how["dataset"], how["epochs"]) == ("vgg16", "cifar100", 7)
     assert path == how["weights"] == tmp_path / "work" / "vgg16_cifar100.safetensors"
-    path.parent.mkdir()
-    path.touch()
-    assert BASELINE_WEIGHTS(whole, workdir=tmp_path / "work", device="cpu") == path
-    assert len(asked) == 1  # finished once, it is not trained again
+    assert how["resume"]
 
 
 def test_reference_images_are_of_all_classes():
@@ -165,5 +165,23 @@ def test_stored_figures_give_the_table():
     criteria = figures["criteria"]
     for kind in ("weights", "filters"):
         assert set(criteria[kind]["top1"]) == set(NAMES)
+    whole = {"cifar10": 59_946_792, "cifar100": 60_131_472}
     for point in figures["points"]:
-        assert 0 < point["file_bytes"] < point["dense_bytes"] == 59_946_792
+        assert 0 < point["file_bytes"] < point["dense_bytes"] == whole[point["dataset"]]
+
+
+def test_a_stored_part_3_is_not_lost_where_its_baseline_is_not(plan, monkeypatch, tmp_path):
+    found = {"status": "run on a GPU", "file_bytes": 5}
+    monkeypatch.setattr(relevance, "read_reproduction", lambda name: {"cifar100": found})
+    assert relevance._stored_part3() == found
+    monkeypatch.setattr(relevance, "read_reproduction", lambda name: {"cifar100": {"status": "not run"}})
+    assert relevance._stored_part3() is None
+
+
+def test_the_table_says_how_long_part_3_was(first):
+    assert "CIFAR-100, run on cpu: 1 + 1 rounds, 6 steps of fine-tuning" in first[0].table()
+    figures = json.loads(json.dumps(first[0].figures))
+    figures["cifar100"]["baseline"] = {"epochs": 12, "start": "vgg16_cifar10.safetensors"}
+    said = "baseline of 12 epochs, begun with vgg16_cifar10.safetensors; 1 + 1 rounds"
+    assert said in to_markdown(figures)
+    assert "CIFAR-100, run" not in to_markdown(figures | {"cifar100": {"status": "not run"}})

@@ -8,6 +8,7 @@ import torch
 from tiny import CONFIG, N_STEPS, assert_equal_weights, image_set, network, weights
 
 from common.centroid_tuning import CentroidTuner
+from common.masks import lamp_scores
 from common.models import prunable_parameters
 from common.pruning import GradualPruner
 from common.training import train
@@ -119,6 +120,38 @@ def test_a_checkpoint_of_other_options_or_images_is_refused(tmp_path):
         train(network(), image_set(), replace(CONFIG, epochs=1, max_lr=0.2), checkpoint=path, device="cpu")
     with pytest.raises(ValueError, match="made with other images"):
         train(network(), image_set(seed=3), replace(CONFIG, epochs=1), checkpoint=path, device="cpu")
+
+
+def test_a_checkpoint_of_another_start_is_refused(tmp_path):
+    path, config = tmp_path / "run.pt", replace(CONFIG, epochs=1)
+    train(network(), image_set(), config, checkpoint=path, device="cpu")
+    other = network()
+    with torch.no_grad():
+        next(other.parameters()).add_(1e-3)
+    before = weights(other)
+    with pytest.raises(ValueError, match="made with other start: delete it"):
+        train(other, image_set(), config, checkpoint=path, device="cpu")
+    assert_equal_weights(weights(other), before)
+    state = torch.load(path, weights_only=True)
+    del state["options"]["start"]  # as older versions wrote it
+    torch.save(state, path)
+    train(other, image_set(), config, checkpoint=path, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("other", "named"), [({"every": 3}, "every"), ({"score": lamp_scores}, "score"), ({}, None)]
+)
+def test_a_checkpoint_pruned_by_another_rule_is_refused(tmp_path, other, named):
+    path = tmp_path / "run.pt"
+    pruned_run(network(), path)
+    pruner = GradualPruner(*(0.7, 0, 9), **{"every": 2} | other)
+    options = {"validation": image_set(9, seed=1), "checkpoint": path, "device": "cpu"}
+    if named is None:
+        train(network(), image_set(), CONFIG, callbacks=[pruner, object()], **options)
+        assert pruner.masks
+        return
+    with pytest.raises(ValueError, match=f"pruned with other {named}: delete it"):
+        train(network(), image_set(), CONFIG, callbacks=[pruner, object()], **options)
 
 
 def test_a_stopped_run_stays_stopped_when_it_is_resumed(tmp_path):

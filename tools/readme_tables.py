@@ -13,6 +13,7 @@ from pathlib import Path
 from common.benchmarks import to_summary
 from common.markdown import markdown_table
 from common.published import PUBLISHED
+from common.recipes import DATASETS
 from common.reproductions import REPRODUCTIONS
 from common.reproductions.lenet_table import TITLES
 from common.reproductions.points import drop_points
@@ -49,23 +50,25 @@ def results_table() -> str:
 
 
 def methods_table() -> str:
-    """For each other method and network the smallest file within a point of its baseline, else the best."""
+    """For each other method, network, data: the smallest file within a point of its baseline, or the best."""
     rows = []
     for name, entry in REPRODUCTIONS.items():
         path = ROOT / entry.result
         figures = json.loads(path.read_text())["figures"] if path.exists() else {}
-        kinds: dict[tuple[str, str], list[dict]] = {}
+        kinds: dict[tuple[str, str, str], list[dict]] = {}
         for point in () if name in ("lenets", "vgg16") else figures.get("points", ()):
-            kinds.setdefault((point["method"], point["network"]), []).append(point)
-        for (method, network), points in kinds.items():
+            kinds.setdefault((point["method"], point["network"], point["dataset"]), []).append(point)
+        for (method, network, dataset), points in kinds.items():
+            own = "" if dataset == DATASETS.get(network, dataset) else f", {dataset}"
             good = [point for point in points if drop_points(point) <= 1]
             best = min(good, key=lambda point: point["file_bytes"]) if good else min(points, key=drop_points)
             rows.append(
                 [
-                    method, TITLES.get(network, network), f"{best['file_bytes']:,}",
+                    method, f"{TITLES.get(network, network)}{own}", f"{best['file_bytes']:,}",
                     f"{best['dense_bytes'] / best['file_bytes']:.0f}×",
                     f"{100 * best['baseline_top1']:.2f} % → {100 * best['top1']:.2f} %",
-                    f"{drop_points(best):.2f}".replace("-", "−"), neighbour(figures, network), f"`{name}`",
+                    f"{drop_points(best):.2f}".replace("-", "−"), neighbour(figures, network, dataset),
+                    f"`{name}`",
                 ]
             )  # fmt: skip
     heads = [
@@ -75,14 +78,18 @@ def methods_table() -> str:
     return "\n".join(markdown_table(heads, rows)) if rows else "Not run yet."
 
 
-def neighbour(figures: dict, network: str) -> str:
-    """The first published row about a network, in a few words; nothing where none counts bytes or errors."""
+def neighbour(figures: dict, network: str, dataset: str) -> str:
+    """The first published row of a network and data set that counts bytes or errors, in a few words."""
     for row in figures.get("published", ()):
-        if row.get("network", network) != network:
+        if (row.get("network", network), row.get("dataset", dataset)) != (network, dataset):
             continue
         said = [f"{row['ratio']:.0f}×"] if row.get("ratio") else []
         if row.get("counts") == "parameters":
             said[-1] += " of the parameters"
+        if row.get("smaller"):
+            said.append(f"{100 * row['smaller']:.1f} % smaller")
+        if "top1" in row:
+            said.append(f"{100 * row['baseline_top1']:.2f} % → {100 * row['top1']:.2f} %")
         if "errors" in row:
             said.append(f"{row['errors']} errors of 10,000")
         if row.get("error") is not None:

@@ -11,6 +11,7 @@ stay floats. Test images choose nothing.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +22,7 @@ from torch.nn.utils import parametrize
 
 from common import container
 from common.baseline import train_baseline
-from common.checkpoints import load_weights
+from common.checkpoints import load_weights, state_digest
 from common.container import CompressedModel
 from common.datasets import ImageSet, load_dataset
 from common.markdown import markdown_table
@@ -115,13 +116,15 @@ def run(
         whole, test = load_dataset(one.dataset, "train"), load_dataset(one.dataset, "test")
         images = (*train_val_split(whole, n_validation=N_VALIDATION[one.dataset]), test)
         sets += [each for each in images if each.sha256 not in {known.sha256 for known in sets}]
+        model, baseline = _baseline(one, baselines, n_classes=len(whole.classes), device=device)
+        made_of = [state_digest(model), *(each.sha256 for each in images)]
         for kind in plan.kinds:
-            options = [json.loads(json.dumps(asdict(one))), kind]
+            options = [json.loads(json.dumps(asdict(one))), kind, made_of]
             row = kept(
                 workdir / one.network / f"{kind}.json", options, resume=resume,
-                measure=lambda one=one, kind=kind, images=images: _measure(
-                    one, kind, images, folder=workdir / one.network, baselines=baselines, device=device,
-                    resume=resume,
+                measure=lambda one=one, kind=kind, images=images, model=model, baseline=baseline: _measure(
+                    one, kind, images, copy.deepcopy(model), baseline, folder=workdir / one.network,
+                    device=device, resume=resume,
                 ),
             )  # fmt: skip
             print(
@@ -178,13 +181,12 @@ def to_markdown(figures: Mapping) -> str:
 
 
 def _measure(
-    plan: NetworkPlan, kind: str, images: tuple[ImageSet, ImageSet, ImageSet], *, folder: Path,
-    baselines: Path, device: str, resume: bool,
+    plan: NetworkPlan, kind: str, images: tuple[ImageSet, ImageSet, ImageSet], model: nn.Module,
+    baseline: Mapping, *, folder: Path, device: str, resume: bool,
 ) -> dict:  # fmt: skip
-    """One file: trained, written, read back."""
+    """One file: trained on from `model`, which is changed, written, read back."""
     training, validation, test = images
     architecture = {"architecture": plan.network, "num_classes": len(training.classes)}
-    model, baseline = _baseline(plan, baselines, n_classes=len(training.classes), device=device)
     rules = {
         name: RULES["8 bits" if name in plan.at_eight_bits else kind] for name in prunable_parameters(model)
     }

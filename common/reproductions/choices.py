@@ -185,6 +185,9 @@ def choose(
 ) -> tuple[dict, tuple[ImageSet, ImageSet]]:  # fmt: skip
     """Compress with each candidate, measure on validation images, and choose.
 
+    Without `resume`, a LeNet's candidates are made anew. VGG-16's take hours and share their work folder with
+    what ships: they are read wherever they stand there, and only who deletes them makes them anew.
+
     Returns
     -------
     dict

@@ -94,7 +94,7 @@ def reproduce(
     }  # fmt: skip
     for part in (bench.teach, bench.search, bench.compare, bench.omit, bench.code, bench.teach_vgg):
         figures |= part(figures)
-        save(figures, (training, validation, test))
+        save(figures, tuple(bench.images))
     return Reproduction(figures, to_markdown(figures))
 
 
@@ -107,6 +107,9 @@ class _Bench:
     training: ImageSet
     validation: ImageSet
     test: ImageSet
+
+    def __post_init__(self) -> None:
+        self.images = [self.training, self.validation, self.test]  # all that have been used
 
     def teach(self, figures: dict) -> dict:
         plan = self.plan
@@ -233,7 +236,8 @@ class _Bench:
         return {"points": points}
 
     def teach_vgg(self, figures: dict) -> dict:
-        vgg, points = teach_small_vgg(self.plan.vgg, self.plan.eight_bits, self.runs)
+        vgg, points, images = teach_small_vgg(self.plan.vgg, self.plan.eight_bits, self.runs)
+        self.images += images
         return {"vgg": vgg, "points": figures["points"] + points}
 
     def _soft(self, temperature: float, *, weight: float | None = None) -> Distillation:

@@ -15,7 +15,9 @@ from common.splits import train_val_split
 from common.training import evaluate
 
 
-def teach_small_vgg(plan: VggPlan, coding: CompressConfig, runs: Runs) -> tuple[dict, list[dict]]:
+def teach_small_vgg(
+    plan: VggPlan, coding: CompressConfig, runs: Runs
+) -> tuple[dict, list[dict], tuple[ImageSet, ImageSet]]:
     """Two small networks from the same weights on the same pictures, one of them with the teacher.
 
     Returns
@@ -24,6 +26,8 @@ def teach_small_vgg(plan: VggPlan, coding: CompressConfig, runs: Runs) -> tuple[
         ``top1`` on the test set of ``teacher``, ``alone`` and ``distilled``, parameters, images, epochs.
     points : list of dict
         Of the map of methods; empty unless all training images were used.
+    images : (ImageSet, ImageSet)
+        Those of the training and of the test.
     """
     training, test = _image_sets(plan)
     n_classes = len(test.classes)
@@ -51,7 +55,7 @@ def teach_small_vgg(plan: VggPlan, coding: CompressConfig, runs: Runs) -> tuple[
         "n_train": len(training), "n_test": len(test), "epochs": plan.train.epochs,
         "is_whole": plan.n_train is None,
     }  # fmt: skip
-    return figures, points if plan.n_train is None else []
+    return figures, points if plan.n_train is None else [], (training, test)
 
 
 def _image_sets(plan: VggPlan) -> tuple[ImageSet, ImageSet]:

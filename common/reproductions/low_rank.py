@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from common import container
 from common.baseline import train_baseline
-from common.checkpoints import load_weights
+from common.checkpoints import load_weights, state_digest
 from common.datasets import ImageSet, load_dataset
 from common.image_fitting import first_images
 from common.methods.low_rank import factorize
@@ -167,7 +167,7 @@ def _measure_network(
             "baseline_validation_top1": evaluate(model, validation, precision=precision, device=device).top1,
         }
 
-    options = [plan.network, plan.dataset, plan.is_shipped, plan.baseline_epochs, plan.n_validation]
+    made_of = [state_digest(model), training.sha256, validation.sha256, test.sha256]
     shape = INPUT_SHAPES[plan.network]
     n_images = len(training) if plan.n_tune is None else min(plan.n_tune, len(training))
     figures = {
@@ -176,7 +176,7 @@ def _measure_network(
         "n_test": len(test), "n_validation": len(validation),
         "tuning": f"{plan.tune.epochs} epochs of {n_images // plan.tune.batch_size} steps of "
         f"{plan.tune.batch_size} images",
-        **kept(workdir / "baseline.json", options, measured, resume=resume),
+        **kept(workdir / "baseline.json", [*made_of, precision], measured, resume=resume),
         "sizes": [],
     }  # fmt: skip
     for fraction in plan.fractions:
@@ -188,7 +188,7 @@ def _measure_network(
 
         own = json.loads(json.dumps(asdict(replace(plan, fractions=(fraction,), tuned=()))))
         own["is_tuned"] = fraction in plan.tuned
-        row = kept(workdir / f"{fraction:g}.json", own, size, resume=resume)
+        row = kept(workdir / f"{fraction:g}.json", [*made_of, own], size, resume=resume)
         figures["sizes"].append(row)
         print(f"{plan.network}, {fraction:g} of the parameters: {_in_words(row)}", flush=True)
     return figures, (training, validation, test)

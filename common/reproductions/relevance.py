@@ -10,15 +10,17 @@ others after it):
 2. ``iterative``  the same network pruned in rounds, filters then weights, each followed by a short
                   fine-tuning; then shared weights, Huffman code, a file, and what the file decodes to. By
                   relevance, and by magnitude with everything else equal. Short enough for one processor core.
-3. ``cifar100``   what the source did: VGG-16 on CIFAR-100, at full length. The baseline is trained by its
-                  recipe; then rounds, fine-tuning, sharing and coding as in part 2. For a GPU: two hundred
+3. ``cifar100``   what the source did: VGG-16 on CIFAR-100. The baseline is trained by its recipe; then
+                  rounds, fine-tuning, sharing and coding as in part 2. At full length on a GPU: two hundred
                   epochs for the baseline, and 144 for the rounds.
 
 Without a GPU, part 3 runs once its baseline is there, with fewer and shorter rounds, and else is reported as
-not run on this device. ``dnnc train vgg16 --dataset cifar100 --start capstone/vgg16_cifar10.safetensors``
-makes the baseline on a processor: 12 epochs that begin with CIFAR-10's filters, an hour and a half, which may
-be stopped and go on. It is looked for in ``capstone/`` and in ``runs/vgg16_cifar100/``. ``run(plan=...)``
-with ``cifar100_on="any"`` trains it in any case.
+not run on this device (a result that is stored stays). The baseline is looked for in ``capstone/`` and in
+``runs/vgg16_cifar100/``; ``run(plan=...)`` with ``cifar100_on="any"`` trains it in any case. On a processor
+
+    dnnc train vgg16 --dataset cifar100 --start capstone/vgg16_cifar10.safetensors
+
+makes it: 12 epochs that begin with CIFAR-10's filters, an hour and a half, which may be stopped and go on.
 
 Everything was chosen on the validation split (see `relevance_chain` for what); test images are only measured.
 """
@@ -35,10 +37,11 @@ from common.datasets import ImageSet, load_dataset
 from common.image_fitting import fit_images
 from common.models import INPUT_SHAPES, build
 from common.recipes import N_VALIDATION
-from common.reproductions import ROOT, Reproduction, store
+from common.reproductions import REPRODUCTIONS, ROOT, Reproduction, read_reproduction, store
 from common.reproductions.relevance_chain import Chain, run_chain
 from common.reproductions.relevance_criteria import CriteriaPlan, compare_criteria
 from common.reproductions.relevance_table import PUBLISHED, points_of, to_markdown
+from common.results import read_result
 from common.splits import train_val_split
 from common.training import TrainConfig, default_device
 
@@ -123,15 +126,17 @@ def run(
     -------
     Reproduction
         Its figures are ``criteria`` (`compare_criteria`), ``iterative`` (a list of `run_chain`'s),
-        ``cifar100`` (one, or ``{"status": ...}`` that says why not), ``points`` and ``published``.
+        ``cifar100`` (one, with its ``status`` and ``baseline``, how that was trained; or the status alone,
+        which says why not), ``points`` and ``published``.
     """
     plan, device, workdir = plan or Plan(), device or default_device(), Path(workdir)
+    stored = _stored_part3() if keep is None else None
     keep = keep or store
     sets = _sets(plan.network, plan.dataset)
     options = {"num_classes": len(sets[0].classes), "width": plan.width}
     model = load_weights(build(plan.network, **options), plan.weights).to(device).eval()
     figures: dict = {"published": list(PUBLISHED), "network": plan.network, "dataset": plan.dataset}
-    figures |= {"iterative": [], "cifar100": {"status": _reason(plan, device) or "not run yet"}}
+    figures |= {"iterative": [], "cifar100": stored or {"status": _reason(plan, device) or "not run yet"}}
     used: list[ImageSet] = list(sets)
 
     def finished() -> Reproduction:
@@ -162,9 +167,8 @@ def run(
         options["num_classes"] = len(sets[0].classes)
         model = load_weights(build(plan.network, **options), weights).to(device).eval()
         architecture = _architecture(plan.network, options)
-        figures["cifar100"] = {"status": f"run on {device}"} | run_chain(
-            chain, model, *sets, architecture, workdir=workdir, device=device, resume=resume
-        )
+        found = run_chain(chain, model, *sets, architecture, workdir=workdir, device=device, resume=resume)
+        figures["cifar100"] = {"status": f"run on {device}", "baseline": _training_of(weights)} | found
     return finished()
 
 
@@ -174,13 +178,29 @@ def baseline_weights(plan: Plan, *, workdir: Path, device: str, resume: bool = T
     if found is not None:
         return found
     weights = workdir / f"{plan.network}_{plan.long.dataset}.safetensors"
-    if not (resume and weights.exists()):
-        train_baseline(
-            plan.network, weights=weights, result=weights.with_suffix(".json"), workdir=workdir / "baseline",
-            dataset=plan.long.dataset, epochs=plan.baseline_epochs, device=device, resume=resume,
-            command="dnnc reproduce relevance",
-        )  # fmt: skip
+    train_baseline(  # finished once, it is measured only; one of other options is refused
+        plan.network, weights=weights, result=weights.with_suffix(".json"), workdir=workdir / "baseline",
+        dataset=plan.long.dataset, epochs=plan.baseline_epochs, device=device, resume=resume,
+        command="dnnc reproduce relevance",
+    )  # fmt: skip
     return weights
+
+
+def _training_of(weights: Path) -> dict | None:
+    """How a baseline was trained, from the result beside it: its epochs, images, and where it started."""
+    result = weights.with_suffix(".json")
+    if not result.exists():
+        return None
+    figures = read_result(result)["figures"]
+    return {key: figures.get(key) for key in ("epochs", "start", "n_train", "validation_top1")}
+
+
+def _stored_part3() -> dict | None:
+    """Part 3 as the repository has it: its baseline does not travel, so elsewhere it cannot be run again."""
+    if not (ROOT / REPRODUCTIONS["relevance"].result).exists():
+        return None
+    found = read_reproduction("relevance")["cifar100"]
+    return found if "file_bytes" in found else None
 
 
 def _found_baseline(plan: Plan) -> Path | None:
@@ -194,10 +214,10 @@ def _reason(plan: Plan, device: str) -> str | None:
         return "not asked for"
     if plan.cifar100_on == "any" or not device.startswith("cpu") or _found_baseline(plan) is not None:
         return None
+    start = plan.weights.relative_to(ROOT) if plan.weights.is_relative_to(ROOT) else plan.weights
     return (
-        f"not run on this device ({device}): the baseline alone is hours of training here. Make it with "
-        f"`dnnc train {plan.network} --dataset {plan.long.dataset} --start {plan.weights.name}`, or run the "
-        "command on a GPU"
+        f"not run on this device ({device}): its baseline takes an hour and a half. Make it with `dnnc train "
+        f"{plan.network} --dataset {plan.long.dataset} --start {start}`, or run the command on a GPU"
     )
 
 

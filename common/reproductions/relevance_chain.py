@@ -15,6 +15,7 @@ from pathlib import Path
 
 from torch import nn
 
+from common.checkpoints import state_digest
 from common.datasets import ImageSet
 from common.image_fitting import first_images
 from common.methods.distillation import Distillation
@@ -22,7 +23,7 @@ from common.methods.relevance_pruning import fine_tuning, prune
 from common.models import dense_bytes
 from common.pipeline import CompressConfig, decompress, encode, share
 from common.reproductions.kept import kept
-from common.reproductions.relevance_criteria import model_digest, reference_images
+from common.reproductions.relevance_criteria import reference_images
 from common.slimming import configuration, multiply_adds
 from common.stage_sizes import stage_sizes
 from common.training import TrainConfig, evaluate
@@ -82,7 +83,7 @@ def run_chain(
         ``chain``, how it was made.
     """
     key = json.loads(json.dumps(asdict(chain))) | {
-        "images": [training.sha256, validation.sha256, test.sha256], "model": model_digest(model),
+        "images": [training.sha256, validation.sha256, test.sha256], "model": state_digest(model),
     }  # fmt: skip
     place = workdir / f"{chain.name}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]}"
     if not resume:

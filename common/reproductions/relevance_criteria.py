@@ -8,7 +8,6 @@ measured on the validation split; at one sparsity, stated in the plan, on test i
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
+from common.checkpoints import state_digest
 from common.datasets import ImageSet
 from common.image_fitting import first_images
 from common.masks import apply_masks_, global_masks
@@ -96,7 +96,7 @@ def compare_criteria(
     measured, tested = first_images(validation, plan.n_measured), first_images(test, plan.n_tested)
     key = {name: value for name, value in asdict(plan).items() if name != "seeds"}
     key["images"] = [training.sha256, validation.sha256, test.sha256]
-    key["model"] = model_digest(model)
+    key["model"] = state_digest(model)
     figures: dict = {
         "n_little": plan.n_little, "n_much": plan.n_much, "seeds": list(plan.seeds),
         "n_measured": len(measured), "n_tested": len(tested), "criteria": list(NAMES),
@@ -197,14 +197,6 @@ def _rank(first: list[float], second: list[float]) -> float:
     if len(set(first)) < 2 or len(set(second)) < 2:
         return 0.0
     return round(float(spearmanr(first, second).statistic), 3)
-
-
-def model_digest(model: nn.Module) -> str:
-    """A checksum of a network's state."""
-    digest = hashlib.sha256()
-    for value in model.state_dict().values():
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _plain(options: dict) -> dict:

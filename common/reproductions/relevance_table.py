@@ -64,7 +64,20 @@ def to_markdown(figures: Mapping) -> str:
         "The published size counts kept weights as float32, of a VGG-16 for 224×224 pixels; ours are bytes "
         "of whole files, and our accuracies those of the networks in them, on all test images."
     )
-    return "\n".join([*lines, *markdown_table(heads, rows), "", note])
+    return "\n".join([*lines, *markdown_table(heads, rows), "", note, *_length(figures["cifar100"])])
+
+
+def _length(found: Mapping) -> list[str]:
+    """How long part 3 was, where it was run: a GPU's plan is longer than a processor's."""
+    if "file_bytes" not in found:
+        return []
+    chain, baseline = found["chain"], found["baseline"] or {}
+    start = f", begun with {baseline['start']}" if baseline.get("start") else ""
+    trained = f"baseline of {baseline['epochs']} epochs{start}; " if baseline else ""
+    rounds = f"{len(chain['sparsity_ratios'])} + {len(chain['weight_prune_ratios'])} rounds"
+    images = "all" if chain["n_tune"] is None else f"{chain['n_tune']:,}"
+    steps = f"{found['steps']:,} steps of fine-tuning in all, on {images} training images"
+    return ["", f"CIFAR-100, {found['status']}: {trained}{rounds}, {steps}."]
 
 
 def _criteria(criteria: Mapping, kind: str, title: str) -> list[str]:
