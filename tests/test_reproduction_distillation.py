@@ -89,7 +89,8 @@ def test_figures_are_what_was_planned(reproduction):
     assert eight_bits < count_parameters(build("mlp_1200", width=0.025)) * 1.1
     assert max(by_labels, by_teacher) < eight_bits / 2
     assert figures["vgg"]["n_train"] == 64
-    assert not figures["vgg"]["is_whole"]
+    assert figures["vgg"]["epochs"] < figures["vgg"]["epochs_on_gpu"]
+    assert "On a GPU the command trains 100 epochs." in result.table()
     assert "dnnc reproduce distillation --device cuda" in reproduction[0].table()
     json.dumps(figures, allow_nan=False)
 
@@ -174,6 +175,7 @@ def test_of_equals_the_last_is_chosen(errors, where):
 def test_the_whole_training_set_is_for_a_gpu():
     assert plan_for("cpu") == Plan()
     assert plan_for("cuda:0").vgg.n_train is None
+    assert plan_for("cuda:0").vgg.train.epochs == plan_for("cpu").vgg.epochs_on_gpu
     assert plan_for("cuda:0").student == Plan().student
     for plan in (plan_for("cpu"), plan_for("cuda")):
         json.dumps(plan.to_dict(), allow_nan=False)

@@ -16,7 +16,8 @@ _STUDENT = TrainConfig(
     epochs=15, max_lr=0.03, weight_decay=0.0, label_smoothing=0.0, crop_padding=0, flip=False
 )
 _TEACHER = replace(_STUDENT, epochs=24, crop_padding=2)
-_VGG = TrainConfig(epochs=5, max_lr=0.05, label_smoothing=0.0, crop_padding=2)
+_VGG_EPOCHS_ON_GPU = 100
+_VGG = TrainConfig(epochs=8, max_lr=0.05, label_smoothing=0.0, crop_padding=2)
 _EIGHT_BITS = CompressConfig(sparsity=0.0, linear_clusters=256)
 _PRUNED = CompressConfig(
     sparsity=0.95, linear_clusters=16, prune=replace(_STUDENT, epochs=10, max_lr=0.02),
@@ -32,7 +33,8 @@ class VggPlan:
     weights: Path = FOLDER / BASELINE
     teacher_width: float = 1.0
     width: float = 0.25
-    n_train: int | None = 10_000
+    n_train: int | None = None
+    epochs_on_gpu: int = _VGG_EPOCHS_ON_GPU
     temperature: float = 4.0
     weight: float = 0.9
     train: TrainConfig = _VGG
@@ -70,7 +72,7 @@ class Plan:
 
 
 def plan_for(device: str) -> Plan:
-    """The plan of a CPU, or of a GPU, where VGG-16 teaches on the whole of CIFAR-10."""
+    """The plan of a CPU, or of a GPU, where VGG-16 teaches for longer."""
     if device.startswith("cpu"):
         return Plan()
-    return Plan(vgg=VggPlan(n_train=None, train=TrainConfig(epochs=100, label_smoothing=0.0)))
+    return Plan(vgg=VggPlan(train=TrainConfig(epochs=_VGG_EPOCHS_ON_GPU, label_smoothing=0.0)))

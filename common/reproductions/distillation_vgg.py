@@ -53,7 +53,7 @@ def teach_small_vgg(
         "top1": found, "file_bytes": {"alone": points[0]["file_bytes"], "distilled": points[1]["file_bytes"]},
         "parameters": {"teacher": count_parameters(teacher), "student": count_parameters(student)},
         "n_train": len(training), "n_test": len(test), "epochs": plan.train.epochs,
-        "is_whole": plan.n_train is None,
+        "epochs_on_gpu": plan.epochs_on_gpu,
     }  # fmt: skip
     return figures, points if plan.n_train is None else [], (training, test)
 
