@@ -90,8 +90,7 @@ def test_figures_are_what_was_planned(reproduction):
     assert max(by_labels, by_teacher) < eight_bits / 2
     assert figures["vgg"]["n_train"] == 64
     assert figures["vgg"]["epochs"] < figures["vgg"]["epochs_on_gpu"]
-    assert "On a GPU the command trains 100 epochs." in result.table()
-    assert "dnnc reproduce distillation --device cuda" in reproduction[0].table()
+    assert "On a GPU the command trains 100 epochs." in reproduction[0].table()
     json.dumps(figures, allow_nan=False)
 
 
