@@ -90,6 +90,8 @@ def neighbour(figures: dict, network: str, dataset: str) -> str:
             said.append(f"{100 * row['smaller']:.1f} % smaller")
         if "top1" in row:
             said.append(f"{100 * row['baseline_top1']:.2f} % → {100 * row['top1']:.2f} %")
+        if "kept" in row and row.get("beside") == "dense" and "points" in row:
+            said.append(f"{100 * row['kept']:g} % of the weights, drop {0 - row['points']:g}")
         if "errors" in row:
             said.append(f"{row['errors']} errors of 10,000")
         if row.get("error") is not None:
