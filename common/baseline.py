@@ -55,7 +55,8 @@ def train_baseline(
     Raises
     ------
     ValueError
-        No recipe, images of another size than the network's, or a checkpoint of other options.
+        No recipe, images of another size than the network's, a checkpoint of other options or another start,
+        or a `start` that does not fit the network.
     """
     device = device or default_device()
     config = train_config(network, device=device, is_started=start is not None)

@@ -112,8 +112,10 @@ def load_weights(model: nn.Module, path: str | Path, *, keeps_last_layer: bool =
 
     Raises
     ------
+    FileNotFoundError
+        No file is there.
     ValueError
-        A tensor is missing, superfluous, or of another shape.
+        It is no safetensors file; a tensor is missing, superfluous, or of another shape.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"no weights at {path}: train them, or check the path")

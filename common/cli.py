@@ -90,8 +90,7 @@ def train(
 
         figures = train_baseline(
             network, dataset=dataset, start=start, epochs=epochs, device=device, resume=resume, weights=out,
-            result=result,
-            workdir=ROOT / "runs" / run, command=" ".join(["dnnc", *sys.argv[1:]]),
+            result=result, workdir=ROOT / "runs" / run, command=" ".join(["dnnc", *sys.argv[1:]]),
         )  # fmt: skip
     text = f"{out}: top-1 {figures['top1']:.4f} on {figures['n_test']:,} test images of {dataset}"
     _show(figures | {"weights": str(out), "result": str(result)}, text, as_json)

@@ -144,7 +144,7 @@ def test_a_checkpoint_of_another_start_is_refused(tmp_path):
 def test_a_checkpoint_pruned_by_another_rule_is_refused(tmp_path, other, named):
     path = tmp_path / "run.pt"
     pruned_run(network(), path)
-    pruner = GradualPruner(*(0.7, 0, 9), **{"every": 2} | other)
+    pruner = GradualPruner(0.7, 0, 9, **{"every": 2} | other)
     options = {"validation": image_set(9, seed=1), "checkpoint": path, "device": "cpu"}
     if named is None:
         train(network(), image_set(), CONFIG, callbacks=[pruner, object()], **options)

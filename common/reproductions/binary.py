@@ -34,8 +34,8 @@ from common.packing import unpack
 from common.recipes import N_VALIDATION, train_config
 from common.reproductions import ROOT, Reproduction, store
 from common.reproductions.kept import kept
+from common.reproductions.lenet_table import TITLES
 from common.reproductions.low_rank import LENETS
-from common.reproductions.low_rank_table import TITLES
 from common.splits import train_val_split
 from common.training import TrainConfig, default_device, evaluate, train
 

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from common.markdown import markdown_table
 from common.published import HAN_2016_LAYERS, HAN_2016_STAGES, PUBLISHED, PublishedLayer
 
-TITLES = {"lenet_300_100": "LeNet-300-100", "lenet_5": "LeNet-5", "vgg16": "VGG-16"}
+TITLES = {
+    "lenet_300_100": "LeNet-300-100", "lenet_5": "LeNet-5", "vgg16": "VGG-16",
+    "mlp_800": "MLP of 800, 800 units",
+}  # fmt: skip
 PAPERS = {"vgg16": "vgg16_imagenet"}  # where the paper's network is another one: 224 × 224, 1000 classes
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from common.markdown import markdown_table
+from common.reproductions.lenet_table import TITLES
 
-TITLES = {"lenet_300_100": "LeNet-300-100", "lenet_5": "LeNet-5", "vgg16": "VGG-16"}
 _ADA_TUCKER = "Zhong et al. 2019, ADA-Tucker, arXiv:1906.07671, abstract: no loss of accuracy"
 PUBLISHED = (
     {
