@@ -149,5 +149,5 @@ def test_published_layers_agree_with_the_published_totals(network):
 
 
 def test_published_networks_have_titles():
-    assert {network.removesuffix("_imagenet") for network in HAN_2016_LAYERS} == set(TITLES)
+    assert {network.removesuffix("_imagenet") for network in HAN_2016_LAYERS} <= set(TITLES)
     assert set(HAN_2016_LAYERS) <= set(PUBLISHED)
