@@ -89,12 +89,12 @@ SHORT = Plan(
     ),
     n_train=20_000, n_watched=2500, files=(0.0, 0.02),
 )  # fmt: skip
-# Another half hour: fewer levels, with several rounds between them; the larger networks' rate, since steps
+# Half an hour a trial: fewer levels, with several rounds between them; the larger networks' rate, since steps
 # are few; bfloat16, twice as fast.
 SHORT_CONV = Plan(
     "conv_2", replace(_constant(3e-4, 8), precision="bf16"), (0, 4, 8, 11, 14),
     (("reinit", (8, 11, 14)), ("random_mask", (8, 14))),
-    dataset="cifar10", conv_rate=0.1, n_watched=1000, n_train=10_000, trials=(0,),
+    dataset="cifar10", conv_rate=0.1, n_watched=1000, n_train=10_000,
 )  # fmt: skip
 _EVERY_SECOND = tuple(range(1, 25, 2))
 LONG = replace(  # as in the paper: 50,000 steps, five trials
