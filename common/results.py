@@ -5,7 +5,8 @@ A file holds
     format      1
     figures     the measured values, as given
     command     the command line that made them
-    commit      the git commit of the code, ``-dirty`` when tracked files had been changed; null outside git
+    commit      the git commit of the code, ``-dirty`` when tracked files had been changed; outside git, what
+                ``DNNC_COMMIT`` says, or null
     date        when, in UTC
     seed        the seed, null when nothing was random
     dataset     name and SHA-256 of every image set that was used
@@ -127,9 +128,12 @@ def read_result(path: str | Path) -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """The commit of the code that runs, ``-dirty`` when tracked files differ from it; None outside git."""
+    """The commit of the code that runs, ``-dirty`` when tracked files differ from it.
+
+    Outside git, such as in a copy on a rented machine, what ``DNNC_COMMIT`` in the environment says, or None.
+    """
     if not (_ROOT / ".git").exists():
-        return None
+        return os.environ.get("DNNC_COMMIT") or None
     try:
         commit = _git("rev-parse", "HEAD")
         return commit + "-dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit

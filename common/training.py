@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ from common.datasets import ImageSet
 from common.learning_rate import learning_rate
 from common.preprocessing import normalization
 from common.progress import is_quiet, progress
+
+GPU_CHECKPOINT_SECONDS = 30.0  # between two: an epoch takes seconds there, and a checkpoint of AlexNet one
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def train(
         By default the GPU if there is one.
     checkpoint : path, optional
         Written after every epoch, and every `checkpoint_steps` steps; if it exists, the run goes on from it.
+        On a GPU less often, every `GPU_CHECKPOINT_SECONDS`, and at the end.
     description : str
         Label of the progress bar.
 
@@ -150,13 +154,17 @@ def train(
     forward = nn.parallel.DistributedDataParallel(model) if world > 1 else model
     minimised = objective or _cross_entropy(config.label_smoothing)
     total, losses = config.epochs * steps_per_epoch, []
+    pause, last_kept = 0.0 if device.type == "cpu" else GPU_CHECKPOINT_SECONDS, time.monotonic()
 
     def keep(step: int) -> None:
-        if checkpoint is not None and rank == 0:
+        nonlocal last_kept
+        is_end = step == total or _stalled(history, config.patience)
+        if checkpoint and rank == 0 and (is_end or time.monotonic() - last_kept >= pause):
             save_checkpoint(
                 checkpoint, model=model, optimizer=optimizer, parameters=parameters, history=history,
                 callbacks=callbacks, options=options, step=step,
             )  # fmt: skip
+            last_kept = time.monotonic()
 
     silent = rank > 0 or is_quiet()
     bar = progress(total=total, initial=first, desc=description, unit="step", disable=silent)

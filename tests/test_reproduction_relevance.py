@@ -35,6 +35,7 @@ def plan(tmp_path_factory):
     save_weights(build("vgg16", width=0.05, seed=1), path)
     return Plan(
         dataset="digits", weights=path, width=0.05, criteria=TINY, short=(CHAIN,),
+        long=replace(CHAIN, name="longer", weight_prune_ratios=(0.5, 0.9)),
         long_on_a_cpu=replace(CHAIN, name="long", is_taught=True), cifar100_on="any",
     )  # fmt: skip
 
@@ -105,6 +106,20 @@ def test_a_second_run_measures_nothing_anew(first, plan, monkeypatch):
     assert again.table() == result.table()
     with pytest.raises(RuntimeError, match="run again"):
         run(device="cpu", plan=plan, workdir=workdir, keep=lambda *args, **how: None, resume=False)
+
+
+def test_what_a_gpu_has_finished_is_taken_as_it_is(plan, first, tmp_path):
+    short = relevance.cifar100(plan, workdir=first[1], device="cpu")
+    assert (short["name"], short["status"]) == ("long", "run on cpu")
+    as_on_a_gpu = replace(plan, long_on_a_cpu=plan.long)
+    made = relevance.cifar100(as_on_a_gpu, workdir=tmp_path, device="cpu")
+    (path,) = tmp_path.glob("longer-*/figures.json")
+    content = json.loads(path.read_text())
+    content["figures"]["device"] = "a GPU"
+    path.write_text(json.dumps(content))
+    taken = relevance.cifar100(plan, workdir=tmp_path, device="cpu")
+    assert taken == made | {"device": "a GPU", "status": "run on a GPU"}
+    assert relevance.cifar100(plan, workdir=tmp_path, device="cpu", resume=False)["name"] == "long"
 
 
 def test_without_a_gpu_it_says_what_is_not_run(plan, monkeypatch):

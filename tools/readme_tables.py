@@ -37,6 +37,7 @@ def results_table() -> str:
         "alexnet": ("AlexNet, 10 classes, 224×224", ("Deep Compression",)),
     }
     measured = {"vgg16": list(read("operating_points.json").values())}
+    measured["alexnet"] = list(read("alexnet.json").values())
     for point in read("lenets.json").get("points", []):
         measured.setdefault(point["network"], []).append(point)
     rows = []

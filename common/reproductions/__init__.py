@@ -50,6 +50,7 @@ REPRODUCTIONS = {
     ),
     "binary": Entry("week06_quantization/results/binary.json", "binary and ternary weights, the LeNets"),
     "low_rank": Entry("week03_cnns/results/low_rank.json", "thin layers for trained ones, SVD and Tucker-2"),
+    "alexnet": Entry("capstone/results/alexnet.json", "AlexNet of ten classes at 224×224; wants a GPU"),
     "vgg16": Entry("capstone/results/vgg16_layers.json", "Deep Compression's table of VGG-16, for our files"),
     "lottery_tickets": Entry(
         "week05_pruning/results/lottery_tickets.json", "winning tickets and controls, LeNet-300-100, Conv-2"

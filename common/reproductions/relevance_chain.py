@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from common.checkpoints import state_digest
@@ -79,13 +80,11 @@ def run_chain(
         ``name``, ``criterion``, ``baseline_top1`` and ``top1`` (of the decoded file; ``n_test`` images),
         ``baseline_loss`` and ``loss``, ``pruned_validation_top1`` and ``validation_top1``, ``file_bytes``,
         ``dense_bytes``, ``stages`` (bytes), ``filters_gone`` and ``weights_gone`` (fractions),
-        ``multiply_adds`` and ``whole_multiply_adds``, ``channels``, ``steps`` of fine-tuning in all, and
-        ``chain``, how it was made.
+        ``multiply_adds`` and ``whole_multiply_adds``, ``channels``, ``steps`` of fine-tuning in all,
+        ``device``, and ``chain``, how it was made.
     """
-    key = json.loads(json.dumps(asdict(chain))) | {
-        "images": [training.sha256, validation.sha256, test.sha256], "model": state_digest(model),
-    }  # fmt: skip
-    place = workdir / f"{chain.name}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]}"
+    key = _key(chain, model, training, validation, test)
+    place = _place(workdir, chain, key)
     if not resume:
         shutil.rmtree(place, ignore_errors=True)
     measured = {"model": key["model"], "images": test.sha256}
@@ -98,6 +97,25 @@ def run_chain(
         lambda: _run(chain, model, training, validation, test, architecture, place, baseline, device),
         resume=resume,
     )  # fmt: skip
+
+
+def is_made(
+    chain: Chain, model: nn.Module, training: ImageSet, validation: ImageSet, test: ImageSet, *, workdir: Path
+) -> bool:
+    """Whether `run_chain` has finished it in `workdir`, on whatever device, and will only read it."""
+    key = _key(chain, model, training, validation, test)
+    path = _place(workdir, chain, key) / "figures.json"
+    return path.exists() and json.loads(path.read_text())["options"] == key
+
+
+def _key(chain: Chain, model: nn.Module, *sets: ImageSet) -> dict:
+    """All that decides what comes out."""
+    options = json.loads(json.dumps(asdict(chain)))
+    return options | {"images": [one.sha256 for one in sets], "model": state_digest(model)}
+
+
+def _place(workdir: Path, chain: Chain, key: dict) -> Path:
+    return workdir / f"{chain.name}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]}"
 
 
 def _run(
@@ -145,6 +163,7 @@ def _run(
         "whole_channels": _channels(model),
         "multiply_adds": multiply_adds(configuration(thin.model), **size),
         "whole_multiply_adds": multiply_adds(configuration(model), **size),
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "steps": rounds * chain.tune.epochs * per_epoch[0] + chain.share.epochs * per_epoch[1],
         "chain": json.loads(json.dumps(asdict(chain))),
     }
