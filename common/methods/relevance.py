@@ -196,7 +196,7 @@ def _explained(model: nn.Module):
     with composite.context(network) as changed:
         for name, module in changed.named_modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.eps = 0.0  # merged, it is to be the identity
+                module.eps = torch.finfo(torch.float32).tiny  # merged, it is to be the identity; 0 is refused
             elif isinstance(module, nn.Conv2d | nn.Linear):
                 module.register_forward_hook(note(f"{name}.weight"))
         yield changed, layers
