@@ -46,7 +46,8 @@ def fit_images(data: ImageSet, shape: tuple[int, int, int], *, n_classes: int | 
         raise ValueError(f"{data.name} has images of {own}, expected {shape}: choose another set")
     around = [(0, 0) if is_resized else (edge // 2, edge - edge // 2) for edge in edges]
     images = np.pad(data.images, [(0, 0), (0, 0), *around])
-    images = np.ascontiguousarray(np.broadcast_to(images, (len(data), shape[0], *images.shape[2:])))
+    if own[0] != shape[0]:
+        images = np.repeat(images, shape[0], axis=1)
     size = shape[1:] if is_resized else None
     return replace(data, images=images, sha256=_derived(data, f"fit {shape}"), shown_size=size)
 

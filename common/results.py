@@ -5,8 +5,8 @@ A file holds
     format      1
     figures     the measured values, as given
     command     the command line that made them
-    commit      the git commit of the code, ``-dirty`` when tracked files had been changed; outside git, what
-                ``DNNC_COMMIT`` says, or null
+    commit      the git commit of the code, ``-dirty`` when tracked files other than results and
+                `.dcz` had been changed; outside git, what ``DNNC_COMMIT`` says, or null
     date        when, in UTC
     seed        the seed, null when nothing was random
     dataset     name and SHA-256 of every image set that was used
@@ -37,6 +37,7 @@ from common.whole_file import whole_file
 FORMAT = 1
 _LIBRARIES = ("numpy", "scipy", "numba", "torch", "torchvision", "safetensors", "scikit-learn")
 _ROOT = Path(__file__).resolve().parents[1]
+_OUTPUTS = (":(exclude)*/results/*", ":(exclude)*.dcz")
 
 
 class ResultError(ValueError):
@@ -130,13 +131,15 @@ def read_result(path: str | Path) -> dict[str, Any]:
 def git_commit() -> str | None:
     """The commit of the code that runs, ``-dirty`` when tracked files differ from it.
 
-    Outside git, such as in a copy on a rented machine, what ``DNNC_COMMIT`` in the environment says, or None.
+    Results do not count: a command that stores after each part would call its own code changed. Outside git,
+    such as in a copy on a rented machine, what ``DNNC_COMMIT`` in the environment says, or None.
     """
     if not (_ROOT / ".git").exists():
         return os.environ.get("DNNC_COMMIT") or None
     try:
         commit = _git("rev-parse", "HEAD")
-        return commit + "-dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_OUTPUTS)
+        return commit + "-dirty" if changed else commit
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -35,7 +35,7 @@ def plan(tmp_path_factory):
     save_weights(build("vgg16", width=0.05, seed=1), path)
     return Plan(
         dataset="digits", weights=path, width=0.05, criteria=TINY, short=(CHAIN,),
-        long=replace(CHAIN, name="longer", weight_prune_ratios=(0.5, 0.9)),
+        long=(replace(CHAIN, name="longer", weight_prune_ratios=(0.5, 0.9)), replace(CHAIN, name="far")),
         long_on_a_cpu=replace(CHAIN, name="long", is_taught=True), cifar100_on="any",
     )  # fmt: skip
 
@@ -110,15 +110,20 @@ def test_a_second_run_measures_nothing_anew(first, plan, monkeypatch):
 
 def test_what_a_gpu_has_finished_is_taken_as_it_is(plan, first, tmp_path):
     short = relevance.cifar100(plan, workdir=first[1], device="cpu")
-    assert (short["name"], short["status"]) == ("long", "run on cpu")
-    as_on_a_gpu = replace(plan, long_on_a_cpu=plan.long)
-    made = relevance.cifar100(as_on_a_gpu, workdir=tmp_path, device="cpu")
-    (path,) = tmp_path.glob("longer-*/figures.json")
-    content = json.loads(path.read_text())
-    content["figures"]["device"] = "a GPU"
-    path.write_text(json.dumps(content))
-    taken = relevance.cifar100(plan, workdir=tmp_path, device="cpu")
-    assert taken == made | {"device": "a GPU", "status": "run on a GPU"}
+    assert (short["name"], short["status"], short["further"]) == ("long", "run on cpu", [])
+    for chain in plan.long:  # as on a GPU
+        relevance.cifar100(replace(plan, long_on_a_cpu=chain), workdir=tmp_path, device="cpu")
+        (path,) = tmp_path.glob(f"{chain.name}-*/figures.json")
+        content = json.loads(path.read_text())
+        content["figures"]["device"] = "a GPU"
+        path.write_text(json.dumps(content))
+        taken = relevance.cifar100(plan, workdir=tmp_path, device="cpu")
+    assert (taken["name"], taken["status"]) == ("longer", "run on a GPU")
+    assert [chain["name"] for chain in taken["further"]] == ["far"]
+    figures = json.loads(json.dumps(first[0].figures)) | {"cifar100": taken}
+    assert [point["dataset"] for point in points_of(figures)] == ["digits"] * 3
+    said = "1 + 2 rounds, 8 steps of fine-tuning in all, on 64 training images; 1 + 1 rounds, 6 steps"
+    assert said in to_markdown(figures)
     assert relevance.cifar100(plan, workdir=tmp_path, device="cpu", resume=False)["name"] == "long"
 
 
@@ -136,7 +141,7 @@ def test_without_a_gpu_it_says_what_is_not_run(plan, monkeypatch):
 
 
 def test_a_baseline_that_is_there_is_used_on_a_cpu(plan, monkeypatch, tmp_path):
-    whole = replace(plan, width=1.0, cifar100_on="gpu", long=replace(CHAIN, dataset="cifar100"))
+    whole = replace(plan, width=1.0, cifar100_on="gpu", long=(replace(CHAIN, dataset="cifar100"),))
     monkeypatch.setattr(relevance, "BASELINE_FOLDERS", (tmp_path / "no", tmp_path))
     assert relevance._reason(whole, "cpu") is not None
     (tmp_path / "vgg16_cifar100.safetensors").touch()
@@ -149,7 +154,7 @@ def test_a_baseline_that_is_nowhere_is_trained_by_its_recipe(plan, monkeypatch, 
     asked = []
     monkeypatch.setattr(relevance, "BASELINE_FOLDERS", (tmp_path,))
     monkeypatch.setattr(relevance, "train_baseline", lambda network, **how: asked.append((network, how)))
-    whole = replace(plan, width=1.0, long=replace(CHAIN, dataset="cifar100"), baseline_epochs=7)
+    whole = replace(plan, width=1.0, long=(replace(CHAIN, dataset="cifar100"),), baseline_epochs=7)
     path = BASELINE_WEIGHTS(whole, workdir=tmp_path / "work", device="cpu")
     ((network, how),) = asked
     assert (network, how["dataset"], how["epochs"]) == ("vgg16", "cifar100", 7)

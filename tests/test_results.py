@@ -41,19 +41,29 @@ def test_commit_is_that_of_the_code(tmp_path):
 
 def test_commit_is_null_outside_git(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "_ROOT", tmp_path)
+    monkeypatch.delenv("DNNC_COMMIT", raising=False)
     assert results.git_commit() is None
+
+
+def test_a_copy_outside_git_is_told_its_commit(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "_ROOT", tmp_path)
+    monkeypatch.setenv("DNNC_COMMIT", "0" * 40)
+    assert write(tmp_path / "result.json")["commit"] == "0" * 40
 
 
 def test_commit_tells_of_changed_files(tmp_path, monkeypatch):
     identity = ("-c", "user.name=a", "-c", "user.email=a@b")
     monkeypatch.setattr(results, "_ROOT", tmp_path)
     results._git("init", "--quiet")
-    (tmp_path / "file").write_text("1")
-    results._git("add", "file")
+    (tmp_path / "week" / "results").mkdir(parents=True)
+    for name in ("file", "network.dcz", "week/results/a.json"):
+        (tmp_path / name).write_text("1")
+        results._git("add", name)
     results._git(*identity, "commit", "--quiet", "--message", "x")
     clean = results.git_commit()
     assert re.fullmatch(r"[0-9a-f]{40}", clean)
-    (tmp_path / "untracked").write_text("1")
+    for name in ("untracked", "network.dcz", "week/results/a.json"):
+        (tmp_path / name).write_text("2")
     assert results.git_commit() == clean
     (tmp_path / "file").write_text("2")
     assert results.git_commit() == f"{clean}-dirty"

@@ -30,21 +30,24 @@ _KINDS = {"weights": "single weights", "filters": "filters"}
 
 def points_of(figures: Mapping) -> list[dict]:
     """A point for the map of methods from every file."""
-    chains = list(figures["iterative"])
-    if "file_bytes" in figures["cifar100"]:
-        chains.append(figures["cifar100"])
     return [
         {
             "method": "pruning by relevance" if chain["criterion"] == "relevance" else "pruning in rounds",
-            "label": f"{chain['criterion']}, filters and weights",
+            "label": f"{chain['criterion']}, {chain['weights_gone']:.0%} gone",
             "network": "vgg16", "dataset": chain["chain"]["dataset"],
             "file_bytes": chain["file_bytes"], "dense_bytes": chain["dense_bytes"],
             "top1": chain["top1"], "baseline_top1": chain["baseline_top1"],
             "note": f"{chain['filters_gone']:.0%} of the filters and {chain['weights_gone']:.1%} of the "
             f"weights gone, {chain['steps']} steps of fine-tuning in all, weights shared, Huffman-coded",
         }
-        for chain in chains
+        for chain in chains_of(figures)
     ]  # fmt: skip
+
+
+def chains_of(figures: Mapping) -> list[Mapping]:
+    """All chains that ended in a file: CIFAR-10's, then CIFAR-100's, the source's neighbour first."""
+    last = figures["cifar100"]
+    return [*figures["iterative"], *([last, *last.get("further", ())] if "file_bytes" in last else ())]
 
 
 def to_markdown(figures: Mapping) -> str:
@@ -54,10 +57,7 @@ def to_markdown(figures: Mapping) -> str:
         lines += [*_criteria(figures["criteria"], kind, title), ""]
     heads = ("by", "network, data", "top-1, before → after", "size", "smaller by", "filters, weights gone")
     rows = [_published(row) for row in figures["published"]]
-    chains = list(figures["iterative"])
-    if "file_bytes" in figures["cifar100"]:
-        chains.append(figures["cifar100"])
-    rows += [_own(chain) for chain in chains]
+    rows += [_own(chain) for chain in chains_of(figures)]
     if "file_bytes" not in figures["cifar100"]:
         rows.append(("ours", "VGG-16, cifar100", figures["cifar100"]["status"], "", "", ""))
     note = (
@@ -71,13 +71,16 @@ def _length(found: Mapping) -> list[str]:
     """How long part 3 was, where it was run: a GPU's plan is longer than a processor's."""
     if "file_bytes" not in found:
         return []
-    chain, baseline = found["chain"], found["baseline"] or {}
+    baseline = found["baseline"] or {}
     start = f", begun with {baseline['start']}" if baseline.get("start") else ""
     trained = f"baseline of {baseline['epochs']} epochs{start}; " if baseline else ""
-    rounds = f"{len(chain['sparsity_ratios'])} + {len(chain['weight_prune_ratios'])} rounds"
-    images = "all" if chain["n_tune"] is None else f"{chain['n_tune']:,}"
-    steps = f"{found['steps']:,} steps of fine-tuning in all, on {images} training images"
-    return ["", f"CIFAR-100, {found['status']}: {trained}{rounds}, {steps}."]
+    lengths = []
+    for one in (found, *found.get("further", ())):
+        chain = one["chain"]
+        rounds = f"{len(chain['sparsity_ratios'])} + {len(chain['weight_prune_ratios'])} rounds"
+        images = "all" if chain["n_tune"] is None else f"{chain['n_tune']:,}"
+        lengths.append(f"{rounds}, {one['steps']:,} steps of fine-tuning in all, on {images} training images")
+    return ["", f"CIFAR-100, {found['status']}: {trained}{'; '.join(lengths)}."]
 
 
 def _criteria(criteria: Mapping, kind: str, title: str) -> list[str]:
