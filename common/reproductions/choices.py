@@ -115,7 +115,10 @@ def _prune_epochs(name: str, epochs: int) -> OperatingPoint:
 def _lenets(name: str, rule: Rule, network: str, epochs: tuple[int, int], **variants: Mapping) -> Choice:
     return Choice(
         name, rule,
-        {label: lenet_point(name, network, epochs=epochs, **options) for label, options in variants.items()},
+        {
+            label: lenet_point(name, network, **({"epochs": epochs} | options))
+            for label, options in variants.items()
+        },
     )  # fmt: skip
 
 
@@ -146,6 +149,7 @@ CHOICES = (
         "lenet_5_small", Rule(280.0), "lenet_5", (24, 8),
         s987=_B | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6},
         s986=_B | {"sparsity": 0.986, "conv_clusters": 8, "linear_clusters": 5},
+        s987_long=_B | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6, "epochs": (60, 20)},
     ),
     _vgg(
         "vgg16_cifar10", Rule(160.0),
