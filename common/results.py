@@ -21,6 +21,7 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -131,11 +132,15 @@ def read_result(path: str | Path) -> dict[str, Any]:
 def git_commit() -> str | None:
     """The commit of the code that runs, ``-dirty`` when tracked files differ from it.
 
-    Results do not count: a command that stores after each part would call its own code changed. Outside git,
-    such as in a copy on a rented machine, what ``DNNC_COMMIT`` in the environment says, or None.
+    Results and `.dcz` files do not count, also those that a command reads: one that stores after each part
+    would call its own code changed. Outside git, such as in a copy on a rented machine, what ``DNNC_COMMIT``
+    in the environment says, or None.
     """
     if not (_ROOT / ".git").exists():
-        return os.environ.get("DNNC_COMMIT") or None
+        told = os.environ.get("DNNC_COMMIT") or None
+        if told is not None and not re.fullmatch(r"[0-9a-f]{40}(-dirty)?", told):
+            raise ResultError(f"DNNC_COMMIT is {told!r}: expected 40 hexadecimal digits of a git commit")
+        return told
     try:
         commit = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_OUTPUTS)

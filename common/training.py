@@ -34,7 +34,7 @@ from common.learning_rate import learning_rate
 from common.preprocessing import normalization
 from common.progress import is_quiet, progress
 
-GPU_CHECKPOINT_SECONDS = 30.0  # between two: an epoch takes seconds there, and a checkpoint of AlexNet one
+CHECKPOINT_SECONDS = {"cpu": 0.0, "cuda": 30.0}  # a GPU's epoch takes seconds, AlexNet's checkpoint one
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ def train(
     device : str or torch.device, optional
         By default the GPU if there is one.
     checkpoint : path, optional
-        Written after every epoch, and every `checkpoint_steps` steps; if it exists, the run goes on from it.
-        On a GPU less often, every `GPU_CHECKPOINT_SECONDS`, and at the end.
+        Written after every epoch and every `checkpoint_steps` steps, if `CHECKPOINT_SECONDS` have passed
+        since the last one, and at the end; if it exists, the run goes on from it.
     description : str
         Label of the progress bar.
 
@@ -154,12 +154,12 @@ def train(
     forward = nn.parallel.DistributedDataParallel(model) if world > 1 else model
     minimised = objective or _cross_entropy(config.label_smoothing)
     total, losses = config.epochs * steps_per_epoch, []
-    pause, last_kept = 0.0 if device.type == "cpu" else GPU_CHECKPOINT_SECONDS, time.monotonic()
+    pause, last_kept = CHECKPOINT_SECONDS.get(device.type, 0.0), time.monotonic()
 
     def keep(step: int) -> None:
         nonlocal last_kept
-        is_end = step == total or _stalled(history, config.patience)
-        if checkpoint and rank == 0 and (is_end or time.monotonic() - last_kept >= pause):
+        is_due = time.monotonic() - last_kept >= pause or step == total or _stalled(history, config.patience)
+        if checkpoint and rank == 0 and is_due:
             save_checkpoint(
                 checkpoint, model=model, optimizer=optimizer, parameters=parameters, history=history,
                 callbacks=callbacks, options=options, step=step,

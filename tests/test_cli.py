@@ -166,7 +166,7 @@ def test_a_network_by_name_needs_no_weights(capsys, tmp_path):
     (("train", "lenet_5", "--start", "nosuch.safetensors"), "nosuch.safetensors is not there"),
     (("capstone", "--profile", "quick"), "expected one of full, cpu, offline, test"),
     (("capstone", "--profile", "offline", "--folder", "nowhere"), "no stored results at"),
-    (("reproduce", "alexnet"), "expected one of"),
+    (("reproduce", "resnet"), "expected one of"),
 ])  # fmt: skip
 def test_errors_are_one_line(capsys, tmp_path, weights, arguments, message):
     (tmp_path / "broken.dcz").write_bytes(b"not a container")

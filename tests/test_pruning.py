@@ -9,6 +9,7 @@ from oracles import kept_by_sorting
 from torch import nn
 from torch.nn.utils import prune
 
+from common import masks as masks_module
 from common.pruning import (
     GradualPruner,
     MaskKeeper,
@@ -75,6 +76,15 @@ def test_global_masks_agree_with_torch_prune(sparsity):
     )
     assert torch.equal(masks["0.weight"], net[0].weight_mask.bool())
     assert torch.equal(masks["5.weight"], net[5].weight_mask.bool())
+
+
+@given(
+    st.lists(st.sampled_from([-np.inf, 0.0, 0.5, 1.0, 2.0, np.inf]), min_size=1, max_size=30), st.data()
+)
+def test_sorting_finds_what_searching_finds(scores, data):
+    k = data.draw(st.integers(1, len(scores)))
+    found = [masks_module._kth_smallest(torch.tensor(scores), k, by_sorting=way) for way in (True, False)]
+    assert torch.equal(*found)
 
 
 def test_layerwise_masks_agree_with_torch_prune():

@@ -1,6 +1,5 @@
 """AlexNet's reproduction: the whole of it with a small network in its place, and the file that ships."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -8,6 +7,7 @@ from test_enlarged import Small
 from tiny import CONFIG
 
 from common import baseline, cli, container, models
+from common.augmentation import BatchSource
 from common.datasets import DatasetNotFoundError, load_dataset
 from common.image_fitting import first_images, fit_images
 from common.model_files import open_model
@@ -45,7 +45,7 @@ def small(monkeypatch):
         monkeypatch.setattr(module, "N_VALIDATION", {"digits": 60})
 
 
-def test_from_training_to_a_measured_file_and_again(small, tmp_path):
+def test_from_training_to_a_measured_file_and_again(small, tmp_path, monkeypatch):
     kept = []
     options = {
         "folder": tmp_path, "workdir": tmp_path / "work", "device": "cpu",
@@ -58,23 +58,29 @@ def test_from_training_to_a_measured_file_and_again(small, tmp_path):
     test = fit_images(first_images(load_dataset("digits", "test"), 120), INPUT_SHAPES["alexnet"])
     assert figures["top1"] == evaluate(decompress(data), test, device="cpu").top1
     assert figures["sparsity"] >= 0.9
-    assert figures["baseline"] == {"epochs": 1, "n_train": 60} | {
-        "validation_top1": figures["baseline"]["validation_top1"]
-    }
+    assert figures["baseline"].items() >= {"epochs": 1, "n_train": 60}.items()
+    assert 0 <= figures["baseline"]["validation_top1"] <= 1
     assert "tiny.dcz" in first.table()
+
+    def refuse(*arguments, **options):
+        raise RuntimeError("trained again")
+
+    monkeypatch.setattr(BatchSource, "epoch_batches", refuse)
     again = reproduce_alexnet(TINY, **options)  # from what stands in the work folder
     assert again.to_dict() == first.to_dict()
-    anew = reproduce_alexnet(TINY, resume=False, **options)
-    assert anew.to_dict() == first.to_dict()  # seeds decide
+    with pytest.raises(RuntimeError, match="trained again"):
+        reproduce_alexnet(TINY, resume=False, **options)
+    other = replace(TINY, point=replace(TINY.point, config=replace(TINY.point.config, sparsity=0.8)))
+    with pytest.raises(RuntimeError, match="trained again"):  # the baseline is there, its pruned network not
+        reproduce_alexnet(other, **options)
 
 
 def test_without_a_gpu_one_line_says_what_to_do(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["reproduce", "alexnet", "--device", "cpu"])
-    assert stop.value.code not in (0, None)
     err = capsys.readouterr().err
+    assert (stop.value.code, err.count("\n")) == (1, 1)
     assert "dnnc evaluate capstone/alexnet_cifar10.dcz" in err
-    assert "Traceback" not in err
 
 
 def test_the_shipped_file_is_the_one_that_was_measured():
@@ -86,7 +92,7 @@ def test_the_shipped_file_is_the_one_that_was_measured():
     assert (report.file_bytes, report.dense_bytes) == (figures["file_bytes"], figures["dense_bytes"])
     assert report.sparsity >= 0.975
     assert container.save(container.load(data), store_names=False) == data
-    assert "228.2 MB" in to_markdown(json.loads(json.dumps({"a": figures})))
+    assert "228.2 MB" in to_markdown({"a": figures})
 
 
 def test_the_shipped_file_recognises_pictures():
@@ -98,4 +104,4 @@ def test_the_shipped_file_recognises_pictures():
     model, architecture = open_model(ROOT / "capstone" / figures["file"])
     assert architecture == {"architecture": "alexnet", "num_classes": 10}
     measured = evaluate(model, fit_images(test, INPUT_SHAPES["alexnet"]), device="cpu").top1
-    assert measured == pytest.approx(figures["top1"], abs=0.06)  # of 200 pictures: two standard errors
+    assert measured == pytest.approx(figures["top1"], abs=0.06)  # nearly three standard errors

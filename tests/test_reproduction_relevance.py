@@ -109,22 +109,29 @@ def test_a_second_run_measures_nothing_anew(first, plan, monkeypatch):
 
 
 def test_what_a_gpu_has_finished_is_taken_as_it_is(plan, first, tmp_path):
-    short = relevance.cifar100(plan, workdir=first[1], device="cpu")
+    short = relevance.part3(plan, workdir=first[1], device="cpu")
     assert (short["name"], short["status"], short["further"]) == ("long", "run on cpu", [])
     for chain in plan.long:  # as on a GPU
-        relevance.cifar100(replace(plan, long_on_a_cpu=chain), workdir=tmp_path, device="cpu")
+        relevance.part3(replace(plan, long=(chain,), long_on_a_cpu=chain), workdir=tmp_path, device="cpu")
         (path,) = tmp_path.glob(f"{chain.name}-*/figures.json")
         content = json.loads(path.read_text())
         content["figures"]["device"] = "a GPU"
         path.write_text(json.dumps(content))
-        taken = relevance.cifar100(plan, workdir=tmp_path, device="cpu")
+        taken = relevance.part3(plan, workdir=tmp_path, device="cpu")
     assert (taken["name"], taken["status"]) == ("longer", "run on a GPU")
     assert [chain["name"] for chain in taken["further"]] == ["far"]
     figures = json.loads(json.dumps(first[0].figures)) | {"cifar100": taken}
     assert [point["dataset"] for point in points_of(figures)] == ["digits"] * 3
     said = "1 + 2 rounds, 8 steps of fine-tuning in all, on 64 training images; 1 + 1 rounds, 6 steps"
     assert said in to_markdown(figures)
-    assert relevance.cifar100(plan, workdir=tmp_path, device="cpu", resume=False)["name"] == "long"
+    for path in tmp_path.glob("far-*/figures.json"):
+        path.write_text("[]")  # damaged: only the other chain is taken
+    only = relevance.part3(plan, workdir=tmp_path, device="cpu")
+    assert (only["name"], only["further"]) == ("longer", [])
+    fresh = {"workdir": tmp_path, "device": "cpu", "resume": False}
+    assert relevance.part3(plan, **fresh)["name"] == "long"
+    assert relevance.part3(plan, stored={"status": "run on cpu"}, **fresh)["name"] == "long"
+    assert relevance.part3(plan, stored={"status": "run on a GPU"}, **fresh) == {"status": "run on a GPU"}
 
 
 def test_without_a_gpu_it_says_what_is_not_run(plan, monkeypatch):

@@ -49,6 +49,9 @@ def test_a_copy_outside_git_is_told_its_commit(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "_ROOT", tmp_path)
     monkeypatch.setenv("DNNC_COMMIT", "0" * 40)
     assert write(tmp_path / "result.json")["commit"] == "0" * 40
+    monkeypatch.setenv("DNNC_COMMIT", "main")
+    with pytest.raises(results.ResultError, match="DNNC_COMMIT is 'main': expected 40 hex"):
+        write(tmp_path / "result.json")
 
 
 def test_commit_tells_of_changed_files(tmp_path, monkeypatch):

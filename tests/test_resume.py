@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny import CONFIG, N_STEPS, assert_equal_weights, image_set, network, weights
 
+from common import training
 from common.centroid_tuning import CentroidTuner
 from common.masks import lamp_scores
 from common.models import prunable_parameters
@@ -104,6 +105,22 @@ def test_centroids_resume_to_the_same_codebooks(tmp_path):
     for name, tensor in expected_shared.items():
         assert len(np.unique(resumed[name])) <= 4
         np.testing.assert_array_equal(tensor.codebook, resumed_shared[name].codebook)
+
+
+def test_checkpoints_keep_their_distance_but_for_the_last(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(training, "save_checkpoint", lambda path, step, **state: written.append(step))
+    options = {"checkpoint": tmp_path / "run.pt", "checkpoint_steps": 1, "device": "cpu"}
+    train(network(), image_set(), CONFIG, **options)
+    assert written == list(range(1, N_STEPS + 1))
+    written.clear()
+    monkeypatch.setitem(training.CHECKPOINT_SECONDS, "cpu", 1e9)
+    train(network(), image_set(), CONFIG, **options)
+    assert written == [N_STEPS]
+    written.clear()
+    patient = replace(CONFIG, patience=1, max_lr=1e-9)  # no epoch is better than the first
+    train(network(), image_set(), patient, validation=image_set(9, seed=1), **options)
+    assert written == [2 * N_STEPS // 3]
 
 
 def test_a_finished_run_is_not_run_again(tmp_path):

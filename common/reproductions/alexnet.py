@@ -3,19 +3,20 @@
     dnnc reproduce alexnet      on a GPU: writes capstone/alexnet_cifar10.dcz and results/alexnet.json
 
 The network is trained by its recipe, rounded to float16, pruned while it learns on, shared, coded, written,
-read back, and measured on all test images. Its options were set beforehand and the command was run once.
+read back, and measured on all test images. Its options were set beforehand, and this was run once.
 Without a GPU a day would not do: the command then says so. `dnnc evaluate capstone/alexnet_cifar10.dcz`
 measures the shipped file anywhere.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.baseline import train_baseline
-from common.checkpoints import load_weights
+from common.checkpoints import load_weights, state_digest
 from common.datasets import load_dataset
 from common.image_fitting import fit_images
 from common.models import INPUT_SHAPES, build
@@ -29,7 +30,7 @@ from common.splits import train_val_split
 from common.training import TrainConfig, default_device
 
 NETWORK = "alexnet"
-WORKDIR = ROOT / "runs" / "alexnet_cifar10"
+WORKDIR = ROOT / "runs" / "alexnet"
 
 # Without batch norm: a tenth of VGG-16's rate, and centroids that move more slowly.
 _PRUNE = TrainConfig(epochs=20, batch_size=128, max_lr=0.01, warmup=0.1, label_smoothing=0.1)
@@ -106,9 +107,6 @@ def reproduce_alexnet(
         ``sha256``, and ``baseline``, how the network was trained.
     """
     plan, workdir, device = plan or Plan(), Path(workdir), device or default_device()
-    if not resume:
-        for checkpoint in workdir.glob("*.pt"):
-            checkpoint.unlink()
     weights = workdir / f"{NETWORK}_{plan.dataset}.safetensors"
     trained = train_baseline(
         NETWORK, weights=weights, result=weights.with_suffix(".json"), workdir=workdir, dataset=plan.dataset,
@@ -121,9 +119,15 @@ def reproduce_alexnet(
     training, validation = train_val_split(whole, n_validation=N_VALIDATION[plan.dataset])
     architecture = {"architecture": NETWORK, "num_classes": len(whole.classes)}
     model = load_weights(build(NETWORK, num_classes=len(whole.classes)), weights).to(device)
+    # A folder of its own for each network and each way to compress it: checkpoints do not tell.
+    key = f"{state_digest(model)} {training.sha256} {plan.point}"
+    place = workdir / f"{plan.point.name}-{fingerprint(key.encode())[:8]}"
+    if not resume:
+        shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True, exist_ok=True)
     folder = Path(folder)
     figures = run_point(
-        plan.point, model, training, validation=validation, test=test, folder=folder, workdir=workdir,
+        plan.point, model, training, validation=validation, test=test, folder=folder, workdir=place,
         architecture=architecture, device=device,
     )  # fmt: skip
     figures["sha256"] = fingerprint((folder / figures["file"]).read_bytes())

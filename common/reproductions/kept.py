@@ -11,11 +11,24 @@ from common.whole_file import whole_file
 
 def kept(path: Path, options: object, measure: Callable[[], dict], *, resume: bool) -> dict:
     """What `measure` gave for these options, from a file if it is there."""
-    if resume and path.exists():
-        stored = json.loads(path.read_text())
-        if stored["options"] == options:
-            return stored["figures"]
+    stored = _read(path) if resume else {}
+    if stored.get("options") == options:
+        return stored["figures"]
     figures = json.loads(json.dumps(measure()))
     with whole_file(path) as aside:
         aside.write_text(json.dumps({"options": options, "figures": figures}))
     return figures
+
+
+def is_kept(path: Path, options: object) -> bool:
+    """Whether `kept` will only read a file."""
+    return _read(path).get("options") == options
+
+
+def _read(path: Path) -> dict:
+    """What a file holds; nothing where there is none, or another thing."""
+    try:
+        stored = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) and {"options", "figures"} <= stored.keys() else {}

@@ -23,8 +23,9 @@ from common.methods.distillation import Distillation
 from common.methods.relevance_pruning import fine_tuning, prune
 from common.models import dense_bytes
 from common.pipeline import CompressConfig, decompress, encode, share
-from common.reproductions.kept import kept
+from common.reproductions.kept import is_kept, kept
 from common.reproductions.relevance_criteria import reference_images
+from common.results import git_commit, machine, versions
 from common.slimming import configuration, multiply_adds
 from common.stage_sizes import stage_sizes
 from common.training import TrainConfig, evaluate
@@ -38,7 +39,7 @@ class Chain:
     Attributes
     ----------
     name : str
-        Of the file.
+        Of the file; chains of one name have folders of their own.
     dataset : str
     sparsity_ratios, weight_prune_ratios, criterion
         As in `relevance_pruning.prune`.
@@ -72,7 +73,7 @@ def run_chain(
     chain: Chain, model: nn.Module, training: ImageSet, validation: ImageSet, test: ImageSet,
     architecture: Mapping[str, object], *, workdir: Path, device: str, resume: bool = True,
 ) -> dict:  # fmt: skip
-    """Prune, fine-tune, share, code, write ``workdir/<name>.dcz``, read it back, and measure.
+    """Prune, fine-tune, share, code, write ``workdir/<name>-<digest>/<name>.dcz``, read it back, and measure.
 
     Returns
     -------
@@ -81,7 +82,7 @@ def run_chain(
         ``baseline_loss`` and ``loss``, ``pruned_validation_top1`` and ``validation_top1``, ``file_bytes``,
         ``dense_bytes``, ``stages`` (bytes), ``filters_gone`` and ``weights_gone`` (fractions),
         ``multiply_adds`` and ``whole_multiply_adds``, ``channels``, ``steps`` of fine-tuning in all,
-        ``device``, and ``chain``, how it was made.
+        ``device``, ``chain``, how it was made, and ``made``: commit, machine and versions.
     """
     key = _key(chain, model, training, validation, test)
     place = _place(workdir, chain, key)
@@ -104,8 +105,7 @@ def is_made(
 ) -> bool:
     """Whether `run_chain` has finished it in `workdir`, on whatever device, and will only read it."""
     key = _key(chain, model, training, validation, test)
-    path = _place(workdir, chain, key) / "figures.json"
-    return path.exists() and json.loads(path.read_text())["options"] == key
+    return is_kept(_place(workdir, chain, key) / "figures.json", key)
 
 
 def _key(chain: Chain, model: nn.Module, *sets: ImageSet) -> dict:
@@ -166,6 +166,7 @@ def _run(
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "steps": rounds * chain.tune.epochs * per_epoch[0] + chain.share.epochs * per_epoch[1],
         "chain": json.loads(json.dumps(asdict(chain))),
+        "made": {"commit": git_commit(), "machine": machine(), "versions": versions()},
     }
 
 

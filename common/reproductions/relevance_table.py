@@ -33,7 +33,7 @@ def points_of(figures: Mapping) -> list[dict]:
     return [
         {
             "method": "pruning by relevance" if chain["criterion"] == "relevance" else "pruning in rounds",
-            "label": f"{chain['criterion']}, {chain['weights_gone']:.0%} gone",
+            "label": f"{chain['criterion']}, {chain['weights_gone']:.0%} of weights gone",
             "network": "vgg16", "dataset": chain["chain"]["dataset"],
             "file_bytes": chain["file_bytes"], "dense_bytes": chain["dense_bytes"],
             "top1": chain["top1"], "baseline_top1": chain["baseline_top1"],
