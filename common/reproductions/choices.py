@@ -150,6 +150,7 @@ CHOICES = (
         s987=_B | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6},
         s986=_B | {"sparsity": 0.986, "conv_clusters": 8, "linear_clusters": 5},
         s987_long=_B | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6, "epochs": (60, 20)},
+        s9875_long=_B | {"sparsity": 0.9875, "conv_clusters": 12, "linear_clusters": 6, "epochs": (60, 20)},
     ),
     _vgg(
         "vgg16_cifar10", Rule(160.0),
