@@ -87,7 +87,7 @@ POINTS = (
         linear_clusters=16,
     ),
     lenet_point(
-        "lenet_5_small", "lenet_5", sparsity=0.987, crop_padding=2, epochs=(24, 8), conv_clusters=12,
+        "lenet_5_small", "lenet_5", sparsity=0.9875, crop_padding=2, epochs=(60, 20), conv_clusters=12,
         linear_clusters=6,
     ),
 )
