@@ -17,20 +17,17 @@ from common.pipeline import CompressConfig, decompress
 from common.recipes import train_config
 from common.report import size_report
 from common.reproductions import ROOT, alexnet, read_reproduction
-from common.reproductions.alexnet import Plan, reproduce_alexnet, to_markdown
+from common.reproductions.alexnet import reproduce_alexnet, to_markdown
 from common.shipped import fingerprint
 from common.training import evaluate
 
 ONE = replace(CONFIG, epochs=1, max_lr=0.01)
-TINY = Plan(
-    OperatingPoint(
-        "tiny",
-        CompressConfig(
-            sparsity=0.9, criterion="lamp", prune=ONE, share=replace(ONE, optimizer="adam", max_lr=1e-3),
-            conv_clusters=4, linear_clusters=4,
-        ),
+TINY = OperatingPoint(
+    "tiny",
+    CompressConfig(
+        sparsity=0.9, criterion="lamp", prune=ONE, share=replace(ONE, optimizer="adam", max_lr=1e-3),
+        conv_clusters=4, linear_clusters=4,
     ),
-    dataset="digits", baseline_epochs=1,
 )  # fmt: skip
 
 
@@ -48,10 +45,11 @@ def small(monkeypatch):
 def test_from_training_to_a_measured_file_and_again(small, tmp_path, monkeypatch):
     kept = []
     options = {
-        "folder": tmp_path, "workdir": tmp_path / "work", "device": "cpu",
+        "dataset": "digits", "baseline_epochs": 1, "device": "cpu", "folder": tmp_path,
+        "workdir": tmp_path / "work",
         "keep": lambda name, figures, **how: kept.append((name, how["seed"], len(how["datasets"]))),
     }  # fmt: skip
-    first = reproduce_alexnet(TINY, **options)
+    first = reproduce_alexnet(point=TINY, **options)
     figures, data = first.figures["tiny"], (tmp_path / "tiny.dcz").read_bytes()
     assert kept == [("alexnet", 0, 3)]
     assert (figures["file_bytes"], figures["sha256"]) == (len(data), fingerprint(data))
@@ -66,13 +64,13 @@ def test_from_training_to_a_measured_file_and_again(small, tmp_path, monkeypatch
         raise RuntimeError("trained again")
 
     monkeypatch.setattr(BatchSource, "epoch_batches", refuse)
-    again = reproduce_alexnet(TINY, **options)  # from what stands in the work folder
+    again = reproduce_alexnet(point=TINY, **options)  # from what stands in the work folder
     assert again.to_dict() == first.to_dict()
     with pytest.raises(RuntimeError, match="trained again"):
-        reproduce_alexnet(TINY, resume=False, **options)
-    other = replace(TINY, point=replace(TINY.point, config=replace(TINY.point.config, sparsity=0.8)))
+        reproduce_alexnet(point=TINY, resume=False, **options)
+    other = replace(TINY, config=replace(TINY.config, sparsity=0.8))
     with pytest.raises(RuntimeError, match="trained again"):  # the baseline is there, its pruned network not
-        reproduce_alexnet(other, **options)
+        reproduce_alexnet(point=other, **options)
 
 
 def test_without_a_gpu_one_line_says_what_to_do(capsys):

@@ -130,8 +130,8 @@ def test_what_a_gpu_has_finished_is_taken_as_it_is(plan, first, tmp_path):
     assert (only["name"], only["further"]) == ("longer", [])
     fresh = {"workdir": tmp_path, "device": "cpu", "resume": False}
     assert relevance.part3(plan, **fresh)["name"] == "long"
-    assert relevance.part3(plan, stored={"status": "run on cpu"}, **fresh)["name"] == "long"
-    assert relevance.part3(plan, stored={"status": "run on a GPU"}, **fresh) == {"status": "run on a GPU"}
+    assert relevance.part3(plan, stored={"device": "cpu"}, **fresh)["name"] == "long"
+    assert relevance.part3(plan, stored={"device": "a GPU"}, **fresh) == {"device": "a GPU"}
 
 
 def test_without_a_gpu_it_says_what_is_not_run(plan, monkeypatch):

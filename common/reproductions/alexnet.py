@@ -4,7 +4,7 @@
 
 The network is trained by its recipe, rounded to float16, pruned while it learns on, shared, coded, written,
 read back, and measured on all test images. Its options were set beforehand, and this was run once.
-Without a GPU a day would not do: the command then says so. `dnnc evaluate capstone/alexnet_cifar10.dcz`
+Without a GPU that would take days, and the command says so. `dnnc evaluate capstone/alexnet_cifar10.dcz`
 measures the shipped file anywhere.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.baseline import train_baseline
@@ -37,29 +36,12 @@ _PRUNE = TrainConfig(epochs=20, batch_size=128, max_lr=0.01, warmup=0.1, label_s
 _SHARE = TrainConfig(epochs=3, batch_size=128, max_lr=3e-4, warmup=0.1, label_smoothing=0.1, optimizer="adam")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is trained, and how far it is compressed.
-
-    Attributes
-    ----------
-    point : OperatingPoint
-    dataset : str
-    baseline_epochs : int, optional
-        By default the recipe's.
-    """
-
-    point: OperatingPoint = field(
-        default_factory=lambda: OperatingPoint(
-            "alexnet_cifar10",
-            CompressConfig(
-                sparsity=0.975, criterion="lamp", prune=_PRUNE, share=_SHARE, conv_clusters=16,
-                linear_clusters=8,
-            ),
-        )
-    )  # fmt: skip
-    dataset: str = "cifar10"
-    baseline_epochs: int | None = None
+POINT = OperatingPoint(
+    "alexnet_cifar10",
+    CompressConfig(
+        sparsity=0.975, criterion="lamp", prune=_PRUNE, share=_SHARE, conv_clusters=16, linear_clusters=8
+    ),
+)  # fmt: skip
 
 
 def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
@@ -80,15 +62,19 @@ def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
 
 
 def reproduce_alexnet(
-    plan: Plan | None = None, *, folder: str | Path = ROOT / "capstone", workdir: str | Path = WORKDIR,
-    device: str | None = None, resume: bool = True, keep: Callable[..., None] = store,
+    *, point: OperatingPoint = POINT, dataset: str = "cifar10", baseline_epochs: int | None = None,
+    folder: str | Path = ROOT / "capstone", workdir: str | Path = WORKDIR, device: str | None = None,
+    resume: bool = True, keep: Callable[..., None] = store,
 ) -> Reproduction:  # fmt: skip
     """Train AlexNet, compress it to a file, and measure what the file decodes to.
 
     Parameters
     ----------
-    plan : Plan, optional
-        By default that of the shipped file.
+    point : OperatingPoint
+        How far it is compressed, and how; by default as the shipped file.
+    dataset : str
+    baseline_epochs : int, optional
+        By default the recipe's.
     folder : path
         Where the file goes.
     workdir : path
@@ -96,7 +82,7 @@ def reproduce_alexnet(
     device : str, optional
         By default the GPU if there is one.
     resume : bool
-        Whether to go on from what is in `workdir`; else it is deleted.
+        Whether to go on from checkpoints in `workdir`; else they are deleted.
     keep : callable, optional
         What the figures are handed to, as `reproductions.store` takes them: the default.
 
@@ -106,35 +92,33 @@ def reproduce_alexnet(
         Its figures have one entry, by the file's name: those of `operating_points.run_point`, the file's
         ``sha256``, and ``baseline``, how the network was trained.
     """
-    plan, workdir, device = plan or Plan(), Path(workdir), device or default_device()
-    weights = workdir / f"{NETWORK}_{plan.dataset}.safetensors"
+    folder, workdir, device = Path(folder), Path(workdir), device or default_device()
+    weights = workdir / f"{NETWORK}_{dataset}.safetensors"
     trained = train_baseline(
-        NETWORK, weights=weights, result=weights.with_suffix(".json"), workdir=workdir, dataset=plan.dataset,
-        epochs=plan.baseline_epochs, device=device, resume=resume,
-        command=f"dnnc reproduce {NETWORK}",
+        NETWORK, weights=weights, result=weights.with_suffix(".json"), workdir=workdir, dataset=dataset,
+        epochs=baseline_epochs, device=device, resume=resume, command=f"dnnc reproduce {NETWORK}",
     )  # fmt: skip
     whole, test = (
-        fit_images(load_dataset(plan.dataset, split), INPUT_SHAPES[NETWORK]) for split in ("train", "test")
+        fit_images(load_dataset(dataset, split), INPUT_SHAPES[NETWORK]) for split in ("train", "test")
     )
-    training, validation = train_val_split(whole, n_validation=N_VALIDATION[plan.dataset])
+    training, validation = train_val_split(whole, n_validation=N_VALIDATION[dataset])
     architecture = {"architecture": NETWORK, "num_classes": len(whole.classes)}
     model = load_weights(build(NETWORK, num_classes=len(whole.classes)), weights).to(device)
     # A folder of its own for each network and each way to compress it: checkpoints do not tell.
-    key = f"{state_digest(model)} {training.sha256} {plan.point}"
-    place = workdir / f"{plan.point.name}-{fingerprint(key.encode())[:8]}"
+    key = f"{state_digest(model)} {training.sha256} {point}"
+    place = workdir / f"{point.name}-{fingerprint(key.encode())[:8]}"
     if not resume:
         shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True, exist_ok=True)
-    folder = Path(folder)
     figures = run_point(
-        plan.point, model, training, validation=validation, test=test, folder=folder, workdir=place,
+        point, model, training, validation=validation, test=test, folder=folder, workdir=place,
         architecture=architecture, device=device,
     )  # fmt: skip
     figures["sha256"] = fingerprint((folder / figures["file"]).read_bytes())
     figures["baseline"] = {key: trained[key] for key in ("epochs", "n_train", "validation_top1")}
-    stored = {plan.point.name: figures}
+    stored = {point.name: figures}
     keep(
-        NETWORK, stored, seed=plan.point.config.prune.seed, datasets=(training, validation, test),
+        NETWORK, stored, seed=point.config.prune.seed, datasets=(training, validation, test),
         device=device,
     )  # fmt: skip
     return Reproduction(stored, to_markdown(stored))

@@ -190,7 +190,7 @@ def part3(
     chains = plan.long
     if device.startswith("cpu"):
         chains = [chain for chain in chains if resume and is_made(chain, model, *sets, workdir=workdir)]
-        if not chains and stored is not None and stored["status"] != "run on cpu":
+        if not chains and stored is not None and stored.get("device", "cpu") != "cpu":
             return stored
         chains = chains or [plan.long_on_a_cpu]
     architecture = _architecture(plan.network, options)
