@@ -21,7 +21,7 @@ _own_cache = pytest.StashKey[str]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set the environment before any module or notebook kernel reads it."""
-    from common.array_cache import user_cache
+    from common.data.cache import user_cache
 
     os.environ["DNNC_QUIET"] = "1"
     os.environ.setdefault("DNNC_OFFLINE", "1")  # DNNC_OFFLINE=0 lets the tests download the data sets

@@ -2,6 +2,6 @@
 
 import os
 
-from common.profiles import SWITCH
+from common.capstone.run import SWITCH
 
 os.environ.setdefault(SWITCH, "test")

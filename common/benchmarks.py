@@ -22,8 +22,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from common.markdown import markdown_table
-from common.results import machine, read_result, write_result
+from common.base.results import machine, read_result, write_result
+from common.base.text import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "tests" / "benchmarks"

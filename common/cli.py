@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
@@ -11,11 +12,126 @@ from typing import Annotated
 
 import typer
 
-from common.arguments import device_name, input_file, is_out_of_memory, one_line, output_file, weights_file
-from common.course.attendance_commands import attendance_app
-from common.course.member_commands import members_app
-from common.markdown import printable
-from common.study_commands import study
+from common.attendance.commands import attendance_app
+from common.base.text import printable
+from common.members.commands import members_app
+
+# ----------------------------------------------------------------------------------------------------
+# What a command of ``dnnc`` was given, checked before any work; and its errors, each in one line.
+#
+# torch is imported only when a device is named: a wrong path is told at once.
+
+def input_file(path: Path) -> Path:
+    """The path of a file that can be read.
+
+    Raises
+    ------
+    OSError
+        Nothing is there, something other than a file (a folder, a device that never ends), or it is locked.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there: check the path")
+    if not path.is_file():
+        raise OSError(f"{path} is no regular file: check the path")
+    if not os.access(path, os.R_OK):
+        raise PermissionError(f"{path} may not be read: change its permissions")
+    return path
+
+
+def output_file(path: Path, *, force: bool) -> Path:
+    """A path where a file can be written; with `force` one that is there may be replaced.
+
+    Raises
+    ------
+    ValueError
+        The place is taken, or no place for a file.
+    OSError
+        Its folder cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no regular file: choose another --out")
+    if path.exists() and not force:
+        raise ValueError(f"{path} exists: choose another --out, or add --force")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path.parent} is no folder: make it, or choose another --out")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path.parent} may not be written: choose another --out")
+    return path
+
+
+def weights_file(path: Path) -> Path:
+    """A path where `train` can write weights, its result as JSON beside them, and the folder if missing.
+
+    Raises
+    ------
+    ValueError
+        Another ending than ``.safetensors``, or no place for a file.
+    OSError
+        Its folder cannot be made or written.
+    """
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path} ends in {path.suffix!r}: expected .safetensors")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return output_file(path, force=True)
+
+
+def device_name(name: str | None) -> str | None:
+    """A device that this machine has; None, for the GPU if there is one, stays None.
+
+    Raises
+    ------
+    ValueError
+        Neither ``cpu`` nor a GPU that is there.
+    """
+    if name is None or name == "cpu":
+        return name
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is not None and device.type == "cpu":
+        return name
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device is not None and device.type == "cuda" and (device.index or 0) < n_gpus:
+        return name
+    found = f"or cuda ({n_gpus} there)" if n_gpus else "(there is no GPU)"
+    raise ValueError(f"device {name!r}: expected cpu {found}")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: torch says so in a RuntimeError, on a GPU and on a CPU in other words."""
+    return isinstance(error, MemoryError) or "memory" in str(error).lower()
+
+
+def one_line(text: object) -> str:
+    r"""The text in one line, and nothing in it that would steer a terminal.
+
+    >>> one_line("a file\nnamed \x1b[2J")
+    'a file named \\x1b[2J'
+    """
+    return printable(" ".join(str(text).split()))
+
+
+# ----------------------------------------------------------------------------------------------------
+# ``dnnc study``: the measurements behind the lectures.
+
+def study(
+    name: Annotated[str, typer.Argument(help="pruning_curves, criteria, bits, ...")],
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default the GPU.")] = None,
+    resume: Annotated[bool, typer.Option("--resume/--fresh", help="Go on from checkpoints, or not.")] = True,
+) -> None:
+    """Measure what a lecture plots, and store it as JSON beside the lecture.
+
+    \b
+    Example: dnnc study pruning_curves
+    """
+    from common.experiments import STUDIES, run_study
+
+    figures = run_study(name, device=device_name(device), resume=resume)
+    print(f"{STUDIES[name].result}: {len(json.dumps(figures)):,} characters of figures")
+
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -73,7 +189,7 @@ def train(
     \b
     Example: dnnc train lenet_5 --epochs 5
     """
-    from common.recipes import DATASETS, train_config
+    from common.networks.baseline import DATASETS, train_config
 
     train_config(network)  # refuses an unknown network before anything is read
     start = start and input_file(start)
@@ -86,7 +202,7 @@ def train(
         out = weights_file(out or ROOT / "runs" / run / f"{run}.safetensors")
         result = out.with_suffix(".json")
     with _stdout_for_result(as_json):
-        from common.baseline import train_baseline
+        from common.networks.baseline import train_baseline
 
         figures = train_baseline(
             network, dataset=dataset, start=start, epochs=epochs, device=device, resume=resume, weights=out,
@@ -121,8 +237,9 @@ def compress(
     out = output_file(out or Path(f"{point or Path(source).stem}.dcz"), force=force)
     device = device_name(device)
     with _stdout_for_result(as_json):
-        from common.compress_file import compress_file, compress_to_point
-        from common.report import size_report
+        from common.capstone.vgg16 import compress_to_point
+        from common.compress.files import compress_file
+        from common.report.sizes import size_report
 
         if point is not None:
             compress_to_point(source, point, out, workdir=ROOT / "runs" / Path(source).stem, device=device)
@@ -156,9 +273,9 @@ def decompress(
     out = output_file(out or Path(f"{source.stem}_decoded.safetensors"), force=force)
     import torch
 
-    from common.checkpoints import save_weights
-    from common.container import load_file
-    from common.packing import unpack
+    from common.codec.container import load_file
+    from common.compress.packing import unpack
+    from common.networks.checkpoints import save_weights
 
     save_weights(unpack(load_file(source)), out, dtype=torch.float32)
     print(printable(f"{out}: {out.stat().st_size:,} bytes"))
@@ -172,8 +289,8 @@ def inspect(source: Annotated[Path, typer.Argument(help="A .dcz file.")], as_jso
     Example: dnnc inspect capstone/vgg16_cifar10.dcz
     """
     input_file(source)
-    from common.container_layout import read_file
-    from common.report import size_report
+    from common.codec.container import read_file
+    from common.report.sizes import size_report
 
     try:
         report = size_report(read_file(source))
@@ -197,12 +314,12 @@ def evaluate(
     """
     device = device_name(device)
     with _stdout_for_result(as_json):
-        from common.datasets import load_dataset
-        from common.image_fitting import first_images, fit_images
-        from common.model_files import open_model
-        from common.models import INPUT_SHAPES
-        from common.recipes import DATASETS
-        from common.training import evaluate as measure
+        from common.compress.files import open_model
+        from common.data.datasets import load_dataset
+        from common.data.image_set import first_images, fit_images
+        from common.networks.baseline import DATASETS
+        from common.networks.models import INPUT_SHAPES
+        from common.networks.training import evaluate as measure
 
         model, architecture = open_model(source)
         network = architecture["architecture"]
@@ -234,7 +351,7 @@ def capstone(
     """
     device = device_name(device)
     with _stdout_for_result(as_json):
-        from common.capstone import FOLDER, WORKDIR, run_capstone
+        from common.capstone.run import FOLDER, WORKDIR, run_capstone
 
         result = run_capstone(
             profile, resume=resume, device=device, folder=folder or FOLDER, workdir=workdir or WORKDIR
@@ -254,7 +371,7 @@ def reproduce(
     Example: dnnc reproduce lenets
     """
     with _stdout_for_result(as_json):
-        from common.reproductions import run_reproduction
+        from common.experiments import run_reproduction
 
         result = run_reproduction(name, device=device_name(device), resume=resume)
     _show(result.to_dict(), result.table(), as_json)

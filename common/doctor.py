@@ -1,5 +1,6 @@
 """``dnnc doctor``: is this machine ready for the course? One line a check, and what to do where it is not."""
 
+
 import importlib.util
 import os
 import platform
@@ -13,9 +14,9 @@ from pathlib import Path
 
 import psutil
 
-from common.array_cache import user_cache
-from common.catalog import CATALOG
-from common.datasets import DatasetNotFoundError, locate_dataset
+from common.data.cache import user_cache
+from common.data.catalog import CATALOG
+from common.data.datasets import DatasetNotFoundError, locate_dataset
 
 GIB = 1 << 30
 MIN_PYTHON = (3, 11)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from common import benchmarks
-from common.results import read_result
+from common.base.results import read_result
 
 
 def row(group, peer, seconds, **info):

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from common import cli, container
-from common.capstone import CapstoneResult, Part
-from common.checkpoints import save_weights
-from common.container import load
-from common.models import build
-from common.profiles import Profile
+from common import cli
+from common.capstone.run import CapstoneResult, Part, Profile
+from common.codec import container
+from common.codec.container import load
+from common.networks.checkpoints import save_weights
+from common.networks.models import build
 
 COMMANDS = (
     "study", "train", "compress", "decompress", "inspect", "evaluate", "capstone", "reproduce", "bench",
@@ -193,7 +193,7 @@ def test_only_the_recipe_from_scratch_replaces_the_shipped_baseline(capsys, monk
         asked.append(how)
         return {"top1": 0.5, "n_test": 10}
 
-    monkeypatch.setattr("common.baseline.train_baseline", train_baseline)
+    monkeypatch.setattr("common.networks.baseline.train_baseline", train_baseline)
     assert dnnc(capsys, "train", "vgg16", *(() if start is None else ("--start", start)))[0] == 0
     ((how,), shipped) = asked, cli.ROOT / "capstone" / "vgg16_cifar10.safetensors"
     assert how["start"] == (start and Path(start))
@@ -231,7 +231,7 @@ def test_the_capstone_exits_with_0_only_when_the_targets_are_met(capsys, monkeyp
         print("progress")
         return CapstoneResult(Profile("cpu", "a test"), {"vgg16_cifar10": Part("VGG-16", figures)})
 
-    monkeypatch.setattr("common.capstone.run_capstone", run)
+    monkeypatch.setattr("common.capstone.run.run_capstone", run)
     found, out, _ = dnnc(capsys, "capstone", "--fresh", "--folder", tmp_path)
     assert found == code
     assert out.startswith("progress\n")
@@ -248,10 +248,10 @@ def test_bench_and_reproduce_are_thin(capsys, monkeypatch):
     benchmarks = types.ModuleType("common.benchmarks")
     benchmarks.main = lambda arguments: seen.update(bench=arguments) or 3
     result = types.SimpleNamespace(table=lambda: "a table", to_dict=lambda: {"rows": 2})
-    lenets = types.ModuleType("common.reproductions.lenets")
+    lenets = types.ModuleType("common.experiments.lenets")
     lenets.run = lambda **options: seen.update(options) or result
     monkeypatch.setitem(sys.modules, "common.benchmarks", benchmarks)
-    monkeypatch.setitem(sys.modules, "common.reproductions.lenets", lenets)
+    monkeypatch.setitem(sys.modules, "common.experiments.lenets", lenets)
     assert dnnc(capsys, "bench", "--quick", "huffman")[0] == 3
     assert seen["bench"] == ["--quick", "huffman"]
     assert dnnc(capsys, "reproduce", "lenets", "--device", "cpu")[:2] == (0, "a table\n")

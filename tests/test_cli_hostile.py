@@ -12,10 +12,12 @@ import pytest
 from safetensors.numpy import save_file
 from tiny_container import tiny_model
 
-from common import arguments, cli, container
-from common.arguments import device_name, input_file, output_file, weights_file
-from common.checkpoints import save_weights
-from common.models import build
+from common import cli
+from common import cli as arguments
+from common.cli import device_name, input_file, output_file, weights_file
+from common.codec import container
+from common.networks.checkpoints import save_weights
+from common.networks.models import build
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +139,7 @@ def test_not_enough_memory_is_one_line(capsys, tmp_path, monkeypatch, error):
     def greedy(*_, **__):
         raise error
 
-    monkeypatch.setattr("common.compress_file.compress_file", greedy)
+    monkeypatch.setattr("common.compress.files.compress_file", greedy)
     assert refusal(capsys, tmp_path, "compress", "lenet_5").startswith(f"dnnc: not enough memory: {error}")
 
 
@@ -145,7 +147,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr("common.compress_file.compress_file", broken)
+    monkeypatch.setattr("common.compress.files.compress_file", broken)
     with pytest.raises(RuntimeError, match="mat1"):
         cli.main(["compress", "lenet_5"])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common import doctor
-from common.datasets import DatasetNotFoundError
+from common.data.datasets import DatasetNotFoundError
 from common.doctor import Check
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.reproductions import Entry
+from common.experiments import Entry
 
 ROOT = Path(__file__).resolve().parents[1]
 EMPTY = (

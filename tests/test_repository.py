@@ -1,4 +1,4 @@
-"""The repository keeps its own promises: pins, addresses, no data in git, and imports that run one way."""
+"""The repository keeps its own promises: pins, addresses, no data in git, and who may import whom."""
 
 import ast
 import re
@@ -17,13 +17,12 @@ import common
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ADDRESS = PYPROJECT["project"]["urls"]["Repository"]
-CODEC = ("byte_reader", "container", "huffman", "kmeans", "shared_tensor", "sparse_index", "zones")
 
 
 def tracked_files() -> list[Path]:
     """What git holds, so that a clone would have it; in an unpacked archive, what is there.
 
-    But for the members' own work: `common.course.gate` says what may be in it.
+    But for the members' own work: `common.members.gate` says what may be in it.
     """
     if not (ROOT / ".git").exists():
         found = [path for path in ROOT.rglob("*") if path.is_file() and ".venv" not in path.parts]
@@ -55,20 +54,13 @@ def requirements() -> list[Requirement]:
     return [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["dev"]]
 
 
-def map_of_the_house() -> list[str]:
-    """The modules in the order in which the package's docstring lists them."""
-    return re.findall(r"^``(\w+)``", common.__doc__, re.MULTILINE)
-
-
-def modules() -> dict[str, Path]:
-    """Every module of the package; a folder of modules counts as one."""
-    paths = [path for path in (ROOT / "common").glob("*.py") if path.stem != "__init__"]
-    packages = [path.parent for path in (ROOT / "common").glob("*/__init__.py")]
-    return {path.stem: path for path in paths + packages}
+def concepts() -> set[str]:
+    """The folders of the package."""
+    return {path.parent.name for path in (ROOT / "common").glob("*/__init__.py")}
 
 
 def imports_of(path: Path) -> set[str]:
-    """Names of the package's modules that a module, or a folder of them, imports anywhere in its code."""
+    """Names of the package's folders and modules that a module, or a folder of them, imports anywhere."""
     found = set()
     for file in [path] if path.is_file() else path.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -84,35 +76,53 @@ def imports_of(path: Path) -> set[str]:
     return found - {path.stem}
 
 
-def test_map_lists_every_module_once():
-    listed = map_of_the_house()
-    assert len(set(listed)) == len(listed)
-    missing, gone = set(modules()) - set(listed), set(listed) - set(modules())
-    assert not missing | gone, f"common/__init__.py should also list {missing}, and not list {gone}"
+def test_the_map_and_the_table_name_every_folder_once():
+    listed = re.findall(r"^``(\w+)``", common.__doc__, re.MULTILINE)
+    assert sorted(listed) == sorted(common.MAY_IMPORT) == sorted(concepts())
 
 
-def test_imports_run_one_way():
-    place = {name: position for position, name in enumerate(map_of_the_house())}
-    upward = [
-        f"{name} imports {imported}, which does not stand before it in common/__init__.py"
-        for name, path in modules().items()
-        for imported in imports_of(path)
-        if place.get(imported, len(place)) >= place.get(name, -1)
-    ]
-    assert not upward, "\n".join(sorted(upward))
+@pytest.mark.parametrize("name", sorted(common.MAY_IMPORT))
+def test_a_folder_imports_what_the_table_allows(name):
+    imported, allowed = imports_of(ROOT / "common" / name), set(common.MAY_IMPORT[name].split())
+    assert imported <= allowed, f"common/{name} imports {sorted(imported - allowed)}: see common/__init__.py"
+
+
+def test_the_table_has_no_cycle():
+    seen: set[str] = set()
+    while left := {name for name in common.MAY_IMPORT if name not in seen}:
+        ready = {name for name in left if set(common.MAY_IMPORT[name].split()) <= seen}
+        assert ready, f"these import each other: {sorted(left)}"
+        seen |= ready
 
 
 def test_import_check_sees_every_kind_of_import(tmp_path):
     file = tmp_path / "late.py"
-    body = "    from common.masks import g\n    from common import report\n"
-    file.write_text(f"import common.huffman\ndef f():\n{body}")
-    assert imports_of(file) == {"huffman", "masks", "report"}
+    body = "    from common.pruning.masks import g\n    from common import report\n"
+    file.write_text(f"import common.codec.huffman\ndef f():\n{body}")
+    assert imports_of(file) == {"codec", "pruning", "report"}
 
 
-def test_codec_imports_without_torch():
-    names = ", ".join(f"common.{name}" for name in CODEC)
-    code = f"import sys; sys.modules['torch'] = None; import {names}; assert 'torchvision' not in sys.modules"
+def test_codec_sharing_and_data_import_without_torch():
+    """But for what trains codebooks, and for batches of tensors."""
+    with_torch = {"centroid_tuning", "trained_sharing", "batches"}
+    modules = [
+        f"common.{folder}.{path.stem}".removesuffix(".__init__")
+        for folder in ("base", "codec", "sharing", "data", "checks")
+        for path in sorted((ROOT / "common" / folder).glob("*.py"))
+        if path.stem not in with_torch
+    ]
+    code = f"import sys; sys.modules['torch'] = None; import {', '.join(modules)}"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_the_gate_needs_the_standard_library_only():
+    """The workflow runs it before anything is installed."""
+    code = "import sys; import common.members.gate, common.members.roster; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], check=True, cwd=ROOT, capture_output=True, text=True
+    )
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert loaded - {"common"} <= sys.stdlib_module_names | {"__main__"}
 
 
 def test_importing_the_package_is_light():
@@ -207,15 +217,6 @@ def test_no_machine_paths_in_text_files():
             text = path.read_text(encoding="utf-8")
             found = home.search(text) or re.search(re.escape(f"{ROOT}/"), text)
             assert not found, f"{path.relative_to(ROOT)} names a place on somebody's machine: {found[0]}"
-
-
-def test_every_module_is_short_enough_to_read():
-    long = {
-        path.relative_to(ROOT).as_posix(): n_lines
-        for path in (ROOT / "common").rglob("*.py")
-        if (n_lines := len(path.read_text().splitlines())) > 300
-    }
-    assert not long, f"one noun a file: {long}"
 
 
 def test_members_work_is_not_held_to_the_courses_rules():

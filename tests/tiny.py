@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.datasets import ImageSet
-from common.models import prunable_parameters, vgg
-from common.training import TrainConfig
+from common.data.image_set import ImageSet
+from common.networks.models import prunable_parameters, vgg
+from common.networks.training import TrainConfig
 
 CONFIG = TrainConfig(epochs=3, batch_size=8, max_lr=0.05, crop_padding=1, precision="fp32")
 N_STEPS = 12  # of CONFIG with image_set(): 3 epochs of 4 batches
@@ -47,3 +47,15 @@ def half_masks(model: nn.Module, *, seed: int = 0, share: float = 0.5) -> dict[s
         name: torch.rand(weight.shape, generator=generator) < share
         for name, weight in prunable_parameters(model).items()
     }
+
+
+class Killer:
+    """A callback that stops the run before or after a step, as a signal would."""
+
+    def __init__(self, step, hook):
+        self.kill_at = step
+        setattr(self, hook, self._hook)
+
+    def _hook(self, model, step):
+        if step == self.kill_at:
+            raise KeyboardInterrupt

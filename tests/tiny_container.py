@@ -4,11 +4,10 @@ import hashlib
 
 import numpy as np
 
-from common.byte_reader import ByteWriter
-from common.container import CompressedModel
-from common.container_layout import crc
-from common.shared_tensor import DenseTensor, SharedTensor
-from common.symbol_stream import write_blocks, write_symbols
+from common.codec.byte_io import ByteWriter
+from common.codec.container import CompressedModel, crc
+from common.codec.symbols import write_blocks, write_symbols
+from common.codec.tensors import DenseTensor, SharedTensor
 
 DTYPES = ("f4", "f2", "f8", "?", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8")
 

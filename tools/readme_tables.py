@@ -5,18 +5,19 @@
 figure of ours is typed in.
 """
 
+
 import json
 import re
 import sys
 from pathlib import Path
 
+from common.base.text import markdown_table
 from common.benchmarks import to_summary
-from common.markdown import markdown_table
-from common.published import PUBLISHED
-from common.recipes import DATASETS
-from common.reproductions import REPRODUCTIONS
-from common.reproductions.lenet_table import TITLES
-from common.reproductions.points import drop_points
+from common.experiments import REPRODUCTIONS
+from common.experiments.lenets import TITLES
+from common.experiments.methods_map import drop_points
+from common.networks.baseline import DATASETS
+from common.report.published import PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "capstone" / "results"

@@ -34,5 +34,10 @@ If the answer equals a suspect, the mistake has a name; the right values are nev
 ``week07``      the questions of week 7: a canonical Huffman codec
 =============== ============================================================================================
 
-Only `common.course`, which grades, imports from here.
+Only `common.members`, which grades, imports from here.
 """
+
+
+
+
+

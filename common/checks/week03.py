@@ -2,17 +2,348 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from PIL import Image
 
 from common.checks import grading
-from common.checks.grading import Grades, Question
-from common.checks.vgg_input import check_center_crop, check_resize_shorter, check_to_input
-from common.checks.vgg_layers import (
-    check_build_features,
-    check_feature_maps,
-    check_feature_vectors,
-    check_layer_costs,
-)
+from common.checks.comparing import as_array, call, expect, expect_dtype
+from common.checks.grading import Grades, NotYet, Question, check
+
+# ----------------------------------------------------------------------------------------------------
+# Week 3, first half: from a photograph to what a network expects.
+
+MEAN = np.array([0.485, 0.456, 0.406])
+STD = np.array([0.229, 0.224, 0.225])
+
+
+def _picture(height: int, width: int) -> np.ndarray:
+    """Colours that differ everywhere, with fine stripes that alias when they are only sampled."""
+    y, x = np.mgrid[0:height, 0:width]
+    stripes = 40 * ((x + y) % 2)
+    planes = (30 + 150 * x / width + stripes, 30 + 170 * y / height, 200 - 120 * x / width + stripes)
+    return np.clip(np.stack(planes, axis=2), 0, 255).astype(np.uint8)
+
+
+def _resized(
+    image: np.ndarray, width: int, height: int, method: int = Image.Resampling.BILINEAR
+) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).resize((width, height), method))
+
+
+@check(1, "resize_shorter")
+def check_resize_shorter(answer: Callable) -> str:
+    """uint8 (h, w, 3), the shorter side made `size`, the aspect ratio kept, bilinear with antialiasing."""
+    for height, width in ((40, 60), (90, 60), (40, 63)):
+        image, size = _picture(height, width), 20
+        got = as_array(call(answer, image, size, told=f"height {height}, width {width}, size {size}"))
+        shorter = min(height, width)
+        new_height, new_width = size * height // shorter, size * width // shorter
+        rounded_up = (-(-size * height // shorter), -(-size * width // shorter))
+        longer = (round(20 * height / max(height, width)), round(20 * width / max(height, width)))
+        shapes = {
+            (size, size, 3): "The picture is distorted: both sides shrink by the same factor.",
+            (new_width, new_height, 3): "Height and width are exchanged: PIL's resize wants (width, height).",
+            (*rounded_up, 3): "The longer side is rounded up: its fraction is cut off here.",
+            (*longer, 3): "The longer side became the size: it is the shorter one that should.",
+            image.shape: "It has its old shape: is the result of resize returned?",
+        }
+        if got.shape != (new_height, new_width, 3):
+            message = f"From {image.shape} it makes {got.shape}, expected {(new_height, new_width, 3)}."
+            raise NotYet(
+                message, hint=shapes.get(got.shape, "shorter side / size is the factor for both sides.")
+            )
+        expect_dtype(got, "uint8", "Pixels stay bytes until they are normalized.")
+        suspects = [
+            ("It picks single pixels, and fine stripes alias: BILINEAR averages when it shrinks.",
+             _resized(image, new_width, new_height, Image.Resampling.NEAREST)),
+        ]  # fmt: skip
+        hint = "Is it PIL's Image.resize with BILINEAR? Others sample without averaging, and stripes alias."
+        wanted = _resized(image, new_width, new_height)
+        expect(got, wanted, tolerance=2, suspects=suspects, what="The picture", unknown=hint)
+    return "A wide, a tall and an uneven picture, no distortion, no aliasing."
+
+
+@check(2, "center_crop")
+def check_center_crop(answer: Callable) -> str:
+    """The central size × size pixels of (h, w, 3); equal margins, or one pixel more at the end."""
+    image = np.arange(7 * 10 * 3).reshape(7, 10, 3).astype(np.uint8)
+    size = 4
+    got = as_array(call(answer, image, size, told="height 7, width 10, size 4"))
+    top, left = (7 - size) // 2, (10 - size) // 2
+    wanted = image[top : top + size, left : left + size]
+    suspects = [
+        ("That is the upper left corner: the margins on both sides should be equal.", image[:size, :size]),
+        ("The margins of height and width are exchanged.", image[left : left + size, top : top + size]),
+        ("One pixel too far down: the margin above is (height - size) // 2.",
+         image[top + 1 : top + 1 + size, left : left + size]),
+        ("One pixel off: the margins are (height - size) // 2 and (width - size) // 2.",
+         image[top : top + size, left + 1 : left + 1 + size],
+         image[top + 1 : top + 1 + size, left + 1 : left + 1 + size]),
+    ]  # fmt: skip
+    expect(got, wanted, suspects=suspects, what="The crop")
+    return "The middle of a picture with uneven margins."
+
+
+@check(3, "to_input")
+def check_to_input(answer: Callable) -> str:
+    """uint8 (h, w, 3) to a float32 tensor (1, 3, h, w): scaled to [0, 1], minus mean, over std."""
+    import torch
+
+    image = np.random.default_rng(1).integers(0, 256, (4, 5, 3)).astype(np.uint8)
+    got = call(answer, image, told="height 4, width 5")
+    if not isinstance(got, torch.Tensor):
+        raise NotYet(f"It returns a {type(got).__name__}, expected a torch tensor.")
+    wanted = _normalized(image / 255)
+    scrambled = _normalized_planes(image.reshape(3, 4, 5) / 255)
+    suspects = [
+        ("Mean and deviation are for pixels in [0, 1]: divide by 255 first.", _normalized(image)),
+        ("The mean and deviation are missing.", _planes(image / 255), _planes(image)),
+        ("The channels are scrambled: reshape moves no axis; permute or np.moveaxis does.", scrambled),
+        ("Red and blue are exchanged: the image is RGB.", _normalized(image[..., ::-1] / 255)),
+        ("The mean is not taken away.", _planes(image / 255 / STD)),
+        ("Not divided by the deviation.", _planes(image / 255 - MEAN)),
+        ("Minus the mean, *divided* by the deviation.", _planes((image / 255 - MEAN) * STD)),
+        ("First minus the mean, then over the deviation: the other way round is another number.",
+         _planes(image / 255 / STD - MEAN)),
+        ("Rows and columns are exchanged: (n, channels, height, width).", wanted.transpose(0, 1, 3, 2)),
+        ("The batch axis is missing: one picture has shape (1, 3, height, width).", wanted[0]),
+        ("Channels come first in torch: (1, 3, height, width).",
+         wanted.transpose(0, 2, 3, 1), wanted[0].transpose(1, 2, 0)),
+        ("uint8 has wrapped, or was divided as an integer: convert to float before anything else.",
+         _normalized(image // 255)),
+        ("Mean and deviation of this picture: the network expects those of its training set.",
+         _planes((image - image.mean(axis=(0, 1))) / image.std(axis=(0, 1)))),
+    ]  # fmt: skip
+    expect(got, wanted, tolerance=1e-5, suspects=suspects, what="The input")
+    expect_dtype(got, "float32", "The network's weights are float32, and torch mixes no types.")
+    return "Shape, order, scale and type."
+
+
+def _planes(image: np.ndarray) -> np.ndarray:
+    return image.transpose(2, 0, 1)[None]
+
+
+def _normalized(image: np.ndarray) -> np.ndarray:
+    return _planes((image - MEAN) / STD)
+
+
+def _normalized_planes(planes: np.ndarray) -> np.ndarray:
+    return ((planes - MEAN[:, None, None]) / STD[:, None, None])[None]
+
+
+# ----------------------------------------------------------------------------------------------------
+# Week 3, second half: VGG's layers, their cost, their feature maps.
+
+_CONFIG = (4, "M", 6, 5, "M")
+
+
+@check(4, "build_features")
+def check_build_features(answer: Callable) -> str:
+    """One nn.Sequential: convolution 3×3 (padding 1, no bias), batch norm, ReLU a number; pooling for "M"."""
+    from torch import nn
+
+    got = call(answer, _CONFIG, told=f"the configuration {_CONFIG}")
+    if not isinstance(got, nn.Sequential):
+        raise NotYet(f"It returns a {type(got).__name__}, expected one nn.Sequential.")
+    block, pooling = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU], [nn.MaxPool2d]
+    wanted = block + pooling + block + block + pooling
+    kinds = [type(layer) for layer in got]
+    if kinds != wanted:
+        raise NotYet(f"Its layers are {_spelt(kinds)}.", hint=_what_differs(kinds, wanted))
+    channels = 3
+    for number, layer in enumerate(got):
+        if isinstance(layer, nn.MaxPool2d) and {layer.kernel_size, layer.stride} - {2, (2, 2)}:
+            raise NotYet(
+                f"Layer {number} is {layer}.", hint="VGG pools 2×2 with stride 2: each side is halved."
+            )
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        if layer.kernel_size != (3, 3):
+            raise NotYet(f"Layer {number} has a kernel of {layer.kernel_size}, expected (3, 3).")
+        if layer.padding not in ((1, 1), "same"):
+            hint = "Without padding of 1 every 3×3 convolution cuts a pixel off each side."
+            raise NotYet(f"Layer {number} has padding {layer.padding}.", hint=hint)
+        if layer.stride != (1, 1):
+            raise NotYet(
+                f"Layer {number} has stride {layer.stride}.", hint="Only the pooling shrinks the maps."
+            )
+        if layer.in_channels != channels:
+            hint = "A convolution takes as many channels as the one before it gives."
+            raise NotYet(
+                f"Layer {number} takes {layer.in_channels} channels, and gets {channels}.", hint=hint
+            )
+        if layer.bias is not None:
+            hint = "Batch norm subtracts each channel's mean, and with it any bias: bias=False."
+            raise NotYet(f"Layer {number} has a bias.", hint=hint)
+        channels = layer.out_channels
+    outputs = [layer.out_channels for layer in got if isinstance(layer, nn.Conv2d)]
+    if outputs != [4, 6, 5]:
+        raise NotYet(f"The convolutions give {outputs} channels, expected [4, 6, 5].")
+    return "Every layer of a small configuration, in order."
+
+
+def _spelt(kinds: Sequence[type]) -> str:
+    return ", ".join(kind.__name__ for kind in kinds) or "none"
+
+
+def _what_differs(kinds: Sequence[type], wanted: Sequence[type]) -> str:
+    """The hint for a wrong row of layers, from what is missing or comes in another order."""
+    from torch import nn
+
+    count = {kind: kinds.count(kind) for kind in set(wanted)}
+    if any(issubclass(kind, nn.AvgPool2d) for kind in kinds):
+        return "VGG takes the maximum of each 2×2 square, not the mean."
+    if any(issubclass(kind, nn.Sequential) for kind in kinds):
+        return "Layers in blocks get other names: the shipped weights want one flat row."
+    if not count[nn.MaxPool2d]:
+        return 'Nothing pools: each "M" is a MaxPool2d.'
+    if not count[nn.ReLU]:
+        return "Without a ReLU after each convolution the whole stage is one linear map."
+    if not count[nn.BatchNorm2d]:
+        return "The batch norm after each convolution is missing."
+    if count[nn.ReLU] < 3 or count[nn.BatchNorm2d] < 3:
+        return "Every convolution is followed by its own batch norm and ReLU."
+    if kinds[:3] == [nn.Conv2d, nn.ReLU, nn.BatchNorm2d]:
+        return "Batch norm stands between the convolution and its ReLU."
+    return 'For each number: convolution, batch norm, ReLU; for each "M": pooling.'
+
+
+def _costs(
+    config, height, width, in_channels=3, *, shrinks=True, follows=True, side=3, biased=False, spatial=True,
+    operations=1,
+):  # fmt: skip
+    """(parameters, multiply-adds) of each convolution, with switches for what is forgotten."""
+    rows = []
+    for entry in config:
+        if entry == "M":
+            height, width = (height // 2, width // 2) if shrinks else (height, width)
+            continue
+        parameters = side * side * in_channels * entry + (entry if biased else 0)
+        rows.append((parameters, operations * parameters * (height * width if spatial else 1)))
+        in_channels = entry if follows else in_channels
+    return rows
+
+
+@check(5, "layer_costs")
+def check_layer_costs(answer: Callable) -> str:
+    """(parameters, multiply-adds) of every convolution, without bias and batch norm."""
+    size = (16, 24)
+    got = as_array(call(answer, _CONFIG, *size, told=f"{_CONFIG} on 16×24 pixels"))
+    suspects = [
+        ("Each \"M\" halves height and width for all that follows.", _costs(_CONFIG, *size, shrinks=False)),
+        ("The first layer's 3 input channels are used everywhere: each takes what the one before it gives.",
+         _costs(_CONFIG, *size, follows=False)),
+        ("The kernel has 3×3 = 9 places.", _costs(_CONFIG, *size, side=1)),
+        ("The convolutions have no bias here: 9 · in · out weights.", _costs(_CONFIG, *size, biased=True)),
+        ("Every weight works once at each place of the output map: multiply by height × width.",
+         _costs(_CONFIG, *size, spatial=False)),
+        ("A multiply-add counts as one.", _costs(_CONFIG, *size, operations=2)),
+        ("The columns are exchanged: parameters first.", [row[::-1] for row in _costs(_CONFIG, *size)]),
+    ]  # fmt: skip
+    expect(got, _costs(_CONFIG, *size), suspects=suspects, what="The table")
+    return "Parameters and multiply-adds of three layers."
+
+
+@check(6, "feature_maps")
+def check_feature_maps(answer: Callable) -> str:
+    """{number: output of that layer}, in evaluation mode, without gradients; the model left as it was."""
+    import torch
+
+    model, inputs = _small_network()
+    wanted, training = _layer_by_layer(model, inputs), _layer_by_layer(model, inputs, training=True)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.train()
+    numbers = (0, 1, 4)
+    got = _call_uncopied(answer, model, inputs, numbers)
+    if not isinstance(got, dict) or set(got) != set(numbers):
+        keys = sorted(map(str, got)) if isinstance(got, dict) else type(got).__name__
+        raise NotYet(f"It returns {keys}, expected a dict with the keys 0, 1 and 4.")
+    if any(module._forward_hooks for module in model.modules()):
+        hint = "A hook stays for all later calls: call remove() on what register_forward_hook gave you."
+        raise NotYet("It leaves hooks on the model.", hint=hint)
+    for number in numbers:
+        suspects = [
+            ("Batch norm used this batch's statistics: the model has to be in evaluation mode (eval()).",
+             training[number], training[number].relu()),
+            ("ReLU(inplace=True) has written over it: keep a copy (clone) of each map.",
+             wanted[number].relu()),
+            ("That is the layer's input: its output is asked for.", wanted[number - 1] if number else inputs),
+        ]  # fmt: skip
+        expect(
+            got[number], wanted[number], tolerance=1e-5, suspects=suspects, what=f"The map of layer {number}"
+        )
+        if torch.is_tensor(got[number]) and got[number].requires_grad:
+            hint = "torch.no_grad() keeps memory free: nothing is trained here."
+            raise NotYet("The maps carry gradients.", hint=hint)
+    if any(not torch.equal(before[name], value) for name, value in model.state_dict().items()):
+        hint = "A pass in training mode moves batch norm's running statistics: eval() first."
+        raise NotYet("The model has changed.", hint=hint)
+    if not model.training:
+        hint = "Note model.training before, and set it again at the end: model.train(was_training)."
+        raise NotYet("The model was in training mode, and is left in evaluation mode.", hint=hint)
+    _call_uncopied(answer, model.eval(), inputs, numbers)
+    if model.training:
+        hint = "model.train() at the end is right for a model that came in training mode only."
+        raise NotYet("The model was in evaluation mode, and is left in training mode.", hint=hint)
+    return "Maps before and after an in-place ReLU; mode, statistics and hooks as they were."
+
+
+def _small_network():
+    import torch
+    from torch import nn
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = nn.Sequential(
+            nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(inplace=True),
+            nn.MaxPool2d(2), nn.Conv2d(3, 2, 3, padding=1, bias=False),
+        )  # fmt: skip
+        model[1].running_mean += 0.3
+        model[1].running_var *= 2
+        return model, torch.randn(2, 2, 6, 6)
+
+
+def _layer_by_layer(model, inputs, *, training: bool = False) -> list:
+    """The output of every layer, computed on a copy."""
+    import copy
+
+    import torch
+
+    own, maps = copy.deepcopy(model).train(training), []
+    with torch.no_grad():
+        for layer in own:
+            inputs = layer(inputs.clone())
+            maps.append(inputs.clone())
+    return maps
+
+
+def _call_uncopied(answer: Callable, model, inputs, numbers) -> object:
+    """As `call`, but with the model itself: what the answer leaves on it is part of the question."""
+    return call(lambda x, asked: answer(model, x, asked), inputs, numbers, told="five layers")
+
+
+@check(7, "feature_vectors")
+def check_feature_vectors(answer: Callable) -> str:
+    """The mean of every map: (n, channels, h, w) to (n, channels)."""
+    import torch
+
+    maps = np.random.default_rng(4).normal(size=(2, 3, 4, 5)).astype(np.float32)
+    got = call(answer, torch.from_numpy(maps), told="2 pictures, 3 maps of 4×5")
+    suspects = [
+        ("That averages over the channels: average over height and width.", maps.mean(axis=1)),
+        ("That averages over the pictures too.", maps.mean(axis=(0, 2, 3))),
+        ("Only the rows are averaged: the columns too.", maps.mean(axis=2), maps.mean(axis=3)),
+        ("The maximum of each map; its mean is asked for.", maps.max(axis=(2, 3))),
+        ("The sum of each map; its mean is asked for.", maps.sum(axis=(2, 3))),
+        ("The maps are flattened, not averaged.", maps.reshape(2, -1)),
+        ("The axes of length 1 are still there: (n, channels).", maps.mean(axis=(2, 3), keepdims=True)),
+        ("That averages over pictures and channels.", maps.mean(axis=(0, 1))),
+    ]  # fmt: skip
+    expect(got, maps.mean(axis=(2, 3)), tolerance=1e-5, suspects=suspects, what="The table of features")
+    return "One number a map."
+
 
 __all__ = [
     "QUESTIONS",

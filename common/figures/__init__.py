@@ -16,13 +16,19 @@ Each function returns a figure that Jupyter shows; none touches pyplot, so nothi
 =================== ================================================================================
 """
 
-from common.figures.cells import coloured_cells
-from common.figures.codes import code_length_distribution, codes_of
-from common.figures.overview import three_stages
-from common.figures.stages import accuracy_along_pipeline, size_after_each_stage
+
+from common.figures.pipeline import (
+    accuracy_along_pipeline,
+    code_length_distribution,
+    codes_of,
+    coloured_cells,
+    layer_sparsity_and_bits,
+    size_after_each_stage,
+    three_stages,
+    weight_histograms,
+)
 from common.figures.style import CourseFigure, few_colours, use_course_style
 from common.figures.trade_off import trade_off_curve
-from common.figures.weights import layer_sparsity_and_bits, weight_histograms
 
 __all__ = [
     "CourseFigure",

@@ -6,12 +6,323 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
-from common.figures.labels import place_labels
-from common.figures.style import GREY, LIGHT, ORANGE, VERMILION, CourseFigure, styled
-from common.published import PublishedResult
+from common.figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    CourseFigure,
+    human_bytes,
+    styled,
+)
+from common.report.published import PublishedResult
+from common.report.targets import COURSE_DROP_POINTS, COURSE_RATIO
+
+# ----------------------------------------------------------------------------------------------------
+# Labels beside points, placed so that none lies on another label or on a point.
+
+_ANGLES = (0, 180, 45, -45, 135, -135, 90, -90)  # beside the point first, above and below it last
+_DISTANCES = (9, 16, 26, 38, 54)  # points
+_LEADER_FROM = 20  # points: a label further away has a line to its point
+_MARKER = 5  # half the side, in points, of what a marker covers
+
+
+def place_labels(
+    axes: Axes, labels: Sequence[tuple[str, float, float]], *, avoid: Sequence[tuple[float, float]] = (),
+    **style,
+) -> list[Annotation]:  # fmt: skip
+    """Write each text beside its point, at the first free place of a fixed list.
+
+    Parameters
+    ----------
+    axes : Axes
+        With its limits set: changing them afterwards moves points under labels.
+    labels : sequence of (text, x, y)
+        Points in data coordinates.
+    avoid : sequence of (x, y)
+        Further places to keep clear, in data coordinates: samples of a curve.
+    **style
+        For every text: color, fontsize, ...
+
+    Returns
+    -------
+    list of Annotation
+        In the order given.
+    """
+    figure = axes.figure
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw_without_rendering()  # the layout settles, and data coordinates become places on the page
+    scale = figure.dpi / 72
+    anchors = [axes.transData.transform((x, y)) for _, x, y in labels]
+    half = _MARKER * scale
+    taken = [Bbox.from_extents(x - half, y - half, x + half, y + half) for x, y in anchors]
+    taken += [Bbox.from_extents(x - 1, y - 1, x + 1, y + 1) for x, y in map(axes.transData.transform, avoid)]
+    placed = []
+    for text, x, y in labels:
+        best = None
+        for distance, angle in ((d, a) for d in _DISTANCES for a in _ANGLES):
+            note = _annotate(axes, text, x, y, distance, angle, style)
+            box = note.get_window_extent(renderer).padded(1.5 * scale)
+            cost = _cost(box, taken, axes.bbox)
+            if best is None or cost < best[0]:
+                if best is not None:
+                    best[1].remove()
+                best = (cost, note, box)
+            else:
+                note.remove()
+            if best[0] == 0:
+                break
+        taken.append(best[2])
+        placed.append(best[1])
+    return placed
+
+
+def _annotate(
+    axes: Axes, text: str, x: float, y: float, distance: float, angle: int, style: dict
+) -> Annotation:
+    dx, dy = (distance * f(math.radians(angle)) for f in (math.cos, math.sin))
+    leader = None
+    if distance > _LEADER_FROM:
+        leader = {"arrowstyle": "-", "color": "#9A9A9A", "linewidth": 0.7, "shrinkB": 4}
+    return axes.annotate(
+        text, (x, y), (dx, dy), textcoords="offset points", arrowprops=leader, annotation_clip=False,
+        ha="left" if dx > 1 else "right" if dx < -1 else "center",
+        va="center" if abs(dy) < 1 else "bottom" if dy > 0 else "top", **style,
+    )  # fmt: skip
+
+
+def _cost(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
+    """Square pixels that the box shares with others or has outside the axes."""
+    cost = sum(_area(Bbox.intersection(box, other)) for other in taken)
+    return cost + box.width * box.height - _area(Bbox.intersection(box, inside))
+
+
+def _area(box: Bbox | None) -> float:
+    return 0.0 if box is None else box.width * box.height
+
+
+# ----------------------------------------------------------------------------------------------------
+# The members' files on the trade-off: ratio against drop, the Pareto front, the targets, the published.
+
+_REFERENCE_ERROR = 6.6  # what the published methods with a stated baseline start from, in percent
+
+
+@styled
+def leaderboard_figure(
+    places: Sequence[tuple[str, float, float, bool]], published: Sequence[PublishedResult], *,
+    most_drop: float = 5.0,
+) -> CourseFigure:  # fmt: skip
+    """Each file as a point, the Pareto front as a staircase; to the right and below is better.
+
+    Parameters
+    ----------
+    places : sequence of (label, ratio, drop in percentage points, is on the front)
+    published : sequence of PublishedResult
+        Hollow where the source states no baseline.
+    most_drop : float
+        A file that loses more stands at the upper edge, as a triangle, and says how much.
+
+    Returns
+    -------
+    CourseFigure
+    """
+    figure = CourseFigure(height=4.6)
+    axes = figure.subplots()
+    theirs = [
+        (row, row.ratio, row.error - _REFERENCE_ERROR if row.drop_points is None else row.drop_points)
+        for row in published
+        if row.drop_points is not None or row.error is not None
+    ]
+    shown = [
+        (label, ratio, min(drop, most_drop), front, drop > most_drop) for label, ratio, drop, front in places
+    ]
+    ratios = [ratio for _, ratio, *_ in shown] + [ratio for _, ratio, _ in theirs] + [COURSE_RATIO]
+    drops = [drop for _, _, drop, *_ in shown] + [drop for *_, drop in theirs] + [0.0, COURSE_DROP_POINTS]
+    axes.set_xscale("log")
+    axes.set_xlim(0.8 * min(ratios), 2.4 * max(ratios))
+    margin = 0.12 * (max(drops) - min(drops))
+    axes.set_ylim(min(drops) - margin, max(drops) + margin)
+    right, low = axes.get_xlim()[1], axes.get_ylim()[0]
+    axes.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
+    axes.fill_between([COURSE_RATIO, right], low, COURSE_DROP_POINTS, color=LIGHT, alpha=0.45, linewidth=0)
+    axes.annotate(
+        f"course target:\n≥ {COURSE_RATIO:g}×, < {COURSE_DROP_POINTS:g} points",
+        (COURSE_RATIO, low), (4, 3), textcoords="offset points", ha="left", va="bottom",
+        color=GREY, fontsize=8.5,
+    )  # fmt: skip
+    front = sorted({(ratio, drop) for _, ratio, drop, is_front, off in shown if is_front and not off})
+    grid = np.geomspace(*axes.get_xlim(), 200)
+    avoid: list[tuple[float, float]] = [(x, 0.0) for x in grid]
+    if front:
+        # up to its ratio, a file on the front is the best there is
+        xs = [axes.get_xlim()[0], *(ratio for ratio, _ in front)]
+        ys = [front[0][1], *(drop for _, drop in front)]
+        axes.step(xs, ys, where="pre", color=BLUE, linewidth=1.4, zorder=2)
+        avoid += [(x, next(drop for ratio, drop in front if x <= ratio)) for x in grid if x <= front[-1][0]]
+    square = {"marker": "s", "color": ORANGE, "linestyle": "none"}
+    for row, ratio, drop in theirs:
+        filled = ORANGE if row.drop_points is not None else "white"
+        axes.plot(ratio, drop, markerfacecolor=filled, markersize=6.5, zorder=2.5, **square)
+    for _, ratio, drop, is_front, is_off in shown:
+        marker = "^" if is_off else "o"
+        filled = BLUE if is_front else "white"
+        axes.plot(ratio, drop, marker, markersize=7, markerfacecolor=filled, markeredgecolor=BLUE, zorder=3)
+    labels = [
+        (f"{label}: {drop:.1f} points" if drop > most_drop else label, ratio, min(drop, most_drop))
+        for label, ratio, drop, _ in places
+    ]
+    labels += [(row.method, ratio, drop) for row, ratio, drop in theirs]
+    for note in place_labels(axes, labels, avoid=avoid, fontsize=8.5)[: len(shown)]:
+        note.set_color(BLUE)
+        note.set_parse_math(False)  # a name is text, whatever characters it has
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("compression ratio (dense float32 bytes of VGG-16 ÷ file bytes, logarithmic)")
+    axes.set_ylabel("accuracy drop (percentage points)")
+    axes.set_title("VGG-16 on CIFAR-10: what the members handed in")
+    circle = {"marker": "o", "color": BLUE}
+    hollow = {"markerfacecolor": "white", "linestyle": "none"}
+    handles = [
+        Line2D([], [], **circle, label="a member's file, on the Pareto front"),
+        Line2D([], [], **{**circle, **hollow}, label="a member's file"),
+        Line2D([], [], **square, label="published"),
+        Line2D([], [], **{**square, **hollow}, label=f"published, drop from {_REFERENCE_ERROR} % error"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+# ----------------------------------------------------------------------------------------------------
+# The map of methods: bytes of the file against accuracy drop, one network, every method its own mark.
+
+# Colour and shape both tell a method: seven colours are told apart, and no more.
+_COLORS = (VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY, BLACK)
+_SHAPES = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def marks(methods: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """(colour, shape) for each method, the same in every figure that is given the same list.
+
+    >>> marks(["a", "b"])
+    {'a': ('#D55E00', 'o'), 'b': ('#0072B2', 's')}
+    """
+    n = len(_COLORS)
+    return {
+        method: (_COLORS[i % n], _SHAPES[(i + i // n) % n]) for i, method in enumerate(dict.fromkeys(methods))
+    }
+
+
+@styled
+def methods_map(
+    points: Sequence[Mapping], published: Sequence[Mapping] = (), *, title: str, most_drop: float = 3.0,
+    methods: Sequence[str] | None = None,
+) -> CourseFigure:  # fmt: skip
+    """Every file as a point; to the left is smaller, further down is better.
+
+    Parameters
+    ----------
+    points : sequence of mapping, at least one
+        Ours: ``{"method": str, "label": str, "file_bytes": int, "top1": float, "baseline_top1": float}``.
+        A point on the front, smaller than every better one, bears its label.
+    published : sequence of mapping
+        ``{"method": str, "file_bytes": int, "drop_points": float}``: open grey marks with their names.
+    title : str
+    most_drop : float
+        Percentage points: a file that loses more stands at the upper edge, with an arrow and how much.
+    methods : sequence of str, optional
+        All methods of a set of figures, so that each has the same mark in all; by default this one's.
+
+    Returns
+    -------
+    CourseFigure
+    """
+    own = [
+        (p["method"], p["label"], p["file_bytes"], 100 * (p["baseline_top1"] - p["top1"])) for p in points
+    ]
+    theirs = [(p["method"], p["file_bytes"], p["drop_points"]) for p in published]
+    shown = marks(methods or [method for method, *_ in own])
+    figure = CourseFigure(height=4.8)
+    axes = figure.subplots()
+    sizes = [size for *_, size, _ in own] + [size for _, size, _ in theirs]
+    drops = [min(drop, most_drop) for *_, drop in own] + [min(drop, most_drop) for *_, drop in theirs]
+    low, high = min(0.0, *drops), max(0.3, *drops)
+    margin = 0.12 * (high - low)
+    axes.set_xscale("log")
+    axes.set_xlim(min(sizes) / 1.5, 1.8 * max(sizes))
+    axes.set_ylim(low - margin, high + margin)
+
+    axes.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
+    grid = np.geomspace(*axes.get_xlim(), 120)
+    avoid = [(x, 0.0) for x in grid]
+    best = _front(own)
+    visible = [(size, drop) for *_, size, drop in best if drop <= most_drop]
+    if visible:
+        xs, ys = [*(x for x, _ in visible), axes.get_xlim()[1]], [*(y for _, y in visible), visible[-1][1]]
+        axes.step(xs, ys, where="post", color=LIGHT, linewidth=2.2, zorder=1)
+        avoid += [(x, ys[np.searchsorted(xs, x, side="right") - 1]) for x in grid if x >= xs[0]]
+    for method, _, size, drop in own:
+        color, shape = shown[method]
+        axes.plot(size, min(drop, most_drop), shape, color=color, markersize=7, zorder=3)
+    for _, size, drop in theirs:
+        axes.plot(
+            size, min(drop, most_drop), "o", markersize=7, markerfacecolor="white", markeredgecolor=GREY,
+            markeredgewidth=1.4, zorder=2.5,
+        )  # fmt: skip
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: human_bytes(value, digits=1)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("bytes of the file, everything included (logarithmic)")
+    axes.set_ylabel("accuracy drop (percentage points)")
+    axes.set_title(title)
+    handles = [
+        Line2D([], [], color=color, marker=shape, linestyle="none", label=method)
+        for method, (color, shape) in shown.items()
+        if method in {name for name, *_ in own}
+    ]
+    if theirs:
+        open_mark = {"marker": "o", "markerfacecolor": "white", "linestyle": "none"}
+        handles.append(Line2D([], [], color=GREY, label="published", **open_mark))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+
+    # Last, when the axes have their final size. Every point, so that labels keep clear of all.
+    labels, colors = [], []
+    for entry in own:
+        method, label, size, drop = entry
+        text = f"↑ {drop:.1f}" if drop > most_drop else label if entry in best else ""
+        labels.append((text, size, min(drop, most_drop)))
+        colors.append(shown[method][0])
+    for method, size, drop in theirs:
+        labels.append((f"{method} ↑ {drop:.1f}" if drop > most_drop else method, size, min(drop, most_drop)))
+        colors.append(GREY)
+    for note, color in zip(place_labels(axes, labels, avoid=avoid, fontsize=8), colors, strict=True):
+        note.set_color(color)
+        if not note.get_text():
+            note.remove()
+    return figure
+
+
+def _front(own: Sequence[tuple[str, str, int, float]]) -> list[tuple[str, str, int, float]]:
+    """Those than which none is both smaller and better, the smallest first."""
+    best, kept = float("inf"), []
+    for entry in sorted(own, key=lambda entry: (entry[2], entry[3])):
+        if entry[3] < best:
+            best = entry[3]
+            kept.append(entry)
+    return kept
+
 
 _COURSE_RATIO, _COURSE_DROP = 9.0, 1.5
 

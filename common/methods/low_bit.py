@@ -16,10 +16,78 @@ clamped (Bengio, Léonard, Courville 2013).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+# ----------------------------------------------------------------------------------------------------
+# Weights of two or three values: a sign, perhaps a zero, times a scale.
+#
+# >>> codes, scale = binarize(torch.tensor([[3.0, -1.0, 2.0, -2.0]]))
+# >>> (scale * codes).tolist()  # no scale is nearer to the weights than their mean absolute value
+# [[2.0, -2.0, 2.0, -2.0]]
+# >>> codes, scale = ternarize(torch.tensor([[3.0, -1.0, 2.0, -2.5]]))
+# >>> (scale * codes).tolist()
+# [[2.5, 0.0, 2.5, -2.5]]
+
+TWN_THRESHOLD = 0.7  # times mean |w|: the optimum is 2/3 for uniform weights, 0.77 for Gaussian ones
+
+
+def binarize(weight: Tensor, *, per_channel: bool = True) -> tuple[Tensor, Tensor]:
+    """Signs and scales: ``scale * signs`` is the nearest to the weights in squared error.
+
+    The signs are those of the weights, and the scale is their mean absolute value (Rastegari et al. 2016,
+    XNOR-Net, section 3.1).
+
+    Parameters
+    ----------
+    weight : Tensor of shape (n_channels, ...)
+    per_channel : bool
+        One scale for each output channel, or one for all.
+
+    Returns
+    -------
+    signs : Tensor of the weight's shape
+        int8, 1 or -1; 1 for a weight of 0.
+    scale : Tensor of shape (n_channels, 1, ...)
+        float32; of shape (1, 1, ...) without `per_channel`.
+    """
+    signs = torch.where(weight >= 0, 1, -1).to(torch.int8)
+    return signs, weight.detach().float().abs().mean(dim=_within(weight, per_channel), keepdim=True)
+
+
+def ternarize(weight: Tensor, *, per_channel: bool = True) -> tuple[Tensor, Tensor]:
+    """Codes -1, 0, 1 and scales: weights below a threshold become 0, the others their sign times the scale.
+
+    Threshold 0.7 mean |w|; the scale is the mean absolute value of the weights above it (Li and Liu 2016,
+    Ternary weight networks, section 2).
+
+    Parameters
+    ----------
+    weight, per_channel
+        As in `binarize`.
+
+    Returns
+    -------
+    codes : Tensor of the weight's shape
+        int8.
+    scale : Tensor
+        As in `binarize`; 0 where all weights are 0.
+    """
+    size, dims = weight.detach().float().abs(), _within(weight, per_channel)
+    is_kept = size > TWN_THRESHOLD * size.mean(dim=dims, keepdim=True)
+    count = is_kept.sum(dim=dims, keepdim=True).clamp(min=1)
+    codes = (torch.sign(weight) * is_kept).to(torch.int8)
+    return codes, (size * is_kept).sum(dim=dims, keepdim=True) / count
+
+
+def _within(weight: Tensor, per_channel: bool) -> tuple[int, ...]:
+    """The axes that share a scale."""
+    return tuple(range(1 if per_channel else 0, weight.ndim))
+
 
 _CLIPS = 0.93 ** torch.arange(42)  # fractions of the largest |w| that `weight_grid` tries: 1 to 0.05
 
@@ -185,3 +253,73 @@ class _FakeQuantize(torch.autograd.Function):
 def _usable(scale: Tensor) -> Tensor:
     """No division by 0: a range without extent has the one level 0, whatever the scale."""
     return torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
+# ----------------------------------------------------------------------------------------------------
+# Quantization-aware training: the layers compute with rounded weights, the optimiser moves float ones.
+#
+#     quantization_aware_(model, lambda weight: GridQuantizer(weight_grid(weight, 3)))
+#     train(model, data, config)         # the plain loop; gradients pass straight through the rounding
+#     settle_(model)                     # the rounded weights become the network's own
+#
+# (Courbariaux, Bengio, David 2015, for binary weights; Jacob et al. 2018, section 3, for uniform grids.)
+
+class GridQuantizer(nn.Module):
+    """Weights to a fixed grid, with the straight-through gradient of `fake_quantize`."""
+
+    def __init__(self, grid: Grid) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weights on the grid."""
+        return fake_quantize(weight, self.grid)
+
+
+class ScaledQuantizer(nn.Module):
+    """Weights to ``scale * codes`` by a rule such as `binarize`, anew at every step; gradient as it is."""
+
+    def __init__(self, rule: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
+        super().__init__()
+        self.rule = rule
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weights with few values."""
+        codes, scale = self.rule(weight.detach())
+        return _StraightThrough.apply(weight, scale * codes)
+
+
+def quantization_aware_(model: nn.Module, quantizer_for: Callable[[Tensor], nn.Module]) -> nn.Module:
+    """Let every convolution and linear layer compute with quantized weights, and train the float ones behind.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Changed in place; its state then has ``parametrizations.weight.original`` for each ``weight``.
+    quantizer_for : callable
+        From a layer's weight to a module that quantizes it, such as `GridQuantizer`.
+    """
+    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    for layer in layers:
+        parametrize.register_parametrization(layer, "weight", quantizer_for(layer.weight.detach()))
+    return model
+
+
+def settle_(model: nn.Module) -> nn.Module:
+    """After `quantization_aware_`: the quantized weights become the network's own, the float ones go."""
+    for module in list(model.modules()):
+        if parametrize.is_parametrized(module, "weight"):
+            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+    return model
+
+
+class _StraightThrough(torch.autograd.Function):
+    """The second tensor in place of the first, which gets the gradient: ``a + (b - a)`` would round."""
+
+    @staticmethod
+    def forward(ctx, weight: Tensor, quantized: Tensor) -> Tensor:
+        return quantized
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None

@@ -18,12 +18,19 @@ layer: its square factor is multiplied into the core.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.models import prunable_parameters
+from common.codec.container import CompressedModel
+from common.codec.tensors import DenseTensor, SharedTensor
+from common.compress.packing import fill
+from common.networks.models import build, build_from, count_parameters, prunable_parameters
+from common.sharing.weight_sharing import share_weights
 
 
 def tucker2(weight: Tensor, ranks: tuple[int, int], *, sweeps: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -169,3 +176,245 @@ def _set(layer: nn.Module, weight: Tensor, bias: Tensor | None = None) -> nn.Mod
 def _check(what: str, rank: int, most: int) -> None:
     if not 1 <= rank <= most:
         raise ValueError(f"{what}={rank}: expected 1 to {most}")
+
+
+# ----------------------------------------------------------------------------------------------------
+# Which rank each layer of a network takes: by the energy that is kept, or by a budget of parameters.
+#
+# The energy of a weight matrix is the sum of its squared singular values, ‖W‖². Rank r keeps the first r of
+# them; a convolution has two such rows of singular values, one an unfolding (`low_rank.tucker2`).
+#
+# >>> n_weights((300, 784), (10,)), n_weights((50, 20, 5, 5), (12, 8)), n_weights((50, 20, 5, 5), (50, 20))
+# (10840, 3160, 25000)
+
+Ranks = dict[str, tuple[int, ...]]
+
+
+def ranks_of(model: nn.Module) -> Ranks:
+    """The full ranks of every layer, by weight name."""
+    return {name: _full(weight.shape) for name, weight in prunable_parameters(model).items()}
+
+
+def n_weights(shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
+    """Weights of the thin layers that a layer of this shape becomes, or its own where its ranks are full."""
+    if len(shape) == 2:
+        return ranks[0] * sum(shape) if ranks[0] < min(shape) else math.prod(shape)
+    (n_out, n_in, *taps), (p, q) = shape, ranks
+    return p * q * math.prod(taps) + (n_out * p if p < n_out else 0) + (n_in * q if q < n_in else 0)
+
+
+def ranks_by_energy(model: nn.Module, energy: float) -> Ranks:
+    """The least ranks that keep a share of every layer's energy, ‖W'‖² ≥ energy · ‖W‖².
+
+    A convolution may lose half of what is given up in each mode: HOSVD loses at most the sum of both. A layer
+    that would have no fewer weights stays whole and is not named.
+
+    Parameters
+    ----------
+    model : nn.Module
+    energy : float in [0, 1]
+    """
+    if not 0 <= energy <= 1:
+        raise ValueError(f"energy={energy}: expected a share in [0, 1]")
+    ranks = {}
+    for name, (shape, losses) in _spectra(model).items():
+        most = (1.0 - energy) / len(losses)
+        rank = tuple(int((lost > most + 1e-12).sum()) + 1 for lost in losses)
+        if n_weights(shape, rank) < math.prod(shape):
+            ranks[name] = rank
+    return ranks
+
+
+def ranks_by_budget(model: nn.Module, fraction: float) -> Ranks:
+    """Ranks for a given number of parameters: the largest product of the shares of energy that layers keep.
+
+    Layers act one after the other, so their shares multiply. Each layer takes the ranks with the least
+    −Σ log(kept share) + price · weights, at the lowest common price at which the network is small enough: the
+    next weight would then buy equally much in every layer.
+
+    Parameters
+    ----------
+    model : nn.Module
+    fraction : float in (0, 1]
+        Of the network's parameters, biases and batch norms included.
+
+    Raises
+    ------
+    ValueError
+        Even ranks of 1 have more parameters.
+    """
+    layers, total = {}, count_parameters(model)
+    for name, (shape, losses) in _spectra(model).items():
+        logs = [-torch.log1p(-loss) for loss in losses]
+        loss = logs[0] if len(logs) == 1 else logs[0][:, None] + logs[1]
+        counts = [torch.arange(1, len(log) + 1, dtype=torch.float64) for log in logs]
+        layers[name] = loss, _weights_of_all_ranks(shape, counts)
+    others = total - sum(parameter.numel() for parameter in prunable_parameters(model).values())
+    most = fraction * total - others
+
+    def choose(price: float) -> Ranks:
+        places = {name: int((loss + price * size).argmin()) for name, (loss, size) in layers.items()}
+        return {
+            name: tuple(int(i) + 1 for i in np.unravel_index(at, layers[name][0].shape))
+            for name, at in places.items()
+        }
+
+    def size(ranks: Ranks) -> float:
+        return sum(float(layers[name][1][tuple(r - 1 for r in rank)]) for name, rank in ranks.items())
+
+    low, high = 1e-15, 1e3  # at a price of 1e3 no weight beyond ranks of 1 is worth it
+    if size(choose(high)) > most:
+        raise ValueError(f"fraction={fraction}: ranks of 1 keep {(others + size(choose(high))) / total:.4f}")
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if size(choose(middle)) <= most else (middle, high)
+    full = ranks_of(model)
+    shapes = {name: weight.shape for name, weight in prunable_parameters(model).items()}
+    return {
+        name: rank for name, rank in choose(high).items()
+        if rank != full[name] and n_weights(shapes[name], rank) < math.prod(shapes[name])
+    }  # fmt: skip
+
+
+def _weights_of_all_ranks(shape: tuple[int, ...], counts: list[Tensor]) -> Tensor:
+    """`n_weights` for a whole grid of ranks; never more than the layer has, since it may stay whole."""
+    if len(shape) == 2:
+        size = counts[0] * sum(shape)
+        size[-1] = math.prod(shape)
+    else:
+        p, q = counts[0][:, None], counts[1]
+        ends = shape[0] * p * (p < shape[0]) + shape[1] * q * (q < shape[1])
+        size = p * q * math.prod(shape[2:]) + ends
+    return size.clamp(max=math.prod(shape))
+
+
+def _spectra(model: nn.Module) -> dict[str, tuple[tuple[int, ...], list[Tensor]]]:
+    """Each layer's shape, and for each of its modes the share of energy that ranks 1, 2, ... lose."""
+    spectra = {}
+    for name, weight in prunable_parameters(model).items():
+        taps = weight.detach().double()
+        modes = [taps] if weight.ndim == 2 else [taps.flatten(1), taps.transpose(0, 1).flatten(1)]
+        losses = []
+        for mode in modes:
+            small = mode @ mode.T if mode.shape[0] <= mode.shape[1] else mode.T @ mode
+            squares = torch.linalg.eigvalsh(small).flip(0).clamp(min=0)
+            lost = squares.flip(0).cumsum(0).flip(0)  # from each place on
+            total = lost[0] if lost[0] > 0 else torch.ones_like(lost[0])
+            losses.append(torch.cat([lost[1:], lost.new_zeros(1)]) / total)
+        spectra[name] = (tuple(weight.shape), losses)
+    return spectra
+
+
+def _full(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (min(shape),) if len(shape) == 2 else tuple(shape[:2])
+
+
+# ----------------------------------------------------------------------------------------------------
+# A network of thin layers in a `.dcz` file, and back.
+#
+# The metadata name the whole network, as always, and the ranks of its layers in their order, null for a layer
+# that was left whole::
+#
+#     {"architecture": "lenet_5", "num_classes": 10, "ranks": [null, [12, 8], [30], null]}
+#
+# A reader that knows nothing of ranks refuses the file: it holds more tensors than the network has.
+
+# A codebook of float16 pays for itself only where more values share it than this many times its size.
+_LEAST_SHARED = 4
+_VECTOR_CLUSTERS = 32
+
+
+def pack_low_rank(
+    model: nn.Module, ranks: Mapping[str, tuple[int, ...]], architecture: Mapping[str, object], *,
+    n_clusters: int | None = None,
+) -> CompressedModel:  # fmt: skip
+    """What the container stores of a factorized network; a batch norm becomes scales and biases.
+
+    Parameters
+    ----------
+    model : nn.Module
+        What `low_rank.factorize` gave, fine-tuned or not.
+    ranks : mapping of weight name to ranks
+        What it was factorized with: names of the whole network.
+    architecture : mapping
+        What `models.build` needs for the whole network.
+    n_clusters : int, optional
+        Shared values a thin layer; by default every weight is stored as float16.
+    """
+    with torch.device("meta"):
+        whole = build(**{"name" if key == "architecture" else key: v for key, v in architecture.items()})
+    chosen = [list(ranks[name]) if name in ranks else None for name in prunable_parameters(whole)]
+    metadata = {**architecture, "ranks": chosen}
+    skeleton = _skeleton(metadata)
+    places = [name for name, module in skeleton.named_modules() if _is_layer(module)]
+    tensors: dict[str, DenseTensor | SharedTensor] = {}
+    for place, (weight, scale, bias) in zip(places, _thin_layers(model), strict=True):
+        tensors[f"{place}.weight"] = _weights(weight, scale, n_clusters)
+        if bias is not None:
+            tensors[f"{place}.bias"] = _vector(bias)
+    return CompressedModel({name: tensors[name] for name in skeleton.state_dict()}, metadata)
+
+
+def unpack_low_rank(compressed: CompressedModel) -> nn.Module:
+    """The factorized network that a container holds, ready for `training.evaluate`.
+
+    Raises
+    ------
+    ValueError
+        The metadata name no network of ours or no ranks that it can have, or the tensors do not fit it.
+    """
+    return fill(_skeleton(compressed.metadata), compressed)
+
+
+def _skeleton(metadata: Mapping[str, object]) -> nn.Module:
+    """The factorized network with folded batch norms, on torch's "meta" device: shapes without memory."""
+    with torch.device("meta"):
+        whole = build_from(metadata)
+        names, ranks = list(prunable_parameters(whole)), metadata.get("ranks")
+        if not isinstance(ranks, list) or len(ranks) != len(names):
+            raise ValueError(f"ranks {str(ranks)[:60]}: expected a list, one entry a layer, {len(names)}")
+        chosen = {}
+        for name, rank in zip(names, ranks, strict=True):
+            if rank is None:
+                continue
+            n_modes = 1 if whole.get_parameter(name).ndim == 2 else 2
+            if not isinstance(rank, list) or [type(r) for r in rank] != [int] * n_modes:
+                raise ValueError(f"ranks of {name} are {str(rank)[:60]}: expected null or {n_modes} integers")
+            chosen[name] = tuple(rank)
+        return factorize(whole, chosen, sweeps=0)
+
+
+def _is_layer(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d | nn.Linear)
+
+
+def _thin_layers(model: nn.Module) -> list[tuple[Tensor, Tensor | None, Tensor | None]]:
+    """Weight, scale and bias of each layer as they act at inference, in order."""
+    layers: list[list] = []
+    for module in model.modules():
+        if _is_layer(module):
+            bias = None if module.bias is None else module.bias.detach()
+            layers.append([module.weight.detach(), None, bias])
+        elif isinstance(module, nn.BatchNorm2d):  # see `models.batch_norm_scales`
+            scale = module.weight.detach() / torch.sqrt(module.running_var + module.eps)
+            layers[-1][1:] = [scale, module.bias.detach() - scale * module.running_mean]
+    return [tuple(layer) for layer in layers]
+
+
+def _weights(weight: Tensor, scale: Tensor | None, n_clusters: int | None) -> DenseTensor | SharedTensor:
+    values = _to_numpy(weight)
+    if n_clusters is None or values.size < _LEAST_SHARED * n_clusters:
+        whole = weight if scale is None else weight * scale.view(-1, 1, 1, 1)
+        return DenseTensor(_to_numpy(whole).astype(np.float16))
+    shared = share_weights(values, n_clusters=n_clusters, codebook_dtype=np.float16)
+    return shared if scale is None else replace(shared, row_scales=_vector(scale))
+
+
+def _vector(values: Tensor) -> DenseTensor | SharedTensor:
+    if values.numel() < _LEAST_SHARED * _VECTOR_CLUSTERS:
+        return DenseTensor(_to_numpy(values).astype(np.float16))
+    return share_weights(_to_numpy(values), n_clusters=_VECTOR_CLUSTERS, codebook_dtype=np.float16)
+
+
+def _to_numpy(value: Tensor) -> np.ndarray:
+    return value.cpu().numpy().astype(np.float32)

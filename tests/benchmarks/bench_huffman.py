@@ -17,9 +17,9 @@ from functools import lru_cache, partial
 import numpy as np
 import pytest
 
-from common import huffman
-from common.huffman_kernels import count_symbols
-from common.sparse_index import encode_gaps
+from common.codec import huffman
+from common.codec.gaps import encode_gaps
+from common.codec.huffman_kernels import count_symbols
 
 N_SYMBOLS = 4_000_000
 FEW = 100_000  # symbols for coders that take one a call

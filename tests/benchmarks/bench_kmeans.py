@@ -24,10 +24,9 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from common import kmeans_kernels as kernels
-from common.kmeans import kmeans_1d
-from common.kmeans_exact import optimal_partition, optimal_starts
-from common.sorted_values import SortedValues
+from common.sharing import kmeans_kernels as kernels
+from common.sharing.kmeans import SortedValues, kmeans_1d
+from common.sharing.kmeans_exact import optimal_partition, optimal_starts
 
 N_CLUSTERS = 32
 N_RANKS = 1 << 18

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import container
-from common.container import CompressedModel
-from common.shared_tensor import DenseTensor, SharedTensor
-from common.weight_sharing import share_weights
+from common.codec import container
+from common.codec.container import CompressedModel
+from common.codec.tensors import DenseTensor, SharedTensor
+from common.sharing.weight_sharing import share_weights
 
 NETWORKS = {"15M": "vgg16", "57M": "alexnet", "134M": "vgg16_imagenet"}
 DENSITY = 0.08
@@ -66,7 +66,7 @@ def made_up(name: str, *, density: float = DENSITY, seed: int = 0) -> Compressed
     """A network of `models.build`, random and pruned; 256 values a convolution, 32 a linear layer."""
     import torch
 
-    from common.models import build
+    from common.networks.models import build
 
     rng = np.random.default_rng(seed)
     with torch.device("meta"):

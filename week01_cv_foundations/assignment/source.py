@@ -28,9 +28,8 @@ import cv2
 import numpy as np
 
 from common.checks import week01
+from common.data.pictures import photograph, road_scene
 from common.figures import CourseFigure, use_course_style
-from common.photographs import photograph
-from common.road_scene import road_scene
 
 use_course_style()
 

@@ -28,7 +28,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from common.checks import week02
-from common.datasets import load_dataset
+from common.data.datasets import load_dataset
 from common.figures import CourseFigure, use_course_style
 
 use_course_style()

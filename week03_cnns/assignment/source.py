@@ -33,12 +33,12 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import common
-from common.checkpoints import load_weights
 from common.checks import week03
+from common.data.batches import imagenet_preprocess
+from common.data.pictures import photograph
 from common.figures import CourseFigure, use_course_style
-from common.models import VGG16_CONFIG, build, count_parameters
-from common.photographs import photograph
-from common.preprocessing import imagenet_preprocess
+from common.networks.checkpoints import load_weights
+from common.networks.models import VGG16_CONFIG, build, count_parameters
 
 torch.set_num_threads(1)
 use_course_style()

@@ -21,7 +21,7 @@
 # `raise NotImplementedError(...)` by your code. After each question a check tries your function on inputs of its own: it
 # says what is wrong, and often why. Questions 1 to 7 are graded by these checks, question 8 by a reader.
 #
-# Use NumPy. Not scikit-learn's `KMeans`, nor `common.kmeans`: those come afterwards, to compare with.
+# Use NumPy. Not scikit-learn's `KMeans`, nor `common.sharing.kmeans`: those come afterwards, to compare with.
 
 # %%
 import math
@@ -34,7 +34,7 @@ from safetensors.numpy import load_file
 import common
 from common.checks import week04
 from common.figures import CourseFigure, use_course_style
-from common.kmeans import kmeans_1d
+from common.sharing.kmeans import kmeans_1d
 
 use_course_style()
 

@@ -38,15 +38,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from common import pruning
 from common.checks import week05
-from common.datasets import load_dataset
+from common.codec.gaps import encode_gaps_with_fillers
+from common.data.batches import normalization, normalize
+from common.data.datasets import load_dataset
+from common.data.image_set import train_val_split
 from common.figures import CourseFigure, use_course_style
-from common.models import build, prunable_parameters
-from common.preprocessing import normalization, normalize
-from common.sparse_index import encode_gaps_with_fillers
-from common.splits import train_val_split
-from common.training import TrainConfig, evaluate, train
+from common.networks.models import build, prunable_parameters
+from common.networks.training import TrainConfig, evaluate, train
+from common.pruning import callbacks as pruning
 
 torch.set_num_threads(1)
 use_course_style()

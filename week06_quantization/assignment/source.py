@@ -31,17 +31,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from common import container
 from common.checks import week06
-from common.container import CompressedModel
-from common.datasets import load_dataset
+from common.codec import container
+from common.codec.container import CompressedModel
+from common.codec.tensors import DenseTensor, SharedTensor
+from common.data.batches import normalization
+from common.data.datasets import load_dataset
+from common.data.image_set import train_val_split
 from common.figures import CourseFigure, coloured_cells, use_course_style
-from common.kmeans import kmeans_1d
-from common.models import build, prunable_parameters
-from common.preprocessing import normalization
-from common.shared_tensor import DenseTensor, SharedTensor
-from common.splits import train_val_split
-from common.training import TrainConfig, evaluate, train
+from common.networks.models import build, prunable_parameters
+from common.networks.training import TrainConfig, evaluate, train
+from common.sharing.kmeans import kmeans_1d
 
 torch.set_num_threads(1)
 use_course_style()

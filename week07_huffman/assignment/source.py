@@ -29,15 +29,14 @@ from pathlib import Path
 import numpy as np
 
 import common
-from common import huffman
-from common.byte_reader import ByteReader
 from common.checks import week07
-from common.container import load
-from common.container_layout import read_layout
+from common.codec import huffman
+from common.codec.byte_io import ByteReader
+from common.codec.container import load, read_layout
+from common.codec.tensors import SharedTensor
+from common.data.pictures import photograph
 from common.figures import CourseFigure, use_course_style
 from common.figures.style import GREEN, GREY, VERMILION, y_grid
-from common.photographs import photograph
-from common.shared_tensor import SharedTensor
 
 use_course_style()
 
@@ -280,7 +279,7 @@ week07.check_read_lengths(read_lengths)
 # ## The course's own streams
 #
 # Now the trained network. The cell below finds, for each weight tensor of the file, the place of its values, along the
-# specification (the docstring of `common/container.py`): a byte, how many values $a, b, \ldots$ are spelt as one block
+# specification (the docstring of `common/codec/container.py`): a byte, how many values $a, b, \ldots$ are spelt as one block
 # $a + b\,n + \ldots$; the table; the payload bits; the stream. `ByteReader` only takes bytes and counts. The table and the
 # stream are read by **your** functions, and compared with what `common` makes of the file.
 
@@ -339,7 +338,7 @@ print("the values of four layers, read from the file by your codec; coded again,
 # ## Question 8: What do the bits buy? (4 points)
 #
 # In 200 to 300 words, with one figure of your own, about streams of the capstone's file: `sparse` has the tensors, with
-# `indices`, `positions` and `n_clusters`; `common.sparse_index.encode_gaps` makes gaps of positions.
+# `indices`, `positions` and `n_clusters`; `common.codec.gaps.encode_gaps` makes gaps of positions.
 #
 # | what a reader looks for | points |
 # |---|---|

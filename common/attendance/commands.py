@@ -1,0 +1,231 @@
+"""``dnnc attendance``: open, close, mark, report, log; flask and matplotlib are imported inside."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import sys
+import time
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.attendance.store import DEFAULT_STORE, AttendanceStore
+from common.base.files import whole_file
+from common.base.text import markdown_table, printable
+from common.members.roster import ROSTER, Lecture, Member, Roster, load_roster
+
+attendance_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+    help="Attendance by QR code, at any moment of a lecture.",
+)  # fmt: skip
+
+Number = Annotated[int, typer.Argument(metavar="LECTURE", help="The lecture's number in the schedule.")]
+Store = Annotated[
+    Path, typer.Option(help="The attendance; by default attendance/attendance.sqlite3.", show_default=False)
+]
+RosterPath = Annotated[
+    Path, typer.Option(help="Members and lectures; by default members/team.toml.", show_default=False)
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@attendance_app.command("open")
+def open_attendance(
+    lecture: Number,
+    host: Annotated[
+        str | None, typer.Option(help="This machine's address in the room's network; found by default.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    url: Annotated[
+        str | None, typer.Option(help="What the code leads to, where a tunnel stands before this machine.")
+    ] = None,
+    reopen: Annotated[bool, typer.Option("--reopen", help="Open a closed lecture again.")] = False,
+    browser: Annotated[bool, typer.Option(help="Show the projector's page in a browser.")] = True,
+    store: Store = DEFAULT_STORE, roster: RosterPath = ROSTER,
+) -> None:  # fmt: skip
+    """Show a code to scan, and record who does.
+
+    Ctrl-C pauses, the same command goes on; `dnnc attendance close` ends it.
+
+    \b
+    Example: dnnc attendance open 3
+    """
+    people = load_roster(roster)
+    meeting = _lecture(people, lecture)
+    if not people.members:
+        raise ValueError(f"{roster} has no members yet: add them first")
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise ValueError(f"--url is {url!r}, expected an address that begins with http:// or https://")
+    from common.attendance.app import make_app, make_server
+    from common.attendance.network import lan_addresses, listening_sockets
+    from common.attendance.tokens import AttendanceSigner
+
+    others = lan_addresses()
+    chosen = host or (others[0] if others else None)
+    if chosen is None:
+        raise ValueError("this machine is in no network: connect it to the room's Wi-Fi, or give --host")
+    sockets = listening_sockets(chosen, port)
+    address, port = sockets[0].getsockname()[:2]
+    shown = others[0] if chosen == "0.0.0.0" and others else chosen
+    phones = (url or f"http://{f'[{shown}]' if ':' in shown else shown}:{port}").rstrip("/")
+    book = AttendanceStore(store)
+    opening = book.open_lecture(lecture, reopen=reopen)
+    app = make_app(book, people, lecture, phones, tell=_tell)
+    server = make_server(app, sockets)
+    secret = AttendanceSigner(book.key, clock=time.time).projector_secret(lecture)
+    link = f"http://127.0.0.1:{port}/projector/{secret}"
+    n_present = sum(one.is_present for one in book.presences(lecture))
+    _tell(f'Lecture {lecture}, "{meeting.title}": attendance is open since {_clock(opening.opened_at)}.')
+    _tell(f"Projector  {link}")
+    _tell(f"Phones     {phones}{'' if url else ', in the same network as this machine'}")
+    if (rest := [one for one in others if one != shown]) and not url:
+        _tell(f"           (other addresses of this machine: {', '.join(rest)}; choose with --host)")
+    if address in ("127.0.0.1", "::1") and not url:
+        _tell("           This address leads phones nowhere: only this machine reaches it.")
+    _tell(f"{n_present} of {len(people.members)} are recorded. Ctrl-C pauses, the same command goes on;")
+    _tell(f"`dnnc attendance close {lecture}` ends it.")
+    if browser and _has_screen():
+        webbrowser.open(link)
+    try:
+        server.run()  # until Ctrl-C, which waitress keeps to itself
+    finally:
+        server.close()
+        book.close()
+    _tell("Paused.")
+
+
+@attendance_app.command("close")
+def close_attendance(lecture: Number, store: Store = DEFAULT_STORE, roster: RosterPath = ROSTER) -> None:
+    """End a lecture's attendance; a running server refuses from then on.
+
+    \b
+    Example: dnnc attendance close 3
+    """
+    book = AttendanceStore(store, create=False)
+    opening = book.close_lecture(lecture)
+    n_present = sum(one.is_present for one in book.presences(lecture))
+    members = load_roster(roster).members
+    closed = f"Lecture {lecture} is closed since {_clock(opening.closed_at)}"
+    _tell(f"{closed}: {n_present} of {len(members)} present.")
+
+
+@attendance_app.command("mark")
+def mark_attendance(
+    lecture: Number,
+    name: Annotated[str, typer.Argument(help="The member's folder name, or full name in quotes.")],
+    absent: Annotated[bool, typer.Option("--absent", help="Not present, whatever a phone said.")] = False,
+    store: Store = DEFAULT_STORE, roster: RosterPath = ROSTER,
+) -> None:  # fmt: skip
+    """Set one member's attendance by hand, present unless --absent; the log says so.
+
+    \b
+    Example: dnnc attendance mark 3 ada_lovelace
+    """
+    people = load_roster(roster)
+    _lecture(people, lecture)
+    member = _member(people, name)
+    AttendanceStore(store).mark(lecture, member.name, is_present=not absent)
+    _tell(f"Lecture {lecture}: {member.full_name} is {'absent' if absent else 'present'}, set by hand.")
+
+
+@attendance_app.command("report")
+def report_attendance(
+    csv: Annotated[Path | None, typer.Option(help="A file for a spreadsheet.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="A picture: .png, .svg or .pdf.")] = None,
+    force: Force = False, as_json: Json = False, store: Store = DEFAULT_STORE, roster: RosterPath = ROSTER,
+) -> None:  # fmt: skip
+    """Show who was in which lecture.
+
+    \b
+    Example: dnnc attendance report --csv attendance/attendance.csv
+    """
+    _check_free("--csv", csv, force=force)
+    _check_free("--figure", figure, force=force)
+    if figure is not None and figure.suffix not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--figure {figure}: expected a name that ends in .png, .svg or .pdf")
+    from common.attendance.report import attendance_report
+
+    report = attendance_report(AttendanceStore(store, create=False), load_roster(roster))
+    if csv is not None:
+        with whole_file(csv) as aside:
+            aside.write_text(
+                report.to_csv(), encoding="utf-8-sig", newline=""
+            )  # spreadsheets look for the mark
+    if figure is not None:
+        from common.attendance.report import attendance_figure
+
+        with whole_file(figure) as aside:
+            attendance_figure(report).savefig(aside, format=figure.suffix[1:])
+    if as_json:
+        print(json.dumps(report.to_dict(), indent=1))
+    else:
+        _tell(report.to_text())
+        for path in filter(None, (csv, figure)):
+            _tell(f"{path}: {path.stat().st_size:,} bytes")
+
+
+@attendance_app.command("log")
+def log_attendance(
+    lecture: Annotated[int | None, typer.Argument(metavar="[LECTURE]", help="By default all.")] = None,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Show what happened, refusals and corrections included.
+
+    Phones and addresses appear as the beginnings of their fingerprints: equal ones are the same phone.
+
+    \b
+    Example: dnnc attendance log 3
+    """
+    heads = ["time", "lecture", "what", "member", "phone", "address", "detail"]
+    rows = [
+        [
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.at)), str(event.lecture), event.kind,
+            event.member or "", (event.device or "")[:6], (event.address or "")[:6], event.detail,
+        ]
+        for event in AttendanceStore(store, create=False).events(lecture)
+    ]  # fmt: skip
+    _tell("\n".join(markdown_table(heads, rows)))
+
+
+def _lecture(roster: Roster, number: int) -> Lecture:
+    for lecture in roster.lectures:
+        if lecture.number == number:
+            return lecture
+    known = ", ".join(str(lecture.number) for lecture in roster.lectures) or "none yet"
+    raise ValueError(f"lecture {number} is not in the schedule; there are: {known}")
+
+
+def _member(roster: Roster, name: str) -> Member:
+    found = [one for one in roster.members if name == one.name or name.casefold() == one.full_name.casefold()]
+    if len(found) == 1:
+        return found[0]
+    known = [one.name for one in roster.members]
+    same = [one.name for one in found]
+    near = same or [one for one in known if name.lower() in one] or difflib.get_close_matches(name, known)
+    hint = f"did you mean {' or '.join(near[:3])}?" if near else "it is the name of the member's folder"
+    raise ValueError(f"{len(found) or 'no'} member{'s are' if found else ' is'} named {name!r}: {hint}")
+
+
+def _check_free(option: str, path: Path | None, *, force: bool) -> None:
+    if path is not None and path.exists() and not (force and path.is_file()):
+        raise ValueError(f"{option} {path} exists: choose another name, or add --force")
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M", time.localtime(at))
+
+
+def _tell(text: str) -> None:
+    print(printable(text, keep="\n"), flush=True)
+
+
+def _has_screen() -> bool:
+    """Whether a browser would open in a window, and not in this terminal."""
+    if sys.platform.startswith("linux"):
+        return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return True

@@ -1,0 +1,220 @@
+"""Results as JSON, with all that is needed to make them again: nothing in the course's tables is typed in.
+
+A file holds
+
+    format      1
+    figures     the measured values, as given
+    command     the command line that made them
+    commit      the git commit of the code, ``-dirty`` when tracked files other than results and
+                `.dcz` had been changed; outside git, what ``DNNC_COMMIT`` says, or null
+    date        when, in UTC
+    seed        the seed, null when nothing was random
+    dataset     name and SHA-256 of every image set that was used
+    device      the word for the device, such as ``cpu`` or ``cuda``
+    machine     processor, cores, memory, operating system, and the GPU when there is one
+    versions    of Python and of the libraries that decide the figures
+    sha256      of all the above, so that a figure edited by hand is noticed
+"""
+
+
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from common.base.files import whole_file
+
+FORMAT = 1
+_LIBRARIES = ("numpy", "scipy", "numba", "torch", "torchvision", "safetensors", "scikit-learn")
+_ROOT = Path(__file__).resolve().parents[2]
+_OUTPUTS = (":(exclude)*/results/*", ":(exclude)*.dcz")
+
+
+class ResultError(ValueError):
+    """A result file is broken, edited, or of another format."""
+
+
+def write_result(
+    path: str | Path,
+    figures: Mapping[str, Any],
+    *,
+    command: str | Sequence[str],
+    seed: int | None,
+    dataset: Any,
+    device: Any,
+) -> dict[str, Any]:
+    """Write measured figures with how they were made; the file is replaced whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Its folder is made when missing.
+    figures : mapping
+        Strings to numbers, strings, booleans, None, and lists and mappings of them; NumPy's scalars and
+        arrays are converted. Not-a-number and infinity are refused: JSON has no word for them.
+    command : str or sequence of str
+        As typed in a shell, or as in ``sys.argv``.
+    seed : int or None
+    dataset : ImageSet, mapping with ``name`` and ``sha256``, a sequence of these, or None
+    device : str or torch.device
+
+    Returns
+    -------
+    dict
+        What was written.
+
+    Raises
+    ------
+    ValueError
+        If a figure cannot be written as JSON.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "result.json"
+    >>> _ = write_result(path, {"ratio": 9.5}, command="dnnc compress", seed=0, dataset=None, device="cpu")
+    >>> read_result(path)["figures"]["ratio"]
+    9.5
+    """
+    content = {
+        "format": FORMAT,
+        "figures": _plain(figures, "figures"),
+        "command": command if isinstance(command, str) else " ".join(map(str, command)),
+        "commit": git_commit(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+        "dataset": _dataset_ids(dataset),
+        "device": str(device),
+        "machine": machine(),
+        "versions": versions(),
+    }
+    content["sha256"] = _checksum(content)
+    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+    with whole_file(path) as aside:
+        aside.write_text(f"{text}\n", encoding="utf-8")
+    return content
+
+
+def read_result(path: str | Path) -> dict[str, Any]:
+    """Read a file of `write_result`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ResultError
+        If it is not a result, of another format, or changed since it was written.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ResultError(f"{path} is not JSON: {error}; make it again with its command") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise ResultError(f"{path} has format {found}, expected {FORMAT}; make it again with its command")
+    if content.get("sha256") != _checksum(content):
+        command = content.get("command")
+        raise ResultError(f"{path} was changed since it was written; make it again with: {command}")
+    return content
+
+
+def git_commit() -> str | None:
+    """The commit of the code that runs, ``-dirty`` when tracked files differ from it.
+
+    Results and `.dcz` files do not count, also those that a command reads: one that stores after each part
+    would call its own code changed. Outside git, such as in a copy on a rented machine, what ``DNNC_COMMIT``
+    in the environment says, or None.
+    """
+    if not (_ROOT / ".git").exists():
+        told = os.environ.get("DNNC_COMMIT") or None
+        if told is not None and not re.fullmatch(r"[0-9a-f]{40}(-dirty)?", told):
+            raise ResultError(f"DNNC_COMMIT is {told!r}: expected 40 hexadecimal digits of a git commit")
+        return told
+    try:
+        commit = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_OUTPUTS)
+        return commit + "-dirty" if changed else commit
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(_ROOT), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the installed libraries that decide the figures."""
+    found = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on: no host name, no path, nothing that tells whose it is."""
+    found: dict[str, Any] = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+    }
+    torch = sys.modules.get("torch")  # a program that never imported torch did not compute on a GPU
+    if torch is not None and torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _dataset_ids(dataset: Any) -> list[dict[str, str]]:
+    if dataset is None:
+        return []
+    if isinstance(dataset, Mapping):
+        return [{"name": dataset["name"], "sha256": dataset["sha256"]}]
+    if isinstance(dataset, Sequence) and not isinstance(dataset, str):
+        return [identity for one in dataset for identity in _dataset_ids(one)]
+    return [{"name": dataset.name, "sha256": dataset.sha256}]
+
+
+def _plain(value: Any, where: str) -> Any:
+    """The same value in JSON's types."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist(), where)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, f"{where}[{position}]") for position, item in enumerate(value)]
+    if isinstance(value, np.generic):
+        return _plain(value.item(), where)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is {value}, which JSON cannot hold; leave it out, or write None")
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise ValueError(f"{where} is a {type(value).__name__}, expected numbers, strings, lists and mappings")
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

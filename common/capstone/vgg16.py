@@ -1,0 +1,65 @@
+"""The capstone's points on the trade-off curve: how far VGG-16 for CIFAR-10 is compressed, and with which options.
+
+`common.compress.points` makes a point; ``dnnc reproduce choices`` says how these options were chosen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from common.base.files import whole_file
+from common.compress.files import open_model, training_sets
+from common.compress.pipeline import CompressConfig
+from common.compress.points import OperatingPoint, run_point
+from common.data.datasets import load_dataset
+from common.networks.training import TrainConfig
+
+ARCHITECTURE = {"architecture": "vgg16", "num_classes": 10}
+
+# The original's learning rate, as in its training (Renda et al. 2020, "Comparing rewinding and fine-tuning"),
+# and a stronger augmentation than it had: with crops of 2 pixels alone the pruned network overfitted.
+_PRUNE = TrainConfig(epochs=18, batch_size=128, max_lr=0.1, warmup=0.1, label_smoothing=0.1, cutout=8)
+
+_SHARE = TrainConfig(epochs=2, batch_size=128, max_lr=1e-3, warmup=0.1, label_smoothing=0.1, optimizer="adam")
+
+_MAIN = CompressConfig(
+    sparsity=0.966, criterion="lamp", macs_fraction=0.35, prune=_PRUNE, share=_SHARE, conv_clusters=14,
+    linear_clusters=8,
+)  # fmt: skip
+
+_SMALL = replace(
+    _MAIN, sparsity=0.9904, prune=replace(_PRUNE, epochs=8, cutout=0), conv_clusters=8, linear_clusters=4
+)  # fmt: skip
+
+_MAIN_POINT = OperatingPoint("vgg16_cifar10", _MAIN)
+POINTS = {
+    point.name: point
+    for point in (_MAIN_POINT, OperatingPoint("vgg16_cifar10_small", _SMALL, start=_MAIN_POINT))
+}
+
+
+def compress_to_point(
+    source: str | Path, point: str, out: str | Path, *, workdir: str | Path, device: str | None = None
+) -> dict:
+    """Compress a VGG-16 to one of the capstone's operating points; returns `run_point`'s figures.
+
+    Raises
+    ------
+    ValueError
+        No such point, or another network.
+    """
+    if point not in POINTS:
+        raise ValueError(f"no operating point {point!r}: expected one of {', '.join(POINTS)}")
+    model, architecture = open_model(source)
+    if architecture != ARCHITECTURE:
+        raise ValueError(f"{source} holds {architecture}: operating points are for vgg16 with 10 classes")
+    training, validation = training_sets("cifar10", architecture)
+    Path(workdir).mkdir(parents=True, exist_ok=True)
+    figures = run_point(
+        POINTS[point], model, training, validation=validation, test=load_dataset("cifar10", "test"),
+        folder=workdir, workdir=workdir, architecture=ARCHITECTURE, device=device,
+    )  # fmt: skip
+    with whole_file(out) as aside:
+        aside.write_bytes((Path(workdir) / figures["file"]).read_bytes())
+    return figures

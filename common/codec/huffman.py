@@ -1,0 +1,329 @@
+"""Canonical Huffman codes: from counts to code lengths, and from symbols to bits and back.
+
+A code is fully told by its *lengths*, one a symbol, 0 for a symbol that does not occur. The codes follow from
+them (canonical: shorter codes first, and among equals the lower symbol first), so a file stores lengths only.
+
+>>> lengths = code_lengths([5, 1, 0, 2])
+>>> lengths.tolist(), canonical_codes(lengths).tolist()  # the codes 0, 10 and 11
+([1, 2, 0, 2], [0, 2, 0, 3])
+>>> data, n_bits = encode(np.uint8([0, 3, 0, 1]), lengths)
+>>> f"{data[0]:08b}", n_bits, decode(data, n_bits, 4, lengths).tolist()
+('01101000', 6, [0, 3, 0, 1])
+
+A stream is the codes in a row, the first bit in the highest bit of the first byte, the last byte filled with
+zero bits. From `LANE_SYMBOLS` symbols on, three *entry points* go before it (uint32 each, little-endian: the
+bits that the first, second and third quarter of the symbols take), so that a decoder can start at four places
+at once; the bits themselves are the same.
+
+Edge rules: no symbols give no bits. A code for one symbol has length 1 and spends one bit, 0, a symbol. Every
+other code is complete: its Kraft sum, the sum of 2 ** -length, is 1.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from common.codec import huffman_kernels as kernels
+from common.codec import huffman_kernels as lanes
+from common.codec.huffman_kernels import MAX_LENGTH, N_LANES
+
+# ----------------------------------------------------------------------------------------------------
+# The code book of Huffman coding: from counts to code lengths, and from lengths to canonical codes.
+#
+# >>> code_lengths([5, 1, 0, 2]).tolist()
+# [1, 2, 0, 2]
+# >>> canonical_codes([1, 2, 0, 2]).tolist()  # 0, 10 and 11
+# [0, 2, 0, 3]
+
+MAX_KINDS = 1 << 16
+
+
+class HuffmanError(ValueError):
+    """Code lengths that are no code, or bits that are not what the code and the sizes announce."""
+
+
+def code_lengths(counts: ArrayLike, *, max_length: int = MAX_LENGTH) -> np.ndarray:
+    """Return the optimal code lengths for the counts, none longer than `max_length`.
+
+    Huffman's own code (1952); where that has longer ones, package-merge (Larmore and Hirschberg 1990, J. ACM
+    37(3), A fast algorithm for optimal length-limited Huffman codes).
+
+    Parameters
+    ----------
+    counts : array_like of shape (n_kinds,)
+        Non-negative integers: how often each symbol occurs.
+    max_length : int
+        Longest code, in bits, 1 to 15.
+
+    Returns
+    -------
+    ndarray of shape (n_kinds,)
+        uint8; 0 for a symbol of count 0. Among equal counts the lower symbol has the shorter code.
+
+    Raises
+    ------
+    ValueError
+        When counts are no integers, or more symbols occur than `max_length` bits can tell apart.
+    """
+    counts = np.asarray(counts)
+    if counts.size == 0:
+        return np.zeros(0, dtype=np.uint8)
+    if counts.ndim != 1 or counts.dtype.kind not in "iu" or counts.min() < 0:
+        raise ValueError(f"counts: got {counts.dtype} {counts.shape}, expected one axis of integers >= 0")
+    if not 1 <= max_length <= MAX_LENGTH:
+        raise ValueError(f"max_length: got {max_length}, expected 1 to {MAX_LENGTH}")
+    counts = counts.astype(np.int64)
+    lengths = np.zeros(counts.size, dtype=np.uint8)
+    present = np.flatnonzero(counts)
+    if present.size > 1 << max_length:
+        raise ValueError(f"max_length: got {max_length} for {present.size} symbols, expected enough for all")
+    if present.size <= 1:
+        lengths[present] = 1
+        return lengths
+    rarest_first = present[np.lexsort((-present, counts[present]))]
+    depths = kernels.huffman_depths(counts[rarest_first])
+    if depths[0] > max_length:
+        depths = _package_merge(counts[rarest_first], max_length)
+    lengths[rarest_first] = depths
+    return lengths
+
+
+def _package_merge(leaves: np.ndarray, max_length: int) -> np.ndarray:
+    """Return the limited code lengths of two or more ascending counts.
+
+    Each list holds the leaves and the pairs of the list before, ascending; a leaf's length is the number of
+    lists in which it is among those taken, 2n - 2 of the last list and two for every pair taken, list by
+    list.
+    """
+    merged, leaf_flags = leaves, [np.ones(leaves.size, dtype=bool)]
+    for _ in range(max_length - 1):
+        packages = merged[: merged.size // 2 * 2].reshape(-1, 2).sum(axis=1)
+        merged = np.concatenate([leaves, packages])
+        order = np.argsort(merged, kind="stable")
+        merged = merged[order]
+        leaf_flags.append(order < leaves.size)
+    lengths = np.zeros(leaves.size, dtype=np.uint8)
+    n_taken = 2 * leaves.size - 2
+    for flags in reversed(leaf_flags):
+        n_leaves = int(np.count_nonzero(flags[:n_taken]))
+        lengths[:n_leaves] += 1
+        n_taken = 2 * (n_taken - n_leaves)
+    return lengths
+
+
+def check_lengths(lengths: ArrayLike) -> np.ndarray:
+    """Return the lengths as uint8 of shape (n_kinds,) when they are a code.
+
+    Raises
+    ------
+    HuffmanError
+        When a length is above 15, or the Kraft sum is not exactly 1 (one symbol: its length is not 1).
+    """
+    lengths = np.asarray(lengths)
+    if lengths.ndim != 1 or lengths.size > MAX_KINDS or (lengths.size and lengths.dtype.kind not in "iu"):
+        raise HuffmanError(f"code lengths: got {lengths.dtype} of shape {lengths.shape}, "
+                           f"expected one axis of at most {MAX_KINDS} integers")
+    if lengths.size and not 0 <= int(lengths.min()) <= int(lengths.max()) <= MAX_LENGTH:
+        raise HuffmanError(f"code lengths: got up to {lengths.max()}, expected 0 to {MAX_LENGTH}")
+    used = lengths[lengths > 0].astype(np.int64)
+    kraft = int((1 << (MAX_LENGTH - used)).sum())
+    if used.size == 1 and used[0] != 1:
+        raise HuffmanError(f"code lengths: got one symbol of {used[0]} bits, expected 1 bit")
+    if used.size > 1 and kraft != 1 << MAX_LENGTH:
+        raise HuffmanError(f"code lengths: got a Kraft sum of {kraft}/{1 << MAX_LENGTH}, expected exactly 1")
+    return lengths.astype(np.uint8)
+
+
+def canonical_codes(lengths: ArrayLike) -> np.ndarray:
+    """Return the uint32 code of each symbol, of shape (n_kinds,); 0 where the length is 0.
+
+    Raises
+    ------
+    HuffmanError
+        When the lengths are no code.
+    """
+    lengths = check_lengths(lengths)
+    by_code, first_codes, offsets = canonical_order(lengths)
+    codes = np.zeros(lengths.size, dtype=np.uint32)
+    ranks = np.arange(by_code.size) - offsets[lengths[by_code]]
+    codes[by_code] = first_codes[lengths[by_code]] + ranks
+    return codes
+
+
+def canonical_order(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the used symbols in code order, and of each length the first code and its place there."""
+    used = np.flatnonzero(lengths)
+    by_code = used[np.argsort(lengths[used], kind="stable")]
+    n_of_length = np.bincount(lengths[used], minlength=MAX_LENGTH + 1)
+    first_codes = np.zeros(MAX_LENGTH + 1, dtype=np.int64)
+    for length in range(1, MAX_LENGTH + 1):
+        first_codes[length] = (first_codes[length - 1] + n_of_length[length - 1]) << 1
+    return by_code, first_codes, np.cumsum(n_of_length) - n_of_length
+
+
+def entropy_bits(counts: ArrayLike) -> float:
+    """Return the Shannon bound: the fewest bits, on average, for a stream with these counts."""
+    counts = np.asarray(counts, dtype=np.float64)
+    counts = counts[counts > 0]
+    return float((counts * np.log2(counts.sum() / counts)).sum()) + 0.0
+
+
+__all__ = [
+    "HuffmanError",
+    "canonical_codes",
+    "check_lengths",
+    "code_lengths",
+    "coded_bytes",
+    "decode",
+    "encode",
+    "entropy_bits",
+]
+
+LANE_SYMBOLS = 1 << 16
+_ENTRY_POINTS = np.dtype("<u4")
+_PAIR_KINDS = 256
+_LONG_CODES = 5  # bits a symbol, on average, from which on narrow table entries are the faster
+
+
+def coded_bytes(n_bits: int, n_symbols: int) -> int:
+    """Return the bytes of a stream of `n_bits` for `n_symbols`, entry points included."""
+    return _entry_bytes(n_symbols) + (n_bits + 7) // 8
+
+
+def _entry_bytes(n_symbols: int) -> int:
+    return (N_LANES - 1) * _ENTRY_POINTS.itemsize if n_symbols >= LANE_SYMBOLS else 0
+
+
+def _quarters(n_symbols: int) -> np.ndarray:
+    """Return where the lanes' symbols begin and end: N_LANES + 1 int64."""
+    return np.arange(N_LANES + 1, dtype=np.int64) * n_symbols // N_LANES
+
+
+def encode(symbols: np.ndarray, lengths: ArrayLike) -> tuple[bytes, int]:
+    """Spell the symbols in the code of these lengths.
+
+    Parameters
+    ----------
+    symbols : ndarray of shape (n_symbols,)
+        uint8 or uint16.
+    lengths : array_like of shape (n_kinds,)
+        Code lengths, from `code_lengths`.
+
+    Returns
+    -------
+    bytes
+        The stream, `coded_bytes(n_bits, n_symbols)` long.
+    int
+        Payload bits: the sum of the symbols' lengths.
+
+    Raises
+    ------
+    HuffmanError
+        When the lengths are no code.
+    ValueError
+        When a symbol has no code.
+    """
+    lengths = check_lengths(lengths)
+    symbols = np.ascontiguousarray(symbols)
+    if symbols.ndim != 1 or symbols.dtype not in (np.uint8, np.uint16):
+        got = f"{symbols.dtype} of shape {symbols.shape}"
+        raise ValueError(f"symbols: got {got}, expected one axis of uint8 or uint16")
+    n_kinds = 1 << (8 * symbols.itemsize)
+    length_of_kind = np.zeros(n_kinds, dtype=np.int64)
+    length_of_kind[: min(n_kinds, lengths.size)] = lengths[:n_kinds]
+    lane_bits = []
+    for start, stop in pairwise(_quarters(symbols.size)):
+        counts = kernels.count_symbols(symbols[start:stop], n_kinds)
+        if counts[length_of_kind == 0].any():
+            missing = int(np.flatnonzero((counts > 0) & (length_of_kind == 0))[0])
+            raise ValueError(f"symbols: got {missing}, expected only symbols with a code; count them first")
+        lane_bits.append(int(counts @ length_of_kind))
+    n_bits = sum(lane_bits)
+    words = np.zeros(n_bits // 64 + 1, dtype=np.uint64)
+    codes = canonical_codes(lengths)
+    if lengths.size <= _PAIR_KINDS and symbols.size >= lengths.size**2:
+        kernels.encode_pairs(symbols, codes, lengths, words)
+    else:
+        kernels.encode_singles(symbols, codes, lengths, words)
+    entry_points = b""
+    if symbols.size >= LANE_SYMBOLS:
+        entry_points = np.array(lane_bits[:-1], dtype=_ENTRY_POINTS).tobytes()
+    return entry_points + words.byteswap(inplace=True).view(np.uint8)[: (n_bits + 7) // 8].tobytes(), n_bits
+
+
+def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.ndarray:
+    """Read `n_symbols` symbols back from a stream of `encode`.
+
+    Parameters
+    ----------
+    data : bytes-like
+        The stream, `coded_bytes(n_bits, n_symbols)` long.
+    n_bits, n_symbols : int
+        Payload bits and number of symbols.
+    lengths : array_like of shape (n_kinds,)
+        Code lengths.
+
+    Returns
+    -------
+    ndarray of shape (n_symbols,)
+        uint8, or uint16 for more than 256 kinds of symbols.
+
+    Raises
+    ------
+    HuffmanError
+        When the lengths are no code, the sizes do not fit, or the bits are not `n_symbols` whole codes.
+    """
+    lengths = check_lengths(lengths)
+    n_used = int(np.count_nonzero(lengths))
+    if not n_symbols <= n_bits <= n_symbols * MAX_LENGTH or (n_symbols > 0 and n_used == 0):
+        raise HuffmanError(f"stream: got {n_bits} bits for {n_symbols} symbols of {n_used} kinds, "
+                           f"expected 1 to {MAX_LENGTH} bits a symbol")
+    if len(data) != coded_bytes(n_bits, n_symbols):
+        raise HuffmanError(f"stream: got {len(data)} bytes, expected {coded_bytes(n_bits, n_symbols)}")
+    out = np.empty(n_symbols, dtype=np.uint8 if lengths.size <= 256 else np.uint16)
+    if n_symbols == 0:
+        return out
+    payload = np.frombuffer(data, dtype=np.uint8)[_entry_bytes(n_symbols) :]
+    payload.flags.writeable = False  # as bytes are: the kernels are compiled for this only
+    if n_bits % 8 and payload[-1] & (0xFF >> n_bits % 8):
+        raise HuffmanError("stream: got set bits behind the last code, expected zero bits")
+    tables = _decode_tables(lengths, n_bits, n_symbols, out.itemsize)
+    if n_symbols < LANE_SYMBOLS:
+        bits, ats = np.array([0, n_bits], dtype=np.int64), np.array([0, n_symbols], dtype=np.int64)
+        ends, stops = bits[1:], ats[1:]
+    else:
+        lane_bits = np.frombuffer(data, dtype=_ENTRY_POINTS, count=N_LANES - 1).astype(np.int64)
+        bits = np.append(0, np.cumsum(lane_bits))
+        if bits[-1] > n_bits:
+            raise HuffmanError(f"stream: got entry points up to bit {bits[-1]}, expected at most {n_bits}")
+        ats = _quarters(n_symbols)
+        ends, stops = np.append(bits[1:], n_bits), ats[1:].copy()
+        if n_used > 1:
+            lanes.decode_four(payload, bits, ends, out, ats, stops, *tables)
+    for bit, end, at, stop in zip(bits, ends, ats, stops, strict=False):
+        if not lanes.decode_lane(payload, bit, end, out, at, stop, *tables):
+            raise HuffmanError(f"stream: got {n_bits} bits, expected the codes of {n_symbols} symbols")
+    return out
+
+
+def _decode_tables(
+    lengths: np.ndarray, n_bits: int, n_symbols: int, itemsize: int
+) -> tuple[np.ndarray | int, ...]:
+    """Return what the decoding kernels look up: table, its width, and for long codes the canonical order.
+
+    A code of some length is told by its first 15 bits: they lie below `limits[length]`, and not below the
+    limit of the length before. `offsets` is chosen so that `by_code[offsets[length] + code]` is the symbol.
+    The widest tables fill the processor's first cache; a short stream would not pay for one.
+    """
+    by_code, first_codes, places = canonical_order(lengths)
+    n_of_length = np.bincount(lengths[by_code], minlength=MAX_LENGTH + 1)
+    limits = (first_codes + n_of_length) << np.arange(MAX_LENGTH, -1, -1)
+    by_code = by_code.astype(np.uint16)
+    is_narrow = itemsize == 1 and n_bits >= _LONG_CODES * n_symbols
+    table_bits = min(13 if is_narrow else 12, n_symbols.bit_length())
+    table = np.empty(1 << table_bits, dtype=np.uint32 if is_narrow else np.uint64)
+    lanes.fill_table(table, table_bits, 8 * itemsize, lengths, by_code)
+    return table, table_bits, limits, places - first_codes, by_code

@@ -1,0 +1,172 @@
+"""The loops over positions, compiled by numba. `common.codec.gaps` and `common.codec.zones` check all before.
+
+Positions are ascending, so a row pointer that only moves on replaces a division, and no list is as long as
+the tensor. Nothing here checks a bound.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+_USUAL = 1 << 9
+
+kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+@kernel
+def _count_gap(counts, skip, passed, times):
+    """Count the gaps of a weight before which `passed` others were pruned, `times` over."""
+    if passed >= skip:
+        counts[skip] += passed // skip * times
+        passed %= skip
+    counts[passed] += times
+
+
+@kernel
+def gap_counts(positions, narrowest, widest):
+    """Return how often each gap occurs at each width: int64 of shape (widths, 2 ** widest).
+
+    The usual distances are counted first, whatever the width: a position then costs no division.
+    """
+    counts = np.zeros((widest - narrowest + 1, 1 << widest), dtype=np.int64)
+    distances = np.zeros(min(4 << widest, positions.size), dtype=np.int64)
+    previous = -1
+    for position in positions:
+        passed = position - previous - 1
+        if passed < distances.size:
+            distances[passed] += 1
+        else:
+            for width in range(narrowest, widest + 1):
+                _count_gap(counts[width - narrowest], (1 << width) - 1, passed, 1)
+        previous = position
+    for width in range(narrowest, widest + 1):
+        for passed in range(distances.size):
+            if distances[passed]:
+                _count_gap(counts[width - narrowest], (1 << width) - 1, passed, distances[passed])
+    return counts
+
+
+@kernel
+def law_counts(n_kept, n_cells, n_bits):
+    """Return 2 ** n_bits counts, as gaps have them when each cell is kept with the same probability."""
+    counts = np.empty(1 << n_bits, dtype=np.int64)
+    left = 1 << 30
+    for gap in range(counts.size - 1):
+        still = left * (n_cells - n_kept) // n_cells
+        counts[gap] = max(left - still, 1)
+        left = still
+    counts[counts.size - 1] = max(left, 1)
+    return counts
+
+
+@kernel
+def gap_symbols(positions, n_bits, gaps):
+    """Fill `gaps` with the gaps before the positions, the all-ones ones included."""
+    skip = (1 << n_bits) - 1
+    gaps[:] = skip
+    n_skips_before = np.arange(_USUAL) // skip  # no division for usual distances
+    previous, at = -1, 0
+    for position in positions:
+        passed = position - previous - 1
+        n_skips = n_skips_before[passed] if passed < _USUAL else passed // skip
+        at += n_skips
+        gaps[at] = passed - n_skips * skip
+        at += 1
+        previous = position
+
+
+@kernel
+def gap_positions(gaps, n_bits, positions):
+    """Fill `positions` from the gaps, as many as there are gaps that are not all ones."""
+    skip = (1 << n_bits) - 1
+    position, at = -1, 0
+    for gap in gaps:
+        position += np.int64(gap)
+        if gap != skip:
+            position += 1
+            positions[at] = position
+            at += 1
+
+
+@kernel
+def axis_counts(positions, n_rows, n_columns, n_taps):
+    """Return how many positions lie in each row, in each column and in each tap."""
+    rows = np.zeros(n_rows, dtype=np.int64)
+    strands = np.zeros(n_columns * n_taps, dtype=np.int64)
+    row, row_start = 0, 0
+    for position in positions:
+        while position - row_start >= strands.size:
+            row += 1
+            row_start += strands.size
+        rows[row] += 1
+        strands[position - row_start] += 1
+    by_tap = strands.reshape(n_columns, n_taps)
+    return rows, by_tap.sum(axis=1), by_tap.sum(axis=0)
+
+
+@kernel
+def line_counts(positions, of_rows, of_strands, shape):
+    """Return a table of `shape`: how many positions lie in each line, by the sum of the other labels.
+
+    `of_rows` and `of_strands` (columns times taps) hold the summands of the line and of that sum.
+    """
+    counts = np.zeros(shape, dtype=np.int64)
+    (row_lines, row_others), (strand_lines, strand_others) = of_rows, of_strands
+    n_strands = strand_lines.size
+    row, row_start = 0, 0
+    for position in positions:
+        while position - row_start >= n_strands:
+            row += 1
+            row_start += n_strands
+        strand = position - row_start
+        counts[row_lines[row] + strand_lines[strand], row_others[row] + strand_others[strand]] += 1
+    return counts
+
+
+@kernel
+def zone_counts(positions, row_labels, strand_labels, n_zones):
+    """Return how many positions lie in each zone."""
+    counts = np.zeros(n_zones, dtype=np.int64)
+    n_strands = strand_labels.size
+    row, row_start = 0, 0
+    for position in positions:
+        while position - row_start >= n_strands:
+            row += 1
+            row_start += n_strands
+        counts[row_labels[row] + strand_labels[position - row_start] - 3] += 1
+    return counts
+
+
+@kernel
+def zone_ranks(positions, row_labels, strand_labels, strand_ranks, n_of_label, ats, ranks):
+    """Write each position's number within its zone to `ranks`, zone by zone from `ats` on (moved on)."""
+    n_strands, n_zones = strand_labels.size, ats.size
+    starts = np.zeros(n_zones, dtype=np.int64)
+    row, row_start = 0, 0
+    for position in positions:
+        while position - row_start >= n_strands:
+            if row_labels[row]:
+                for zone in range(n_zones):
+                    label = zone + 3 - row_labels[row]
+                    if 0 <= label < n_of_label.size:
+                        starts[zone] += n_of_label[label]
+            row += 1
+            row_start += n_strands
+        strand = position - row_start
+        zone = row_labels[row] + strand_labels[strand] - 3
+        ranks[ats[zone]] = starts[zone] + strand_ranks[strand]
+        ats[zone] += 1
+
+
+@kernel
+def zone_positions(ranks, zone, row_labels, n_of_label, label_starts, strands, n_strands):
+    """Replace ascending numbers within a zone, all below its number of cells, by positions."""
+    row, before, n_here = -1, 0, 0
+    for i in range(ranks.size):
+        while ranks[i] - before >= n_here:
+            before += n_here
+            row += 1
+            label = zone + 3 - row_labels[row]
+            n_here = n_of_label[label] if row_labels[row] and 0 <= label < n_of_label.size else 0
+        ranks[i] = row * n_strands + strands[label_starts[label] + ranks[i] - before]

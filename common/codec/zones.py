@@ -1,0 +1,221 @@
+"""A tensor's cells grouped by how crowded with kept weights they are.
+
+Pruned networks are uneven: some filters and some channels keep many weights, others few or none, and a gap in
+a crowded place is short. So each row, column and tap of a weight tensor (of shape (rows, columns, ...); taps
+are all further axes together) gets a *label*: 0 where nothing is kept, otherwise 1, 2, ..., one more for each
+power of two (or of 2 ** 0.5, or 2 ** 1.5) by which it keeps more. The cells whose three labels have the same
+sum make up a *zone*. A zone's cells are numbered in row-major order, and its kept weights are spelt on their
+own, with a code of their own; cells with a label 0 are in no zone and cost nothing.
+
+Labels are logarithms, so their sum stands for the product of a row's, a column's and a tap's density.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+
+from common.codec import position_kernels as kernels
+from common.codec.huffman import entropy_bits
+
+MAX_LABEL = 8
+_MAX_LABELLED = 1 << 20
+
+
+def axis_sizes(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return (rows, columns, taps): the first axis, the second, and all the others together.
+
+    >>> axis_sizes((64, 32, 3, 3)), axis_sizes((10, 512)), axis_sizes((7,))
+    ((64, 32, 9), (10, 512, 1), (1, 7, 1))
+    """
+    if len(shape) < 2:
+        return 1, math.prod(shape), 1
+    return shape[0], shape[1], math.prod(shape[2:])
+
+
+def can_label(sizes: tuple[int, int, int]) -> bool:
+    """Return whether the axes are short enough for labels: at most 2 ** 20 rows, and columns times taps."""
+    return sizes[0] <= _MAX_LABELLED and sizes[1] * sizes[2] <= _MAX_LABELLED
+
+
+def axis_counts(positions: np.ndarray, sizes: tuple[int, int, int]) -> list[np.ndarray]:
+    """Return how many of the positions lie in each row, in each column and in each tap: three of int64."""
+    return list(kernels.axis_counts(positions, *sizes))
+
+
+def labels_of(counts: np.ndarray, n_labels: int, half_octaves: int) -> np.ndarray:
+    """Return the label of each row (column, tap) from how many weights it keeps.
+
+    The fullest has label `n_labels`, one that keeps 2 ** (half_octaves / 2) times less a label less, and so
+    on down to 1. Integers throughout, so that every machine draws the same lines.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n,)
+        Kept weights, integers >= 0.
+    n_labels : int
+        Number of labels beside 0, 1 to `MAX_LABEL`.
+    half_octaves : int
+        Width of a label, in halves of a power of two.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        uint8, 0 to n_labels.
+
+    >>> labels_of(np.array([0, 100, 51, 50, 3]), 3, 2).tolist()
+    [0, 3, 3, 2, 1]
+    """
+    most = int(counts.max(initial=0))
+    lines = [math.isqrt(most**2 >> (half_octaves * k)) for k in range(n_labels - 1, 0, -1)]
+    return (np.searchsorted(np.array(lines, dtype=np.int64), counts) + 1).astype(np.uint8) * (counts > 0)
+
+
+class Zones:
+    """Numbered cells of all zones.
+
+    Parameters
+    ----------
+    row_labels, column_labels, tap_labels : ndarray of uint8
+        A label of 0 to `MAX_LABEL` for each row, column and tap.
+    """
+
+    def __init__(self, row_labels: np.ndarray, column_labels: np.ndarray, tap_labels: np.ndarray) -> None:
+        self.row_labels = row_labels
+        strands = np.add.outer(column_labels, tap_labels)
+        strands[column_labels == 0] = 0
+        strands[:, tap_labels == 0] = 0
+        self._strand_labels = strands.reshape(-1)
+        self._n_of_label = np.bincount(self._strand_labels, minlength=3)
+        self._n_of_label[0] = 0
+        self.n_zones = max(int(row_labels.max(initial=0)) + self._n_of_label.size - 3, 0)
+        n_rows = np.bincount(row_labels, minlength=2)[1:]
+        self.n_cells = np.convolve(n_rows, self._n_of_label[2:])[: self.n_zones]
+
+    def counts(self, positions: np.ndarray) -> np.ndarray:
+        """Return how many positions lie in each zone, int64 of shape (n_zones,)."""
+        return kernels.zone_counts(positions, self.row_labels, self._strand_labels, self.n_zones)
+
+    def ranks(self, positions: np.ndarray) -> list[np.ndarray]:
+        """Return for each zone the ascending numbers of the positions that lie in it.
+
+        Parameters
+        ----------
+        positions : ndarray of shape (n_kept,)
+            int64, ascending, none in a cell with a label 0.
+        """
+        edges = np.concatenate([[0], np.cumsum(self.counts(positions))])
+        ranks = np.empty(positions.size, dtype=np.int64)
+        _, strand_ranks = self._strand_order
+        labels, ats = (self.row_labels, self._strand_labels), edges[:-1].copy()
+        kernels.zone_ranks(positions, *labels, strand_ranks, self._n_of_label, ats, ranks)
+        return [ranks[edges[zone] : edges[zone + 1]] for zone in range(self.n_zones)]
+
+    def locate_(self, zone: int, ranks: np.ndarray) -> None:
+        """Replace the ascending numbers within a zone, each below `n_cells[zone]`, by positions."""
+        n_of_label = self._n_of_label
+        strands, _ = self._strand_order
+        starts = np.cumsum(n_of_label) - n_of_label
+        kernels.zone_positions(ranks, zone, self.row_labels, n_of_label, starts, strands, strands.size)
+
+    @cached_property
+    def _strand_order(self) -> tuple[np.ndarray, np.ndarray]:
+        """All strands (column, tap) by label, dead ones last, and the place of each among its label's."""
+        order = np.argsort(np.where(self._strand_labels == 0, 255, self._strand_labels), kind="stable")
+        starts = np.cumsum(self._n_of_label) - self._n_of_label
+        places = np.empty(order.size, dtype=np.int64)
+        places[order] = np.arange(order.size)
+        return order, places - starts[self._strand_labels]
+
+
+# ----------------------------------------------------------------------------------------------------
+# Which labels make a tensor's positions cheap: the writer's search (`common.codec.zones` tells what labels are).
+#
+# How many weights each row, column and tap keeps tells which are alike, but not how many labels pay, nor how
+# wide they are. So a few of both are tried, one axis after the other, and the bits are guessed: entropies, and
+# a round figure a zone.
+
+_N_LABELS = (1, 2, 3, 4, 6, 8)
+_HALF_OCTAVES = (1, 2, 3)
+_MANY = 1 << 22  # positions of which less is tried
+_ZONE_BITS = 56  # coding, sizes, perhaps code lengths; a guess that steers the search
+
+
+def candidates(positions: np.ndarray, sizes: tuple[int, int, int]) -> Iterator[list[np.ndarray] | None]:
+    """Yield the labels to try: none, dead lines only, and the best guess of a search, axis by axis."""
+    yield None
+    if positions.size == 0 or not can_label(sizes):
+        return
+    counts = axis_counts(positions, sizes)
+    dead_only = [labels_of(of_axis, 1, 2) for of_axis in counts]
+    if any((of_axis == 0).any() for of_axis in dead_only):
+        yield dead_only
+    best = _search(positions, counts)
+    if best is not None:
+        yield best
+
+
+def _search(positions: np.ndarray, counts: list[np.ndarray]) -> list[np.ndarray] | None:
+    """Return the labels of the three axes with the best guess, or None where no labels are as good."""
+    best = [np.ones(of_axis.size, dtype=np.uint8) for of_axis in counts]
+    n_cells = math.prod(of_axis.size for of_axis in counts)
+    least, is_plain = _guess_bits(np.array([positions.size]), np.array([n_cells])), True
+    n_labels_to_try, widths = (_N_LABELS, _HALF_OCTAVES) if positions.size < _MANY else ((1, 3), (2,))
+    for half_octaves in widths:
+        for axis in (0, 1, 2, 0):
+            if counts[axis].size == 1:
+                continue  # its label, whatever it is, changes nothing
+            lines = _Lines(positions, counts, best, axis)
+            for n_labels in n_labels_to_try:
+                guess = lines.guess_bits(n_labels, half_octaves)
+                if guess < least:
+                    best[axis] = labels_of(counts[axis], n_labels, half_octaves)
+                    least, is_plain = guess, False
+    return None if is_plain else best
+
+
+class _Lines:
+    """The rows (columns, taps) of one axis, while the labels of the other two stay.
+
+    Lines that keep equally many weights have the same label and are taken together: so the positions are
+    counted once, and what any labels cost follows from a small table.
+    """
+
+    def __init__(
+        self, positions: np.ndarray, counts: list[np.ndarray], labels: list[np.ndarray], axis: int
+    ) -> None:
+        self.counts, which, self.n_lines = np.unique(counts[axis], return_inverse=True, return_counts=True)
+        lines = [np.zeros(of_axis.size, dtype=np.int64) for of_axis in counts]
+        lines[axis] = which
+        others = [of_axis.astype(np.int64) - 1 for of_axis in labels]
+        others[axis][:] = 0
+        n_of_label = [np.bincount(of_axis)[1:] for k, of_axis in enumerate(labels) if k != axis]
+        self.n_cells = np.convolve(*n_of_label)  # of a line, by the sum of the other labels, less 2
+        self.label_bits = sum(entropy_bits(np.bincount(labels[k])) for k in range(3) if k != axis)
+        self.n_kept = kernels.line_counts(
+            positions,
+            (lines[0], others[0]),
+            (np.add.outer(lines[1], lines[2]).reshape(-1), np.add.outer(others[1], others[2]).reshape(-1)),
+            (self.counts.size, self.n_cells.size),
+        )
+
+    def guess_bits(self, n_labels: int, half_octaves: int) -> int:
+        """Return about how many bits all positions take when this axis gets such labels."""
+        labels = labels_of(self.counts, n_labels, half_octaves)
+        n_of_label = np.bincount(labels, weights=self.n_lines).astype(np.int64)
+        cells = np.convolve(n_of_label[1:], self.n_cells)
+        kept = np.zeros(cells.size, dtype=np.int64)
+        for label in range(1, n_of_label.size):
+            kept[label - 1 : label - 1 + self.n_cells.size] += self.n_kept[labels == label].sum(axis=0)
+        return _guess_bits(kept, cells, self.label_bits + entropy_bits(n_of_label))
+
+
+def _guess_bits(kept: np.ndarray, cells: np.ndarray, label_bits: float = 0.0) -> int:
+    """Return about how many bits it takes to tell which cells of each zone are kept."""
+    bits = label_bits + _ZONE_BITS * np.count_nonzero(kept)
+    for part in (kept, cells - kept):
+        bits += float((part * np.log2(np.maximum(cells, 1) / np.maximum(part, 1))).sum())
+    return round(bits)

@@ -1,0 +1,146 @@
+"""The whole pipeline, one line a stage: prune → share weights → Huffman-code → one file.
+
+>>> data = compress(model, training_set, CompressConfig(...))            # doctest: +SKIP
+>>> training.evaluate(decompress(data), test_set).top1                   # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from common.codec import container
+from common.codec.tensors import SharedTensor
+from common.compress.packing import pack, unpack
+from common.data.image_set import ImageSet
+from common.networks.models import prunable_parameters
+from common.networks.training import TrainConfig, train
+from common.pruning.network import ThinNetwork, prune, take_out_channels, whole_network
+from common.sharing.centroid_tuning import CentroidTuner
+from common.sharing.weight_sharing import share_weights
+
+
+@dataclass(frozen=True)
+class CompressConfig:
+    """Options of the three stages.
+
+    Attributes
+    ----------
+    sparsity : float in [0, 1)
+        Fraction of the weights to prune, over all prunable weights of the network.
+    criterion : {"magnitude", "normalized", "lamp"}
+    macs_fraction : float in (0, 1], optional
+        Take out whole channels first, down to this fraction of the multiply-adds (VGG only).
+    prune : TrainConfig
+        Fine-tuning while and after pruning; zero epochs prune one-shot.
+    conv_clusters, linear_clusters : int
+        Shared values a layer (Deep Compression: 256 and 32).
+    layer_bits : tuple of (weight name, int)
+        Index bits of single layers, which have at most ``2**bits`` shared values (`target_search`).
+    rate_weight : float
+        How much a cheaper Huffman code may cost in distortion (`share_weights`).
+    share : TrainConfig
+        Fine-tuning of centroids, biases and batch norm; zero epochs for none.
+    bias_clusters : int
+        Shared values among a layer's biases, and among its scales.
+    """
+
+    sparsity: float = 0.9
+    criterion: str = "magnitude"
+    macs_fraction: float | None = None
+    prune: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=0))
+    conv_clusters: int = 256
+    linear_clusters: int = 32
+    layer_bits: tuple[tuple[str, int], ...] = ()
+    rate_weight: float = 0.0
+    share: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=0, optimizer="adam", max_lr=1e-3))
+    bias_clusters: int = 32
+
+    def __post_init__(self):
+        if not 0 <= self.sparsity < 1:
+            raise ValueError(f"sparsity={self.sparsity}: expected a fraction in [0, 1)")
+
+
+def compress(
+    model: nn.Module, data: ImageSet | None, config: CompressConfig, architecture: Mapping[str, object], *,
+    workdir: str | Path | None = None, **options,
+) -> bytes:  # fmt: skip
+    """Compress a trained network into the bytes of a `.dcz` file.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Trained; changed in place, unless channels are taken out.
+    data : ImageSet, optional
+        Training images, for fine-tuning.
+    config : CompressConfig
+    architecture : mapping
+        What `models.build` needs: ``{"architecture": "vgg16", "num_classes": 10}``.
+    workdir : path, optional
+        Where checkpoints are kept, so that an interrupted run resumes.
+    **options
+        Passed on to `training.train`: validation, device.
+    """
+    thin = whole_network(model)
+    if config.macs_fraction is not None:
+        thin = take_out_channels(thin, data, macs_fraction=config.macs_fraction, seed=config.prune.seed)
+    prune(
+        thin, data, config.prune, sparsity=config.sparsity, criterion=config.criterion,
+        checkpoint=_in(workdir, "prune.pt"), description="pruning", **options,
+    )  # fmt: skip
+    shared = share(thin, data, config, checkpoint=_in(workdir, "share.pt"), **options)
+    return encode(thin, shared, config, architecture)
+
+
+def share(
+    thin: ThinNetwork, data: ImageSet | None, config: CompressConfig, **options
+) -> dict[str, SharedTensor]:
+    """Cluster each layer's kept weights, then fine-tune the centroids, biases and batch norms, in place."""
+    shared, bits = {}, dict(config.layer_bits)
+    modules = dict(thin.model.named_modules())
+    for name, weight in prunable_parameters(thin.model).items():
+        is_conv = isinstance(modules[name.removesuffix(".weight")], nn.Conv2d)
+        n_clusters = config.conv_clusters if is_conv else config.linear_clusters
+        mask = thin.masks[name].cpu().numpy() if name in thin.masks else None
+        shared[name] = share_weights(
+            weight.detach().cpu().numpy(), mask, rate_weight=config.rate_weight, codebook_dtype=np.float16,
+            n_clusters=1 << bits[name] if name in bits else n_clusters, seed=config.share.seed,
+        )  # fmt: skip
+    tuner = CentroidTuner(shared, thin.model)
+    if config.share.epochs:
+        others = [p for name, p in thin.model.named_parameters() if name not in shared]
+        train(
+            thin.model, data, config.share, callbacks=[tuner], parameters=[*tuner.parameters(), *others],
+            description="sharing", **options,
+        )  # fmt: skip
+    return tuner.shared_tensors()
+
+
+def encode(
+    thin: ThinNetwork, shared: Mapping[str, SharedTensor], config: CompressConfig, architecture: Mapping
+) -> bytes:
+    """The bytes of the `.dcz` file."""
+    packed = pack(
+        thin.model, shared, architecture, kept=thin.kept or None, bias_clusters=config.bias_clusters
+    )
+    return container.save(packed, store_names=False)
+
+
+def decompress(data: bytes) -> nn.Module:
+    """The network in a `.dcz` file's bytes, ready to be evaluated."""
+    return unpack(container.load(data))
+
+
+def with_epochs(config: CompressConfig, *, prune: int, share: int) -> CompressConfig:
+    """The same configuration with other numbers of epochs."""
+    return replace(
+        config, prune=replace(config.prune, epochs=prune), share=replace(config.share, epochs=share)
+    )
+
+
+def _in(workdir: str | Path | None, name: str) -> Path | None:
+    return None if workdir is None else Path(workdir) / name

@@ -1,0 +1,161 @@
+"""Images enter the house here: whole sets in memory, the same arrays whatever file they came from.
+
+``load_dataset`` looks, in this order, for arrays decoded before, in an explicit root, in ``DNNC_DATA``, in
+the cache, and on the network (unless ``DNNC_OFFLINE`` is set); ``digits`` and ``digits8x8`` come inside the
+installed packages. In every folder it reads torchvision's layout and the Hugging Face hub's:
+
+    cifar-10-batches-py/data_batch_1 ...      or cifar-10-python.tar.gz
+    cifar-100-python/train, test              or cifar-100-python.tar.gz
+    MNIST/raw/train-images-idx3-ubyte.gz ...  or without .gz
+    cifar10/train-*.parquet ...               (also below: cifar10/plain_text/), likewise cifar100/, mnist/
+"""
+
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from common.data.cache import content_sha256, read_arrays, user_cache, write_arrays
+from common.data.catalog import SPLITS, facts
+from common.data.downloads import SOURCES, DownloadError, fetch, is_offline
+from common.data.image_set import ImageSet
+from common.data.readers import (
+    BATCH_FOLDERS,
+    PARQUET_COLUMNS,
+    Arrays,
+    canonical_order,
+    read_batches,
+    read_embedded,
+    read_idx,
+    read_parquet,
+)
+
+
+class DatasetNotFoundError(FileNotFoundError):
+    """A data set is nowhere to be had; the message lists what was tried and what to do."""
+
+
+
+
+def load_dataset(name: str, split: str, *, root: str | Path | None = None, download: bool = True) -> ImageSet:
+    """Load a whole data set into memory.
+
+    Parameters
+    ----------
+    name : {"cifar10", "cifar100", "mnist", "digits", "digits8x8"}
+        The last two come inside the dependencies: 5,000 of MNIST's digits, and 1,797 small ones.
+    split : {"train", "test"}
+    root : path, optional
+        A folder to search first.
+    download : bool
+        Whether the network may be asked when no folder has the set.
+
+    Returns
+    -------
+    ImageSet
+        Images in the order of their digests (`image_order`), so the first n are a fair sample.
+
+    Raises
+    ------
+    ValueError
+        If there is no such set or split.
+    DatasetNotFoundError
+        If the set is nowhere to be had. Without a network that is known within ten seconds.
+
+    Examples
+    --------
+    >>> digits = load_dataset("digits", "test")
+    >>> digits.images.shape, digits.labels[:5].tolist(), len(digits.classes)
+    ((1000, 1, 28, 28), [7, 6, 3, 4, 0], 10)
+    """
+    known = facts(name)
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r} should be one of {', '.join(SPLITS)}")
+    sha256 = known.sha256(split)
+    arrays = read_arrays(f"{name}-{split}", sha256, known.image_shape)
+    if arrays is None:
+        arrays, _ = _find(name, split, sha256, root=root, download=download)
+        write_arrays(f"{name}-{split}", *arrays, sha256)
+    return ImageSet(*arrays, known.classes, name, sha256)
+
+
+def locate_dataset(name: str, split: str) -> str:
+    """Where `load_dataset` would take a set from, the network apart; it is read, so that the answer is sure.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        If no folder holds it.
+    """
+    known = facts(name)
+    sha256 = known.sha256(split)
+    if read_arrays(f"{name}-{split}", sha256, known.image_shape) is not None:
+        return f"the cache {user_cache()}, decoded"
+    arrays, where = _find(name, split, sha256, root=None, download=False)
+    write_arrays(f"{name}-{split}", *arrays, sha256)
+    return where
+
+
+def _find(
+    name: str, split: str, sha256: str, *, root: str | Path | None, download: bool
+) -> tuple[Arrays, str]:
+    """The first source that holds the published content, and its name; others' failings go into the error."""
+    tried = []
+    for where, read in _sources(name, split, root=root, download=download):
+        try:
+            arrays = read()
+            if arrays is None:
+                tried.append(f"{where} (not there)")
+                continue
+            arrays = canonical_order(*arrays)
+            if content_sha256(*arrays) == sha256:
+                return arrays, where
+            failing = f"{where} ({len(arrays[1])} images that are not those of the published set)"
+        except (ValueError, DownloadError) as error:
+            failing = f"{where} ({error})"
+        tried.append(failing)
+        if where != _NETWORK:
+            warnings.warn(f"{name}/{split} is broken in {failing}; looking elsewhere", stacklevel=4)
+    raise DatasetNotFoundError(f"{name}/{split} not found; tried {', '.join(tried)}; to do: {_advice(name)}")
+
+
+_NETWORK = "the network"
+
+
+def _sources(
+    name: str, split: str, *, root: str | Path | None, download: bool
+) -> Iterator[tuple[str, Callable[[], Arrays | None]]]:
+    """Where a set may be, in the order of the search: a word for the message, and how to read it there."""
+    if (name, split) not in SOURCES:
+        yield "the installed packages", lambda: read_embedded(name, split)
+        return
+    cache = user_cache()
+    prepared = os.environ.get("DNNC_DATA")
+    if root is not None:
+        yield f"root {root}", lambda: _read_folder(Path(root), name, split)
+    if prepared:
+        yield f"DNNC_DATA {prepared}", lambda: _read_folder(Path(prepared).expanduser(), name, split)
+    yield f"the cache {cache}", lambda: _read_folder(cache, name, split)
+    if download and not is_offline():
+        yield _NETWORK, lambda: _download(cache, name, split)
+
+
+def _read_folder(folder: Path, name: str, split: str) -> Arrays | None:
+    for read in (read_batches, read_idx, read_parquet):
+        arrays = read(folder, name, split)
+        if arrays is not None:
+            return arrays
+    return None
+
+
+def _download(cache: Path, name: str, split: str) -> Arrays | None:
+    fetch(SOURCES[name, split], cache)
+    return _read_folder(cache, name, split)
+
+
+def _advice(name: str) -> str:
+    if name not in PARQUET_COLUMNS:
+        return "install the versions of constraints.txt"
+    published = "MNIST/raw/*-ubyte.gz" if name == "mnist" else BATCH_FOLDERS[name][1]
+    return f"put {published} or {name}/*.parquet in a folder and set DNNC_DATA to it, or load it once online"

@@ -1,0 +1,131 @@
+"""AlexNet with ten classes at 224×224, on CIFAR-10 enlarged: the course's "228 MB → 25 MB", for real.
+
+    dnnc reproduce alexnet      on a GPU: writes capstone/alexnet_cifar10.dcz and results/alexnet.json
+
+The network is trained by its recipe, rounded to float16, pruned while it learns on, shared, coded, written,
+read back, and measured on all test images. Its options were set beforehand, and this was run once.
+Without a GPU that would take days, and the command says so. `dnnc evaluate capstone/alexnet_cifar10.dcz`
+measures the shipped file anywhere.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from common.capstone.shipped import fingerprint
+from common.compress.pipeline import CompressConfig
+from common.compress.points import OperatingPoint, run_point
+from common.data.datasets import load_dataset
+from common.data.image_set import fit_images, train_val_split
+from common.experiments import ROOT, Reproduction, store
+from common.networks.baseline import N_VALIDATION, train_baseline
+from common.networks.checkpoints import load_weights, state_digest
+from common.networks.models import INPUT_SHAPES, build
+from common.networks.training import TrainConfig, default_device
+from common.report.sizes import target_table
+
+NETWORK = "alexnet"
+WORKDIR = ROOT / "runs" / "alexnet"
+
+# Without batch norm: a tenth of VGG-16's rate, and centroids that move more slowly.
+_PRUNE = TrainConfig(epochs=20, batch_size=128, max_lr=0.01, warmup=0.1, label_smoothing=0.1)
+_SHARE = TrainConfig(epochs=3, batch_size=128, max_lr=3e-4, warmup=0.1, label_smoothing=0.1, optimizer="adam")
+
+
+POINT = OperatingPoint(
+    "alexnet_cifar10",
+    CompressConfig(
+        sparsity=0.975, criterion="lamp", prune=_PRUNE, share=_SHARE, conv_clusters=16, linear_clusters=8
+    ),
+)  # fmt: skip
+
+
+def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
+    """The whole, into the repository.
+
+    Raises
+    ------
+    ValueError
+        There is no GPU.
+    """
+    device = device or default_device()
+    if device.startswith("cpu"):
+        raise ValueError(
+            "AlexNet's training takes minutes on a GPU and days on this device (cpu): run it on a GPU, or "
+            "measure the shipped file with `dnnc evaluate capstone/alexnet_cifar10.dcz`"
+        )
+    return reproduce_alexnet(device=device, resume=resume)
+
+
+def reproduce_alexnet(
+    *, point: OperatingPoint = POINT, dataset: str = "cifar10", baseline_epochs: int | None = None,
+    folder: str | Path = ROOT / "capstone", workdir: str | Path = WORKDIR, device: str | None = None,
+    resume: bool = True, keep: Callable[..., None] = store,
+) -> Reproduction:  # fmt: skip
+    """Train AlexNet, compress it to a file, and measure what the file decodes to.
+
+    Parameters
+    ----------
+    point : OperatingPoint
+        How far it is compressed, and how; by default as the shipped file.
+    dataset : str
+    baseline_epochs : int, optional
+        By default the recipe's.
+    folder : path
+        Where the file goes.
+    workdir : path
+        The trained weights and checkpoints, from which a stopped run goes on.
+    device : str, optional
+        By default the GPU if there is one.
+    resume : bool
+        Whether to go on from checkpoints in `workdir`; else they are deleted.
+    keep : callable, optional
+        What the figures are handed to, as `reproductions.store` takes them: the default.
+
+    Returns
+    -------
+    Reproduction
+        Its figures have one entry, by the file's name: those of `operating_points.run_point`, the file's
+        ``sha256``, and ``baseline``, how the network was trained.
+    """
+    folder, workdir, device = Path(folder), Path(workdir), device or default_device()
+    weights = workdir / f"{NETWORK}_{dataset}.safetensors"
+    trained = train_baseline(
+        NETWORK, weights=weights, result=weights.with_suffix(".json"), workdir=workdir, dataset=dataset,
+        epochs=baseline_epochs, device=device, resume=resume, command=f"dnnc reproduce {NETWORK}",
+    )  # fmt: skip
+    whole, test = (
+        fit_images(load_dataset(dataset, split), INPUT_SHAPES[NETWORK]) for split in ("train", "test")
+    )
+    training, validation = train_val_split(whole, n_validation=N_VALIDATION[dataset])
+    architecture = {"architecture": NETWORK, "num_classes": len(whole.classes)}
+    model = load_weights(build(NETWORK, num_classes=len(whole.classes)), weights).to(device)
+    # A folder of its own for each network and each way to compress it: checkpoints do not tell.
+    key = f"{state_digest(model)} {training.sha256} {point}"
+    place = workdir / f"{point.name}-{fingerprint(key.encode())[:8]}"
+    if not resume:
+        shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True, exist_ok=True)
+    figures = run_point(
+        point, model, training, validation=validation, test=test, folder=folder, workdir=place,
+        architecture=architecture, device=device,
+    )  # fmt: skip
+    figures["sha256"] = fingerprint((folder / figures["file"]).read_bytes())
+    figures["baseline"] = {key: trained[key] for key in ("epochs", "n_train", "validation_top1")}
+    stored = {point.name: figures}
+    keep(
+        NETWORK, stored, seed=point.config.prune.seed, datasets=(training, validation, test),
+        device=device,
+    )  # fmt: skip
+    return Reproduction(stored, to_markdown(stored))
+
+
+def to_markdown(figures: dict) -> str:
+    """The course's targets, each with what was measured."""
+    parts = []
+    for name, one in figures.items():
+        size = f"{one['dense_bytes'] / 1e6:.1f} MB → {one['file_bytes'] / 1e6:.2f} MB"
+        parts.append(f"AlexNet, ten classes at 224×224, {name}.dcz: {size}\n\n{target_table(one)}")
+    return "\n\n".join(parts)

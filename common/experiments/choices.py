@@ -1,0 +1,274 @@
+"""How the options of the shipped files were chosen: by rules, on images cut from the training set.
+
+    dnnc reproduce choices      compresses with every candidate, writes capstone/results/choices.json
+
+A file's candidates are compressed and decoded like the file itself, and measured on the validation split
+(`splits`); no test image is looked at. Its rule then takes one, and the points that are shipped
+(`operating_points`, `lenets`) must be the ones that were taken: a test compares them.
+
+The candidates are few, since each costs minutes to an hour of training. They were written down by people who
+had seen test errors of earlier files, which decided where to look, not what is taken.
+
+Stopped at any moment, the command goes on from its checkpoints, those that the shipped files are made from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from common.base.text import markdown_table
+from common.capstone.run import FOLDER
+from common.capstone.run import WORKDIR as VGG_WORKDIR
+from common.capstone.shipped import BASELINE
+from common.capstone.vgg16 import ARCHITECTURE
+from common.capstone.vgg16 import POINTS as VGG_POINTS
+from common.codec import container
+from common.compress.files import open_model
+from common.compress.pipeline import decompress
+from common.compress.points import OperatingPoint, pruned_network, shared_and_packed
+from common.data.datasets import load_dataset
+from common.data.image_set import ImageSet, train_val_split
+from common.experiments import Reproduction, store
+from common.experiments.lenets import WORKDIR as LENET_WORKDIR
+from common.experiments.lenets import LenetPoint, compressed_point, lenet_point
+from common.networks.baseline import N_VALIDATION, train_baseline
+from common.networks.checkpoints import load_weights
+from common.networks.models import build, dense_bytes
+from common.networks.training import evaluate
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which candidate is taken.
+
+    Attributes
+    ----------
+    least_ratio : float
+        Files of a smaller ratio are out.
+    is_smallest : bool
+        Whether the smallest file is taken whose validation error is not above the trained network's; else,
+        and where there is none, the file of the least validation error (of equal ones the smallest).
+    """
+
+    least_ratio: float
+    is_smallest: bool = False
+
+    def choose(self, rows: Sequence[Mapping], *, most_error: float) -> str | None:
+        """The name of the candidate that is taken; None if no ratio is reached.
+
+        Parameters
+        ----------
+        rows : sequence of mapping
+            ``name``, ``file_bytes``, ``ratio``, ``validation_error`` (a fraction) of each candidate.
+        most_error : float
+            The trained network's validation error.
+        """
+        rows = [row for row in rows if row["ratio"] >= self.least_ratio]
+        good = [row for row in rows if row["validation_error"] <= most_error + 1e-12]
+        if self.is_smallest and good:
+            return min(good, key=lambda row: row["file_bytes"])["name"]
+        best = min(rows, key=lambda row: (row["validation_error"], row["file_bytes"]), default=None)
+        return best and best["name"]
+
+    def __str__(self) -> str:
+        reach = f"a ratio of {self.least_ratio:g} or more"
+        if self.is_smallest:
+            return f"the smallest of {reach} that is not worse than the trained network"
+        return f"the least error at {reach}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A file, the rule, and the candidates by what tells them apart."""
+
+    name: str
+    rule: Rule
+    candidates: Mapping[str, OperatingPoint | LenetPoint]
+
+
+def _vgg(name: str, rule: Rule, **variants: OperatingPoint) -> Choice:
+    """Candidates for a VGG-16 file; the shipped point's own checkpoints bear its name."""
+    shipped = VGG_POINTS[name]
+    candidates = {}
+    for label, point in variants.items():
+        is_shipped = point.config == shipped.config
+        candidates[label] = shipped if is_shipped else replace(point, name=f"{name}-{label}")
+    return Choice(name, rule, candidates)
+
+
+def _clusters(name: str, n_clusters: int) -> OperatingPoint:
+    """The point with another number of shared values a convolution, from the same pruned network."""
+    config = replace(VGG_POINTS[name].config, conv_clusters=n_clusters)
+    return replace(VGG_POINTS[name], config=config, pruned_as=name)
+
+
+def _prune_epochs(name: str, epochs: int) -> OperatingPoint:
+    config = VGG_POINTS[name].config
+    return replace(VGG_POINTS[name], config=replace(config, prune=replace(config.prune, epochs=epochs)))
+
+
+def _lenets(name: str, rule: Rule, network: str, epochs: tuple[int, int], **variants: Mapping) -> Choice:
+    return Choice(
+        name, rule,
+        {
+            label: lenet_point(name, network, **({"epochs": epochs} | options))
+            for label, options in variants.items()
+        },
+    )  # fmt: skip
+
+
+_A, _B = {"crop_padding": 1}, {"crop_padding": 2}
+CHOICES = (
+    _lenets(
+        "lenet_300_100", Rule(40.0, is_smallest=True), "lenet_300_100", (40, 15),
+        s95=_A | {"sparsity": 0.95, "linear_clusters": 16},
+        s96=_A | {"sparsity": 0.96, "linear_clusters": 16},
+        s97=_A | {"sparsity": 0.97, "linear_clusters": 16},
+        s97_taught=_A | {"sparsity": 0.97, "linear_clusters": 16, "is_taught": True},
+        s98_taught=_A | {"sparsity": 0.98, "linear_clusters": 16, "is_taught": True},
+        s985_taught=_A | {"sparsity": 0.985, "linear_clusters": 16, "is_taught": True},
+    ),
+    _lenets(
+        "lenet_300_100_small", Rule(124.0), "lenet_300_100", (40, 15),
+        s975=_A | {"sparsity": 0.975, "linear_clusters": 8},
+        s98=_A | {"sparsity": 0.98, "linear_clusters": 8},
+        s98_taught=_A | {"sparsity": 0.98, "linear_clusters": 8, "is_taught": True},
+    ),
+    _lenets(
+        "lenet_5", Rule(39.0, is_smallest=True), "lenet_5", (8, 3),
+        s96=_B | {"sparsity": 0.96, "conv_clusters": 16, "linear_clusters": 16},
+        s97_taught=_B | {"sparsity": 0.97, "conv_clusters": 16, "linear_clusters": 16, "is_taught": True},
+        s98_taught=_B | {"sparsity": 0.98, "conv_clusters": 16, "linear_clusters": 16, "is_taught": True},
+    ),
+    _lenets(
+        "lenet_5_small", Rule(280.0), "lenet_5", (24, 8),
+        s987=_B | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6},
+        s986=_B | {"sparsity": 0.986, "conv_clusters": 8, "linear_clusters": 5},
+        s987_long=_B | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6, "epochs": (60, 20)},
+        s9875_long=_B | {"sparsity": 0.9875, "conv_clusters": 12, "linear_clusters": 6, "epochs": (60, 20)},
+    ),
+    _vgg(
+        "vgg16_cifar10", Rule(160.0),
+        clusters14=_clusters("vgg16_cifar10", 14), clusters15=_clusters("vgg16_cifar10", 15),
+    ),
+    _vgg(
+        "vgg16_cifar10_small", Rule(465.0),
+        epochs6=_prune_epochs("vgg16_cifar10_small", 6), epochs8=_prune_epochs("vgg16_cifar10_small", 8),
+    ),
+)  # fmt: skip
+
+
+def run(*, device: str | None = None, resume: bool = True, only: str | None = None) -> Reproduction:
+    """Measure every candidate, choose, and store.
+
+    Parameters
+    ----------
+    only : str, optional
+        One file's name: only its candidates are measured, and nothing is stored.
+    """
+    rows, sets = [], []
+    for choice in CHOICES:
+        if only not in (None, choice.name):
+            continue
+        row, images = choose(choice, device=device, resume=resume)
+        sets += [one for one in images if one.sha256 not in {known.sha256 for known in sets}]
+        rows.append(row)
+    figures = {"choices": rows}
+    if only is None:
+        store("choices", figures, seed=0, datasets=sets, device=device)
+    return Reproduction(figures, to_markdown(rows))
+
+
+def choose(
+    choice: Choice, *, device: str | None = None, resume: bool = True, lenet_workdir: Path = LENET_WORKDIR,
+    vgg_workdir: Path = VGG_WORKDIR, dataset: str | None = None, baseline_epochs: int | None = None,
+) -> tuple[dict, tuple[ImageSet, ImageSet]]:  # fmt: skip
+    """Compress with each candidate, measure on validation images, and choose.
+
+    Without `resume`, a LeNet's candidates are made anew. VGG-16's take hours and share their work folder with
+    what ships: they are read wherever they stand there, and only who deletes them makes them anew.
+
+    Returns
+    -------
+    dict
+        ``name``, ``rule`` in words, ``trained_validation_error``, ``candidates`` (``name``, ``options``,
+        ``file_bytes``, ``ratio``, ``validation_error``), and ``chosen``, a candidate's name or None.
+    tuple of ImageSet
+        Training and validation images.
+    """
+    is_lenet = isinstance(next(iter(choice.candidates.values())), LenetPoint)
+    dataset = dataset or ("mnist" if is_lenet else "cifar10")
+    training, validation = train_val_split(load_dataset(dataset, "train"), n_validation=N_VALIDATION[dataset])
+    rows, network = [], None
+    for label, point in choice.candidates.items():
+        if is_lenet:
+            network = _trained_lenet(
+                point.network, dataset, workdir=lenet_workdir, epochs=baseline_epochs, device=device
+            )
+            trained = evaluate(network, validation, device=device)
+            data = compressed_point(
+                point, network, training, validation=validation, device=device, resume=resume,
+                workdir=lenet_workdir / "candidates" / f"{choice.name}-{label}",
+            )  # fmt: skip
+        else:
+            network, _ = open_model(FOLDER / BASELINE)
+            trained = evaluate(network, validation, device=device)
+            options = {"validation": validation, "workdir": vgg_workdir, "device": device}
+            thin = pruned_network(point, network, training, **options)
+            packed = shared_and_packed(point, thin, training, architecture=ARCHITECTURE, **options)
+            data = container.save(packed, store_names=False)
+        whole_bytes = dense_bytes(network)
+        row = {
+            "name": label, "options": options_of(point), "file_bytes": len(data),
+            "ratio": whole_bytes / len(data),
+            "validation_error": 1 - evaluate(decompress(data), validation, device=device).top1,
+        }  # fmt: skip
+        print(
+            f"{choice.name}, {label}: {len(data):,} bytes, {row['ratio']:.0f}×, "
+            f"validation error {row['validation_error']:.2%} (trained network {1 - trained.top1:.2%})",
+            flush=True,
+        )
+        rows.append(row)
+    return {
+        "name": choice.name, "rule": str(choice.rule), "n_validation": len(validation),
+        "trained_validation_error": 1 - trained.top1, "candidates": rows,
+        "chosen": choice.rule.choose(rows, most_error=1 - trained.top1),
+    }, (training, validation)  # fmt: skip
+
+
+def options_of(point: OperatingPoint | LenetPoint) -> dict:
+    """All that decides a file's bytes, in JSON's types."""
+    options = asdict(point.config) | {"is_taught": getattr(point, "is_taught", True)}
+    return json.loads(json.dumps(options))
+
+
+def to_markdown(rows: Sequence[Mapping]) -> str:
+    """A line a candidate, the one that is taken marked."""
+    heads = ("file", "candidate", "bytes", "ratio", "validation error", "trained network", "taken")
+    lines = [
+        (
+            row["name"], one["name"], f"{one['file_bytes']:,}", f"{one['ratio']:.0f}×",
+            f"{one['validation_error']:.2%}", f"{row['trained_validation_error']:.2%}",
+            row["rule"] if one["name"] == row["chosen"] else "",
+        )
+        for row in rows
+        for one in row["candidates"]
+    ]  # fmt: skip
+    return "\n".join(markdown_table(heads, lines))
+
+
+def _trained_lenet(
+    network: str, dataset: str, *, workdir: Path, epochs: int | None, device: str | None
+) -> nn.Module:
+    """The trained network that `lenets` starts from, trained if it is not there."""
+    weights = workdir / network / f"{network}.safetensors"
+    train_baseline(
+        network, weights=weights, result=weights.with_suffix(".json"), workdir=weights.parent,
+        dataset=dataset, epochs=epochs, device=device, resume=True, command="dnnc reproduce choices",
+    )  # fmt: skip
+    return load_weights(build(network), weights)

@@ -1,0 +1,627 @@
+"""The lottery ticket hypothesis, tested again: the first figures of Frankle & Carbin 2019 beside ours.
+
+    dnnc reproduce lottery_tickets      writes week05_pruning/results/lottery_tickets.json
+
+Of every trial (first weights of its own) the winning tickets are found by iterative pruning, and each is set
+against controls at the same number of weights a layer:
+
+``ticket``        the mask found, the first weights: what the paper calls a winning ticket
+``reinit``        the mask found, new random weights
+``random_mask``   a random mask, the first weights
+``one_shot``      the mask of one pruning of the dense network, the first weights
+``early``         the mask found, the weights after `Plan.early_step` steps (rewinding)
+``fine_tuned``    the mask found, the trained weights that were pruned: nothing reset
+
+Networks of one level see the images in the same order. What is chosen (when to stop, which tickets become
+files) is chosen on images cut from the training set. On a CPU shortened plans of LeNet-300-100 and Conv-2 are
+run, which say so in their figures; on a GPU the paper's numbers of steps and trials, and Conv-4 and Conv-6.
+Stopped at any moment, the command goes on from the last network that it has trained.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.base.files import whole_file
+from common.base.progress import progress
+from common.base.text import markdown_table
+from common.compress.pipeline import CompressConfig, decompress, encode, share
+from common.data.datasets import load_dataset
+from common.data.image_set import first_images, train_val_split
+from common.experiments import Reproduction, store
+from common.methods.lottery_tickets import (
+    KeptWeights,
+    LossWatch,
+    Snapshot,
+    glorot_normal_,
+    iterative_pruning,
+    n_kept,
+    prune_rounds,
+    pruning_rates,
+    reset_,
+    shuffled,
+    weights_of,
+    whole_masks,
+)
+from common.networks.models import build, dense_bytes
+from common.networks.training import TrainConfig, default_device, evaluate, train
+from common.pruning.masks import Masks
+from common.pruning.network import ThinNetwork, prune
+
+# ----------------------------------------------------------------------------------------------------
+# The figures of a lottery ticket experiment: what every network measured, ordered for plotting.
+
+_MEASURES = {
+    "stop_step": None, "stop_loss": 5, "stop_top1": 5, "end_top1": 5, "validation_top1": 5,
+}  # name to digits  # fmt: skip
+
+
+def experiment_figures(trials: Sequence[Sequence[Mapping]], n_weights: int) -> dict:
+    """Arrange the figures of all trained networks.
+
+    Parameters
+    ----------
+    trials : sequence of sequences of figures
+        Of `lottery_bench.Bench.run_trial`: the same networks in every trial.
+    n_weights : int
+        Prunable weights of the dense network.
+
+    Returns
+    -------
+    dict
+        ``kinds[kind]`` has lists ``levels`` and ``kept`` (share of the weights, in (0, 1]), and of shape
+        (levels, trials) ``stop_step``, ``stop_loss``, ``stop_top1`` and ``end_top1`` (test images) and
+        ``validation_top1`` (at the early-stop step). ``curves[kind][level]``, for the levels that were
+        trained from new weights too, holds ``top1`` and ``loss`` on the watched images, means over the
+        trials at ``curve_steps``. ``inputs[level]``, for every second of these levels, counts each pixel's
+        connections in the first trial. Steps are a network's own: `early` has trained before.
+    """
+    kinds: dict[str, dict] = {}
+    for rows in zip(*trials, strict=True):
+        kind = kinds.setdefault(
+            rows[0]["kind"], {"levels": [], "kept": []} | {name: [] for name in _MEASURES}
+        )
+        kind["levels"].append(rows[0]["level"])
+        kind["kept"].append(round(rows[0]["n_kept"] / n_weights, 6))
+        for name, digits in _MEASURES.items():
+            kind[name].append([row[name] if digits is None else round(row[name], digits) for row in rows])
+    compared = [0, *kinds.get("reinit", {"levels": []})["levels"]]
+    curves: dict[str, dict] = {"ticket": {}, "reinit": {}}
+    for rows in zip(*trials, strict=True):
+        if rows[0]["kind"] in curves and rows[0]["level"] in compared:
+            mean = np.mean([row["curve"] for row in rows], axis=0)
+            curves[rows[0]["kind"]][str(rows[0]["level"])] = {
+                "loss": mean[:, 1].round(4).tolist(), "top1": mean[:, 2].round(4).tolist()
+            }  # fmt: skip
+    drawn = [row for row in trials[0] if "inputs" in row and row["level"] in compared[1::2]]
+    return {
+        "kinds": kinds,
+        "curve_steps": [point[0] for point in trials[0][0]["curve"]],
+        "curves": curves,
+        "inputs": {str(row["level"]): row["inputs"] for row in drawn},
+    }
+
+
+# ----------------------------------------------------------------------------------------------------
+# Which networks the tickets are drawn from, and for how long: as in the paper, and shortened for a CPU.
+
+CONV_CHANNELS = {
+    "conv_2": (64, 64, "M"), "conv_4": (64, 64, "M", 128, 128, "M"),
+    "conv_6": (64, 64, "M", 128, 128, "M", 256, 256, "M"),
+}  # fmt: skip
+# Fine-tuning of the shared values of a ticket that becomes a file.
+CODING = TrainConfig(
+    epochs=2, batch_size=100, max_lr=1e-3, label_smoothing=0.0, crop_padding=0, flip=False, weight_decay=0.0,
+    optimizer="adam", precision="fp32",
+)  # fmt: skip
+
+
+def _constant(rate: float, epochs: int) -> TrainConfig:
+    """The paper's training: Adam at one rate, batches of 60, nothing else."""
+    return replace(CODING, epochs=epochs, batch_size=60, max_lr=rate, rates=((0.0, 1.0),))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One network's experiment.
+
+    Attributes
+    ----------
+    network : {"lenet_300_100", "conv_2", "conv_4", "conv_6"}
+    train : TrainConfig
+    levels : tuple of int
+        Rounds of pruning behind each winning ticket, see `iterative_pruning`.
+    controls : tuple of (kind, levels)
+    conv_rate : float, optional
+        Share of a convolution's weights that a round prunes; of a linear layer's, it is 20 %.
+    n_validation, n_watched : int
+        Images cut from the training set, and those of them on which the loss is watched.
+    n_train : int, optional
+        Of the rest, those that are trained on; by default all.
+    every, early_step : int
+        Steps between two looks at the loss; steps after which `early` takes its weights.
+    width : float
+        Of the network.
+    files : tuple of float
+        A file for the smallest ticket that loses no more than this on the validation images. The second
+        limit went from one point to two after a first result had been seen, since both had given one ticket.
+    needs_gpu : bool
+        Whether a GPU runs it, in place of the short plans.
+    """
+
+    network: str
+    train: TrainConfig
+    levels: tuple[int, ...]
+    controls: tuple[tuple[str, tuple[int, ...]], ...]
+    dataset: str = "mnist"
+    conv_rate: float | None = None
+    n_validation: int = 5000
+    n_watched: int = 5000
+    n_train: int | None = None
+    every: int = 100
+    early_step: int = 200
+    trials: tuple[int, ...] = (0, 1, 2)
+    width: float = 1.0
+    files: tuple[float, ...] = ()
+    needs_gpu: bool = False
+
+
+def _whole_size(network: str, rate: float, epochs: int, conv_rate: float, levels: int) -> Plan:
+    some = tuple(range(1, levels, 2))
+    controls = tuple((kind, some) for kind in ("reinit", "random_mask", "one_shot", "early"))
+    return Plan(
+        network, _constant(rate, epochs), tuple(range(levels)), controls, dataset="cifar10",
+        conv_rate=conv_rate, early_step=500, trials=tuple(range(5)), needs_gpu=True,
+    )  # fmt: skip
+
+
+# For one CPU core and half an hour. With all 55,000 images the validation loss is least after more steps than
+# that affords; with 20,000 the networks overfit sooner, and the least loss lies within the training.
+SHORT = Plan(
+    "lenet_300_100", _constant(1.2e-3, 9), (*range(17), 18, 21, 24, 28),
+    (
+        ("reinit", (3, 7, 12, 15, 18, 24, 28)), ("random_mask", (7, 15, 24)), ("one_shot", (7, 15, 24)),
+        ("fine_tuned", (15,)), ("early", (24,)),
+    ),
+    n_train=20_000, n_watched=2500, files=(0.0, 0.02),
+)  # fmt: skip
+# Half an hour a trial: fewer levels, with several rounds between them; the larger networks' rate, since steps
+# are few; bfloat16, twice as fast.
+SHORT_CONV = Plan(
+    "conv_2", replace(_constant(3e-4, 8), precision="bf16"), (0, 4, 8, 11, 14),
+    (("reinit", (8, 11, 14)), ("random_mask", (8, 14))),
+    dataset="cifar10", conv_rate=0.1, n_watched=1000, n_train=10_000,
+)  # fmt: skip
+_EVERY_SECOND = tuple(range(1, 25, 2))
+LONG = replace(  # as in the paper: 50,000 steps, five trials
+    SHORT, train=_constant(1.2e-3, 55), levels=tuple(range(25)), trials=tuple(range(5)), n_train=None,
+    controls=tuple((kind, _EVERY_SECOND) for kind, _ in SHORT.controls), n_watched=5000, needs_gpu=True,
+)  # fmt: skip
+CONVS = (  # the paper's table of rates and 20,000, 25,000 and 30,000 steps, for 45,000 images
+    _whole_size("conv_2", 2e-4, 27, 0.1, 21), _whole_size("conv_4", 3e-4, 34, 0.1, 21),
+    _whole_size("conv_6", 3e-4, 40, 0.15, 21),
+)  # fmt: skip
+PLANS = (SHORT, SHORT_CONV, LONG, *CONVS)
+
+
+def network(plan: Plan, num_classes: int) -> nn.Module:
+    """A plan's network, with whatever first weights."""
+    if plan.network in CONV_CHANNELS:
+        return conv_network(plan.network, width=plan.width, num_classes=num_classes)
+    return build(plan.network, width=plan.width, num_classes=num_classes)
+
+
+def conv_network(name: str, *, width: float = 1.0, num_classes: int = 10) -> nn.Module:
+    """The paper's networks for CIFAR-10: pairs of 3×3 convolutions and a pooling, then 256, 256, 10 units."""
+    layers: list[nn.Module] = []
+    inputs, side = 3, 32
+    for entry in CONV_CHANNELS[name]:
+        if entry == "M":
+            layers.append(nn.MaxPool2d(2))
+            side //= 2
+            continue
+        units = max(1, round(entry * width))
+        layers += [nn.Conv2d(inputs, units, 3, padding=1), nn.ReLU()]
+        inputs = units
+    hidden = max(1, round(256 * width))
+    return nn.Sequential(
+        *layers, nn.Flatten(), nn.Linear(inputs * side * side, hidden), nn.ReLU(),
+        nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, num_classes),
+    )  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------------------------
+# The trainings of one plan: winning tickets, their controls, and tickets coded as files; each done once.
+
+class Bench:
+    """One plan's images, and the trainings on them, each of which is done once."""
+
+    def __init__(self, plan: Plan, workdir: Path, device: str, resume: bool) -> None:
+        self.plan, self.device, self._resume = plan, device, resume
+        whole = load_dataset(plan.dataset, "train")
+        training, self.validation = train_val_split(whole, n_validation=plan.n_validation)
+        self.training = first_images(training, plan.n_train)
+        self.test = load_dataset(plan.dataset, "test")
+        self._watched = first_images(self.validation, plan.n_watched)
+        self._folder = workdir / plan.network
+        self._bar: object = None
+
+    def network(self, seed: int) -> nn.Module:
+        """The plan's network with first weights of its own."""
+        model = network(self.plan, len(self.training.classes))
+        glorot_normal_(model, seed=seed)
+        return model.to(self.device)
+
+    def facts(self) -> dict:
+        """What the figures must say of how they were made."""
+        plan, model = self.plan, self.network(0)
+        return {
+            "network": plan.network, "dataset": plan.dataset, "n_train": len(self.training),
+            "n_validation": len(self.validation), "n_watched": len(self._watched), "n_test": len(self.test),
+            "n_weights": n_kept(whole_masks(model)), "batch_size": plan.train.batch_size,
+            "steps": plan.train.epochs * (len(self.training) // plan.train.batch_size),
+            "max_lr": plan.train.max_lr, "precision": plan.train.precision, "every": plan.every,
+            "early_step": plan.early_step,
+            "rates": list(pruning_rates(model, conv_rate=plan.conv_rate).values()),
+            "planned_trials": len(plan.trials),
+        }  # fmt: skip
+
+    def run_trial(self, trial: int) -> list[dict]:
+        """The winning tickets of one trial, then their controls: the figures of every network."""
+        plan, rows, masks_at = self.plan, [], {}
+        model = self.network(trial)
+        first = weights_of(model)
+        rates = pruning_rates(model, conv_rate=plan.conv_rate)
+        before, trained, early = {}, {}, {}
+
+        def train_level(model: nn.Module, masks: Masks, level: int) -> dict:
+            before[level] = dict(trained)  # by now the pruned and trained weights of the level before
+            found = self._train(model, masks, trial, level, "ticket")
+            trained.update(weights_of(model))
+            early.update(found.pop("early") or {})
+            return found
+
+        total = len(plan.levels) + sum(len(levels) for _, levels in plan.controls)
+        with progress(total=total, desc=f"{plan.network}, trial {trial}", unit="network") as self._bar:
+            tickets = iterative_pruning(model, train_level, rates=rates, levels=plan.levels)
+            for level, masks, found in tickets:
+                rows.append(found)
+                masks_at[level] = masks
+                if level == 0:
+                    dense = weights_of(model)
+            for kind, levels in plan.controls:
+                for level in levels:
+                    new = self.network(10_000 + 100 * trial + level)
+                    masks, start = masks_at[level], first
+                    if kind == "reinit":
+                        start = weights_of(new)
+                    elif kind == "random_mask":
+                        masks = shuffled(masks, seed=10_000 + 100 * trial + level)
+                    elif kind == "one_shot":
+                        masks = prune_rounds(dense, masks_at[0], rates, rounds=level)
+                    elif kind == "early":
+                        start = early
+                    elif kind == "fine_tuned":
+                        start = before[level]
+                    reset_(new, start, masks)
+                    rows.append(self._train(new, masks, trial, level, kind))
+        return rows
+
+    def _train(self, model: nn.Module, masks: Masks, trial: int, level: int, kind: str) -> dict:
+        """Train one network, or take it as it was trained before; its figures."""
+        plan = self.plan
+        path, key = self._folder / f"trial{trial}" / f"{kind}_{level:02}.pt", self._key(level)
+        self._bar.update(1)
+        if self._resume and path.exists():
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            if state["key"] == key:
+                if state["end"]:
+                    model.load_state_dict(state["end"])
+                return state["figures"] | {"early": state["early"]}
+        watch = LossWatch(self._watched, plan.every, device=self.device, precision=plan.train.precision)
+        snapshot, keeper = Snapshot(plan.early_step), KeptWeights(model, masks)
+        train(
+            model, self.training, replace(plan.train, seed=1000 * trial + level), device=self.device,
+            callbacks=[keeper, watch, snapshot], parameters=keeper.parameters(),
+            description=f"{kind} {level}",
+        )  # fmt: skip
+        end = weights_of(model)
+        quiet = {"device": self.device, "precision": plan.train.precision}
+        figures = {"kind": kind, "level": level, "n_kept": n_kept(masks), "curve": watch.curve}
+        figures |= {"stop_step": watch.step, "stop_loss": watch.loss}
+        figures |= {"end_top1": evaluate(model, self.test, **quiet).top1}
+        model.load_state_dict(watch.weights)
+        figures["stop_top1"] = evaluate(model, self.test, **quiet).top1
+        figures["validation_top1"] = evaluate(model, self.validation, **quiet).top1
+        if kind == "ticket" and "flatten" in dict(model.named_children()):
+            first = next(iter(masks.values()))
+            figures["inputs"] = first.sum(dim=0).tolist()  # of every pixel, how many connections are left
+        model.load_state_dict(end)
+        is_ticket = kind == "ticket"
+        state = {
+            "key": key, "figures": figures, "end": end if is_ticket else {},
+            "stop": watch.weights if is_ticket else {}, "masks": masks if is_ticket else {},
+            "early": snapshot.weights if level == 0 else None,
+        }  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as aside:
+            torch.save(state, aside)
+        print(
+            f"{plan.network}, trial {trial}, {kind} {level}: {figures['n_kept']:,} weights, least loss "
+            f"{watch.loss:.4f} at step {watch.step}, test {figures['stop_top1']:.4f}, at the end "
+            f"{figures['end_top1']:.4f}",
+            flush=True,
+        )
+        return figures | {"early": state["early"]}
+
+    def _key(self, level: int) -> str:
+        """What made a network: the plan without other trials, controls, files and later levels."""
+        levels = tuple(other for other in self.plan.levels if other <= level)
+        own = replace(self.plan, trials=(), levels=levels, controls=(), files=(), needs_gpu=False)
+        return json.dumps(asdict(own) | {"images": self.training.sha256})
+
+    def code(self, trial: int, rows: list[dict], most: float) -> dict:
+        """A point of the map: the smallest ticket that loses no more than `most`, as a file."""
+        tickets = [row for row in rows if row["kind"] == "ticket"]
+        least = tickets[0]["validation_top1"] - most
+        chosen = min((row for row in tickets if row["validation_top1"] >= least), key=lambda r: r["n_kept"])
+        path = self._folder / f"trial{trial}" / f"ticket_{chosen['level']:02}.pt"
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        model = self.network(trial)
+        model.load_state_dict(state["stop"])
+        n_weights = n_kept(whole_masks(model))
+        thin = ThinNetwork(model, n_weights, state["masks"])
+        prune(thin, None, TrainConfig(epochs=0), sparsity=thin.sparsity)  # only what nothing reads is taken
+        config = CompressConfig(linear_clusters=16, share=replace(CODING, seed=trial), bias_clusters=8)
+        shared = share(thin, self.training, config, device=self.device)
+        architecture = {"architecture": self.plan.network, "num_classes": len(self.training.classes)}
+        if self.plan.width != 1.0:
+            architecture["width"] = self.plan.width
+        with whole_file(path.with_suffix(".dcz")) as aside:
+            Path(aside).write_bytes(encode(thin, shared, config, architecture))
+        data = path.with_suffix(".dcz").read_bytes()
+        decoded = decompress(data)
+        share_kept = chosen["n_kept"] / n_weights
+        loss = f"loses no more than {100 * most:g} points" if most else "is no worse than the dense network"
+        return {
+            "method": "lottery ticket",
+            "label": f"ticket of {100 * share_kept:.2g} %",
+            "network": self.plan.network,
+            "dataset": self.plan.dataset,
+            "file_bytes": len(data),
+            "dense_bytes": dense_bytes(model),
+            "top1": evaluate(decoded, self.test, device=self.device).top1,
+            "baseline_top1": tickets[0]["stop_top1"],
+            "note": f"trial {trial}, {len(self.training):,} training images, {chosen['level']} rounds; the "
+            f"smallest ticket that {loss} on {len(self.validation):,} validation images; 16 shared values a "
+            f"layer, {CODING.epochs} epochs of their fine-tuning",
+        }
+
+
+# ----------------------------------------------------------------------------------------------------
+# What Frankle & Carbin say of their winning tickets, beside what ours do, as markdown.
+
+_PAPER = "Frankle, Carbin 2019, The Lottery Ticket Hypothesis, ICLR, arXiv:1803.03635"
+_LENET = {"network": "lenet_300_100", "dataset": "mnist", "source": f"{_PAPER}, section 2"}
+_CONV = {"network": "conv_2", "dataset": "cifar10", "source": f"{_PAPER}, section 3"}
+
+# `kept` is the level's share of the weights. `earlier`: how much sooner the ticket's validation loss is least
+# than the dense network's; `times_faster`: than the other network's; `points`: test accuracy above it.
+PUBLISHED = [
+    _LENET | {"method": "winning ticket", "beside": "dense", "kept": 0.211, "earlier": 0.38},
+    _LENET | {"method": "winning ticket", "beside": "dense", "kept": 0.135, "more_than_points": 0.3},
+    _LENET
+    | {"method": "winning ticket", "beside": "reinit", "kept": 0.21, "times_faster": 2.51, "points": 0.5},
+    _LENET | {"method": "winning ticket", "beside": "dense", "kept": 0.036, "points": 0.0},
+    _CONV | {"method": "winning ticket", "beside": "dense", "kept": 0.088, "times_faster": 3.5},
+    _CONV | {"method": "winning ticket", "beside": "dense", "kept": 0.046, "points": 3.4},
+]
+
+
+def to_markdown(figures: Mapping) -> str:
+    """The paper's statements beside ours, then every level, then the files."""
+    experiments = {row["network"]: row for row in figures["experiments"]}
+    claims = [
+        (
+            row["network"], f"{100 * row['kept']:.1f} %", f"ticket against {row['beside']}", _statement(row),
+            _own(row, experiments.get(row["network"])),
+        )
+        for row in figures["published"]
+    ]  # fmt: skip
+    lines = markdown_table(("network", "weights", "what", "paper", "ours"), claims)
+    for experiment in figures["experiments"]:
+        lines += ["", *_levels(experiment)]
+    if figures["points"]:
+        lines += ["", *_files(figures["points"])]
+    for row in figures["not_run"]:
+        what = f"{row['network']}, {row['epochs']} epochs, {row['trials']} trials"
+        lines += ["", f"Not run at the paper's length: {what}; {row['reason']}."]
+    return "\n".join(lines)
+
+
+def compare(experiment: Mapping, beside: str, kept: float) -> dict | None:
+    """A ticket of about this share of the weights against another network, means over the trials.
+
+    Returns
+    -------
+    dict or None
+        ``kept``; ``times_faster`` (the other's early-stop step over the ticket's); whether in any trial the
+        other's loss was still falling at the last step (``at_the_end``: a lower bound), or the ticket's
+        (``ticket_at_the_end``: an upper bound); ``points`` of test accuracy at the early stop,
+        ``end_points`` at the end. None where the other was not trained there.
+    """
+    ticket = experiment["kinds"]["ticket"]
+    other = ticket if beside == "dense" else experiment["kinds"].get(beside)
+    place = int(np.argmin(np.abs(np.log(np.array(ticket["kept"]) / kept))))
+    level = 0 if beside == "dense" else ticket["levels"][place]
+    if other is None or level not in other["levels"] or abs(ticket["kept"][place] / kept - 1) > 0.15:
+        return None
+    at = other["levels"].index(level)
+    steps, last = np.array(other["stop_step"][at]), experiment["curve_steps"][-1]
+    return {
+        "kept": ticket["kept"][place],
+        "times_faster": float(np.mean(steps) / np.mean(ticket["stop_step"][place])),
+        "at_the_end": bool((steps == last).any()),
+        "ticket_at_the_end": bool((np.array(ticket["stop_step"][place]) == last).any()),
+        "points": 100 * float(np.mean(ticket["stop_top1"][place]) - np.mean(other["stop_top1"][at])),
+        "end_points": 100 * float(np.mean(ticket["end_top1"][place]) - np.mean(other["end_top1"][at])),
+    }
+
+
+def speed_in_words(found: Mapping, *, as_share: bool = False) -> str:
+    """How much sooner a ticket's loss is least, of `compare`'s figures: a factor, or a share of the steps.
+
+    It says "at least" or "at most" where only one of the two reached its least loss within the training.
+    """
+    if found["at_the_end"] and found["ticket_at_the_end"]:
+        return "neither least within the training"
+    is_least, times = found["at_the_end"], found["times_faster"]
+    word = f"{times:.2f} times sooner"
+    if as_share:
+        share = 1 - 1 / times
+        word = f"{100 * abs(share):.0f} % {'earlier' if share >= 0 else 'later'}"
+        is_least = is_least if share >= 0 else found["ticket_at_the_end"]
+    is_bound = found["at_the_end"] or found["ticket_at_the_end"]
+    return ("at least " if is_least else "at most ") * is_bound + word
+
+
+def _statement(row: Mapping) -> str:
+    """A published statement in words."""
+    parts = []
+    if "earlier" in row:
+        parts.append(f"least loss {100 * row['earlier']:.0f} % earlier")
+    if "times_faster" in row:
+        parts.append(f"least loss {row['times_faster']:g} times sooner")
+    if "points" in row:
+        parts.append(f"{row['points']:+.1f} points" if row["points"] else "as accurate")
+    if "more_than_points" in row:
+        parts.append(f"more than {row['more_than_points']:+.1f} points")
+    return ", ".join(parts)
+
+
+def _own(row: Mapping, experiment: Mapping | None) -> str:
+    found = None if experiment is None else compare(experiment, row["beside"], row["kept"])
+    if found is None:
+        return "not run"
+    parts = []
+    if "earlier" in row:
+        parts.append(speed_in_words(found, as_share=True))
+    if "times_faster" in row:
+        parts.append(speed_in_words(found))
+    if "points" in row or "more_than_points" in row:
+        parts.append(f"{found['points']:+.2f} points")
+    return ", ".join(parts)
+
+
+def _levels(experiment: Mapping) -> list[str]:
+    """Every level of one experiment: early-stop step and test accuracy, mean (least to most)."""
+    kinds = experiment["kinds"]
+    heads = ["weights", *(f"{kind}: {what}" for kind in kinds for what in ("stop", "top-1 %"))]
+    rows = []
+    for level, kept in zip(kinds["ticket"]["levels"], kinds["ticket"]["kept"], strict=True):
+        row = [f"{100 * kept:.2g} %" if kept < 1 else "100 %"]
+        for kind in kinds.values():
+            if level not in kind["levels"]:
+                row += ["", ""]
+                continue
+            at = kind["levels"].index(level)
+            row.append(f"{np.mean(kind['stop_step'][at]):.0f}")
+            top1 = 100 * np.array(kind["stop_top1"][at])
+            spread = f" ({top1.min():.2f}–{top1.max():.2f})" if len(top1) > 1 else ""
+            row.append(f"{top1.mean():.2f}{spread}")
+        rows.append(row)
+    title = (
+        f"{experiment['network']} on {experiment['dataset']}: {experiment['steps']:,} steps of "
+        f"{experiment['batch_size']} of {experiment['n_train']:,} images, {len(experiment['trials'])} of "
+        f"{experiment['planned_trials']} trials; early-stop step, and test accuracy there: mean (least to "
+        "most)."
+    )
+    return [title, "", *markdown_table(heads, rows)]
+
+
+def _files(points: list[Mapping]) -> list[str]:
+    heads = ("file", "bytes", "ratio", "top-1", "dense network")
+    rows = [
+        (
+            point["label"], f"{point['file_bytes']:,}", f"{point['dense_bytes'] / point['file_bytes']:.0f}×",
+            f"{100 * point['top1']:.2f} %", f"{100 * point['baseline_top1']:.2f} %",
+        )
+        for point in points
+    ]  # fmt: skip
+    return markdown_table(heads, rows)
+
+
+NAME = "lottery_tickets"
+WORKDIR = Path(__file__).resolve().parents[2] / "runs" / NAME
+
+
+def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
+    """All that this device can do in a reasonable time, into the repository."""
+    return reproduce_lottery_tickets(device=device, resume=resume)
+
+
+def reproduce_lottery_tickets(
+    *, plans: Sequence[Plan] | None = None, workdir: str | Path = WORKDIR, device: str | None = None,
+    resume: bool = True, is_stored: bool = True,
+) -> Reproduction:  # fmt: skip
+    """Find winning tickets, train the controls, code two tickets as files.
+
+    Parameters
+    ----------
+    plans : sequence of Plan, optional
+        By default those of `PLANS` that are for this device.
+    workdir : path
+        One file for each trained network, and the coded tickets.
+    device : str, optional
+        By default the GPU if there is one.
+    resume : bool
+        Whether networks that are trained are taken as they are.
+    is_stored : bool
+        Whether the figures are written into the repository: after every trial, with what there is.
+
+    Returns
+    -------
+    Reproduction
+        Its figures are ``experiments`` (`lottery_figures.experiment_figures`), ``not_run`` (plans, and why),
+        ``points`` (files) and ``published``.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        The images are nowhere to be had.
+    """
+    device = device or default_device()
+    on_gpu = torch.device(device).type != "cpu"
+    if plans is None:
+        plans = [plan for plan in PLANS if plan.needs_gpu == on_gpu]
+    not_run = [
+        {
+            "network": plan.network, "epochs": plan.train.epochs, "trials": len(plan.trials),
+            "reason": "needs a GPU: on one CPU core it takes many hours",
+        }
+        for plan in PLANS if plan.needs_gpu and plan not in plans
+    ]  # fmt: skip
+    experiments, points, sets = [], [], []
+    for plan in plans:
+        bench = Bench(plan, Path(workdir), device, resume)
+        sets += [bench.training, bench.validation, bench.test]
+        trials: list[list[dict]] = []
+        for trial in plan.trials:
+            trials.append(bench.run_trial(trial))
+            if trial == plan.trials[0]:
+                points += [bench.code(trial, trials[0], most) for most in plan.files]
+            facts = bench.facts() | {"trials": list(plan.trials[: len(trials)])}
+            found = [*experiments, facts | experiment_figures(trials, facts["n_weights"])]
+            figures = {"experiments": found, "not_run": not_run, "points": points, "published": PUBLISHED}
+            figures = json.loads(json.dumps(figures))
+            if is_stored:
+                store(NAME, figures, seed=plan.trials[0], datasets=tuple(sets), device=device)
+        experiments = found
+    return Reproduction(figures, to_markdown(figures))

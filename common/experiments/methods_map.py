@@ -1,0 +1,143 @@
+"""Every method's files as points of one map: bytes against accuracy, ours from stored results, and published.
+
+A point is a mapping with ``method``, ``label``, ``network``, ``dataset``, ``file_bytes``, ``dense_bytes``,
+``top1``, ``baseline_top1`` and ``note``. The reproductions store theirs under ``points``; those of the
+pipeline (prune, share, Huffman-code) are made here from the capstone's results. A result that has not been
+made yet is named, not missed in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.base.results import read_result
+from common.experiments import REPRODUCTIONS, ROOT
+from common.experiments.low_rank import PUBLISHED as LOW_RANK_PUBLISHED
+from common.networks.models import dense_bytes_of
+from common.report.published import PUBLISHED, PublishedResult
+
+PIPELINE = "prune, share, code"
+KEYS = (
+    "method", "label", "network", "dataset", "file_bytes", "dense_bytes", "top1", "baseline_top1", "note"
+)  # fmt: skip
+_OTHER_SHAPE = ("alexnet", "choices", "lenets", "vgg16")  # no points of this map, or made into them here
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All points, and how to make the results that are not there yet."""
+
+    points: tuple[dict, ...]
+    missing: tuple[str, ...]
+
+    def of(self, network: str, dataset: str) -> list[dict]:
+        """The points of one network on one data set."""
+        return [p for p in self.points if (p["network"], p["dataset"]) == (network, dataset)]
+
+    @property
+    def panels(self) -> list[tuple[str, str]]:
+        """(network, dataset) of which there are points."""
+        return list(dict.fromkeys((point["network"], point["dataset"]) for point in self.points))
+
+
+def gather(root: str | Path = ROOT) -> Gathered:
+    """Read every stored result of the repository.
+
+    Raises
+    ------
+    ValueError
+        A stored point lacks one of its entries.
+    """
+    root = Path(root)
+    points, missing = pipeline_points(root)
+    for name, entry in REPRODUCTIONS.items():
+        if name in _OTHER_SHAPE:
+            continue
+        path = root / entry.result
+        if not path.exists():
+            missing.append(f"dnnc reproduce {name}")
+            continue
+        for point in read_result(path)["figures"].get("points", ()):
+            lacking = [key for key in KEYS if key not in point]
+            if lacking:
+                raise ValueError(f"{entry.result}: a point without {', '.join(lacking)}")
+            points.append({key: point[key] for key in KEYS})
+    return Gathered(tuple(points), tuple(missing))
+
+
+def pipeline_points(root: str | Path = ROOT) -> tuple[list[dict], list[str]]:
+    """The capstone's files as points, and how to make the results that are not there."""
+    folder, points, missing = Path(root) / "capstone" / "results", [], []
+    if (folder / "lenets.json").exists():
+        for row in read_result(folder / "lenets.json")["figures"]["points"]:
+            ends = {"top1": 1.0 - row["error"], "baseline_top1": 1.0 - row["baseline_error"]}
+            points.append(_pipeline_point(row, network=row["network"], dataset="mnist", **ends))
+    else:
+        missing.append("dnnc reproduce lenets")
+    if (folder / "operating_points.json").exists():
+        for row in read_result(folder / "operating_points.json")["figures"].values():
+            ends = {"top1": row["top1"], "baseline_top1": row["baseline_top1"]}
+            points.append(_pipeline_point(row, network="vgg16", dataset="cifar10", **ends))
+    else:
+        missing.append("dnnc capstone --profile full")
+    return points, missing
+
+
+def published_points(network: str, dataset: str) -> tuple[list[dict], list[tuple[str, str]]]:
+    """Published files of a network: ``method``, ``file_bytes``, ``drop_points``; and what cannot be drawn.
+
+    Returns
+    -------
+    list of dict
+    list of (method, reason)
+        A drop needs a baseline, and a size must count the whole file.
+    """
+    if (network, dataset) not in {("lenet_300_100", "mnist"), ("lenet_5", "mnist"), ("vgg16", "cifar10")}:
+        return [], []
+    drawn, left_out = [], []
+    for row in PUBLISHED[network]:
+        reason = _why_not(row)
+        if reason:
+            left_out.append((row.method, reason))
+            continue
+        size = row.compressed_bytes
+        if size is None:
+            size = round(dense_bytes_of({"architecture": network, "num_classes": 10}) / row.ratio)
+        drawn.append({"method": row.method, "file_bytes": size, "drop_points": row.drop_points})
+    for row in LOW_RANK_PUBLISHED:
+        if row["network"] == network:
+            size = round(dense_bytes_of({"architecture": network, "num_classes": 10}) / row["ratio"])
+            drawn.append({"method": row["method"], "file_bytes": size, "drop_points": row["drop_points"]})
+    return drawn, left_out
+
+
+def drop_points(point: Mapping) -> float:
+    """Percentage points that a file loses against its own baseline."""
+    return 100 * (point["baseline_top1"] - point["top1"])
+
+
+def front(points: list[dict]) -> list[dict]:
+    """The points than which none is both smaller and better, the smallest file first."""
+    best, kept = float("inf"), []
+    for point in sorted(points, key=lambda p: (p["file_bytes"], drop_points(p))):
+        if drop_points(point) < best:
+            best = drop_points(point)
+            kept.append(point)
+    return kept
+
+
+def _why_not(row: PublishedResult) -> str:
+    if row.counts != "file":
+        return "counts parameters, not bytes"
+    return "" if row.drop_points is not None else "states no baseline"
+
+
+def _pipeline_point(row: Mapping, **rest) -> dict:
+    file = row["file"].removesuffix(".dcz")
+    return {
+        "method": PIPELINE, "label": "small" if file.endswith("_small") else "main",
+        "file_bytes": row["file_bytes"], "dense_bytes": row["dense_bytes"], "note": f"capstone/{row['file']}",
+        **rest,
+    }  # fmt: skip

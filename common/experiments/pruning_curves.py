@@ -1,0 +1,269 @@
+"""Accuracy against sparsity: how far a network can be pruned, in which way, with and without fine-tuning.
+
+LeNet-300-100 is trained on MNIST, then pruned by magnitude over all layers together: without training after
+it; in one shot, then fine-tuned; in rounds; gradually. These three get the same few epochs and the same
+learning rates, so that only *when* the weights go makes a difference. In a fourth way, the paper's, every
+round gets all of these epochs, and starts where the one before ended: more training for more sparsity. The
+shipped VGG-16 is pruned without any training: over all layers together, in each layer alike, and by LAMP's
+scores; and layer by layer, for its sensitivity. All accuracies are on images cut from the training set.
+
+Every measured point is written down at once, so a stopped run goes on from the last one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from common.base.files import whole_file
+from common.base.progress import progress
+from common.data.datasets import load_dataset
+from common.data.image_set import ImageSet, first_images, train_val_split
+from common.experiments import ROOT, StudyResult
+from common.networks.baseline import N_VALIDATION, train_config
+from common.networks.checkpoints import load_weights
+from common.networks.models import build, prunable_parameters
+from common.networks.training import TrainConfig, evaluate, train
+from common.pruning.callbacks import (
+    GradualPruner,
+    MaskKeeper,
+    Masks,
+    apply_masks_,
+    global_masks,
+    iterative_schedule,
+    lamp_scores,
+    layerwise_masks,
+    magnitude_scores,
+    sensitivity_scan,
+)
+
+VGG16_WEIGHTS = ROOT / "capstone" / "vgg16_cifar10.safetensors"
+RAMP = 0.6  # the part of the fine-tuning in which gradual pruning prunes
+
+LENET_SPARSITIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+WAYS = {"one-shot": LENET_SPARSITIES, "iterative": LENET_SPARSITIES[2:], "gradual": LENET_SPARSITIES[2:]}
+LENET_IMAGES, LENET_EPOCHS, FINE_TUNING_EPOCHS = 20_000, 8, 3
+
+VGG16_SPARSITIES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+VGG16_IMAGES = 1000
+SCAN_SPARSITIES = (0.5, 0.8, 0.95)
+SCAN_IMAGES = 300
+
+
+class Memory:
+    """Measured figures by key, in a JSON file that is renewed after each."""
+
+    def __init__(self, path: str | Path, *, resume: bool = True) -> None:
+        self.path = Path(path)
+        self.known = json.loads(self.path.read_text()) if resume and self.path.exists() else {}
+
+    def recall(self, key: str, measure: Callable[[], object]) -> object:
+        """The figure of a key: remembered, or else measured now."""
+        if key not in self.known:
+            self.known[key] = measure()
+            with whole_file(self.path) as aside:
+                aside.write_text(json.dumps(self.known, indent=1))
+        return self.known[key]
+
+
+class StepPruner(MaskKeeper):
+    """Training callback that prunes by magnitude, over all layers together, after the given steps.
+
+    Parameters
+    ----------
+    masks : Masks
+        Where to start; what is pruned never grows back.
+    schedule : mapping of step to sparsity
+    """
+
+    def __init__(self, masks: Masks, schedule: Mapping[int, float]) -> None:
+        super().__init__(masks)
+        self.schedule = dict(schedule)
+
+    def after_step(self, model: nn.Module, step: int) -> None:
+        """Prune when it is due, and apply the masks."""
+        if step in self.schedule:
+            self._follow(model)
+            self.masks = magnitude_masks(model, self.schedule[step], current=self.masks)
+        super().after_step(model, step)
+
+
+def magnitude_masks(model: nn.Module, sparsity: float, *, current: Masks | None = None) -> Masks:
+    """Masks of a sparsity over all layers together, by magnitude."""
+    return global_masks(magnitude_scores(prunable_parameters(model)), sparsity, current=current)
+
+
+def fine_tuned(
+    model: nn.Module, data: ImageSet, config: TrainConfig, *, way: str, sparsity: float, device: str = "cpu"
+) -> nn.Module:  # fmt: skip
+    """A copy of a trained network, pruned in one of three ways and trained on meanwhile.
+
+    Parameters
+    ----------
+    model : nn.Module
+    data : ImageSet
+    config : TrainConfig
+        Of the fine-tuning; the same for every way.
+    way : {"one-shot", "iterative", "gradual"}
+        All at once before the training; the same share of what is left at the beginning of every epoch; or
+        along a cubic curve over the first `RAMP` of the steps.
+    sparsity : float in [0, 1]
+    """
+    model = deepcopy(model).to(device)
+    steps = len(data) // config.batch_size
+    if way == "gradual":
+        end = max(1, int(RAMP * config.epochs * steps))
+        pruner: MaskKeeper = GradualPruner(sparsity, 0, end, every=max(1, end // 60))
+    elif way in ("one-shot", "iterative"):
+        rounds = iterative_schedule(sparsity, 1 if way == "one-shot" else config.epochs)
+        masks = magnitude_masks(model, rounds[0])
+        apply_masks_(model, masks)
+        pruner = StepPruner(masks, {k * steps - 1: goal for k, goal in enumerate(rounds) if k})
+    else:
+        raise ValueError(f"way={way!r}: expected one-shot, iterative or gradual")
+    train(model, data, config, callbacks=[pruner], device=device, description=f"{way} {sparsity}")
+    return model
+
+
+def round_after_round(
+    model: nn.Module, data: ImageSet, config: TrainConfig, *, sparsities: tuple[float, ...], folder: Path,
+    device: str = "cpu",
+) -> Iterator[nn.Module]:  # fmt: skip
+    """The network at ascending sparsities, each made from the one before, like the paper's."""
+    for sparsity in sparsities:
+        path = folder / f"rounds_{sparsity}.pt"
+        if path.exists():
+            model = deepcopy(model)
+            model.load_state_dict(torch.load(path, map_location=device, weights_only=True))
+        else:
+            model = fine_tuned(model, data, config, way="one-shot", sparsity=sparsity, device=device)
+            with whole_file(path) as aside:
+                torch.save(model.state_dict(), aside)
+        yield model
+
+
+def lenet_curves(
+    model: nn.Module, training: ImageSet, validation: ImageSet, config: TrainConfig, memory: Memory, *,
+    ways: Mapping[str, tuple[float, ...]] = WAYS, sparsities: tuple[float, ...] = LENET_SPARSITIES,
+    device: str = "cpu",
+) -> dict:  # fmt: skip
+    """Accuracy against sparsity of a trained network: without training, and in every way to fine-tune."""
+
+    def untrained(sparsity: float) -> float:
+        pruned = deepcopy(model).to(device)
+        apply_masks_(pruned, magnitude_masks(pruned, sparsity))
+        return evaluate(pruned, validation, device=device).top1
+
+    def trained(way: str, sparsity: float) -> float:
+        pruned = fine_tuned(model, training, config, way=way, sparsity=sparsity, device=device)
+        return evaluate(pruned, validation, device=device).top1
+
+    curves = {
+        "not fine-tuned": [
+            (sparsity, memory.recall(f"lenet none {sparsity}", lambda s=sparsity: untrained(s)))
+            for sparsity in sparsities
+        ]
+    }
+    jobs = [(way, sparsity) for way, of_way in ways.items() for sparsity in of_way]
+    for way, sparsity in progress(jobs, desc="ways to prune"):
+        top1 = memory.recall(f"lenet {way} {sparsity}", lambda w=way, s=sparsity: trained(w, s))
+        curves.setdefault(way, []).append((sparsity, top1))
+    rounds = round_after_round(
+        model, training, config, sparsities=sparsities, folder=memory.path.parent, device=device
+    )
+    curves["round after round"] = [
+        (sparsity, evaluate(pruned, validation, device=device).top1)
+        for sparsity, pruned in zip(sparsities, rounds, strict=True)
+    ]
+    return {
+        "n_weights": sum(weight.numel() for weight in prunable_parameters(model).values()),
+        "n_train": len(training), "n_validation": len(validation), "fine_tuning_epochs": config.epochs,
+        "top1": memory.recall("lenet dense", lambda: evaluate(model, validation, device=device).top1),
+        "curves": curves,
+    }  # fmt: skip
+
+
+def untrained_curves(
+    model: nn.Module, images: ImageSet, memory: Memory, *,
+    sparsities: tuple[float, ...] = VGG16_SPARSITIES, device: str = "cpu",
+) -> dict:  # fmt: skip
+    """Accuracy against sparsity without any training: over all layers, in each layer alike, by LAMP."""
+    weights = prunable_parameters(model)
+    choose = {
+        "global": lambda sparsity: global_masks(magnitude_scores(weights), sparsity),
+        "layer-wise": lambda sparsity: layerwise_masks(
+            magnitude_scores(weights), dict.fromkeys(weights, sparsity)
+        ),
+        "LAMP": lambda sparsity: global_masks(lamp_scores(weights), sparsity),
+    }
+
+    def top1(rule: str, sparsity: float) -> float:
+        pruned = deepcopy(model)
+        apply_masks_(pruned, choose[rule](sparsity))
+        return evaluate(pruned, images, batch_size=100, precision="bf16", device=device).top1
+
+    jobs = [(rule, sparsity) for rule in choose for sparsity in sparsities]
+    curves: dict[str, list] = {}
+    for rule, sparsity in progress(jobs, desc="VGG-16 without training"):
+        value = memory.recall(f"vgg16 {rule} {sparsity}", lambda r=rule, s=sparsity: top1(r, s))
+        curves.setdefault(rule, []).append((sparsity, value))
+    dense = memory.recall("vgg16 dense", lambda: top1("global", 0.0))
+    return {"n_images": len(images), "top1": dense, "curves": curves}
+
+
+def sensitivity(
+    model: nn.Module, images: ImageSet, memory: Memory, *,
+    sparsities: tuple[float, ...] = SCAN_SPARSITIES, device: str = "cpu",
+) -> dict:  # fmt: skip
+    """Accuracy with one layer pruned and all others whole, for every layer."""
+
+    def top1(network: nn.Module) -> float:
+        return evaluate(network, images, batch_size=100, precision="bf16", device=device).top1
+
+    layers = {}
+    for name in progress(list(prunable_parameters(model)), desc="layer by layer"):
+        layers[name] = memory.recall(
+            f"scan {name}",
+            lambda n=name: [
+                (row.sparsity, row.value) for row in sensitivity_scan(model, top1, sparsities, names=[n])
+            ],
+        )
+    return {
+        "n_images": len(images), "top1": memory.recall("scan dense", lambda: top1(model)), "layers": layers,
+    }  # fmt: skip
+
+
+def run(*, workdir: str | Path, device: str, resume: bool) -> StudyResult:
+    """Measure all curves; about four minutes of one core."""
+    workdir = Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    memory = Memory(workdir / "points.json", resume=resume)
+    checkpoint = workdir / "lenet.pt"
+    if not resume:
+        for path in workdir.glob("*.pt"):
+            path.unlink()
+
+    cifar = load_dataset("cifar10", "train")
+    _, cifar = train_val_split(cifar, n_validation=N_VALIDATION["cifar10"])
+    few, fewer = first_images(cifar, VGG16_IMAGES), first_images(cifar, SCAN_IMAGES)
+    vgg16 = load_weights(build("vgg16"), VGG16_WEIGHTS)
+    figures = {"vgg16": untrained_curves(vgg16, few, memory, device=device)}
+    figures["vgg16"]["sensitivity"] = sensitivity(vgg16, fewer, memory, device=device)
+
+    training, validation = train_val_split(load_dataset("mnist", "train"), n_validation=N_VALIDATION["mnist"])
+    training, config = first_images(training, LENET_IMAGES), train_config("lenet_300_100")
+    lenet = build("lenet_300_100", seed=0)
+    train(
+        lenet, training, replace(config, epochs=LENET_EPOCHS), device=device, checkpoint=checkpoint,
+        description="LeNet-300-100",
+    )  # fmt: skip
+    tuning = replace(config, epochs=FINE_TUNING_EPOCHS, warmup=0.1)
+    figures["lenet"] = lenet_curves(lenet, training, validation, tuning, memory, device=device)
+    figures["lenet"]["epochs"] = LENET_EPOCHS
+    return StudyResult(figures, (few, fewer, training, validation))

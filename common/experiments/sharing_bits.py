@@ -1,0 +1,228 @@
+"""Weight sharing on the shipped VGG-16: index bits against accuracy and bytes, before and after fine-tuning.
+
+The convolutions have codebooks of at most ``2**conv_bits`` values, the fully connected layers of
+``2**fc_bits``; None leaves them float32. Accuracies are those of the first validation images. Between sharing
+and fine-tuning stands a third measurement: the shared weights as they are, with batch norm's means and
+variances taken anew. Fine-tuning renews them as well, on its way, so what it adds shows only beside that.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from common.base.files import whole_file
+from common.base.progress import progress
+from common.codec import container
+from common.codec.container import CompressedModel
+from common.codec.tensors import DenseTensor, SharedTensor
+from common.data.batches import BatchSource, normalization
+from common.data.datasets import load_dataset
+from common.data.image_set import ImageSet, first_images, train_val_split
+from common.experiments import ROOT, StudyResult
+from common.networks.baseline import N_VALIDATION
+from common.networks.checkpoints import load_weights
+from common.networks.models import build, dense_bytes, prunable_parameters
+from common.networks.training import TrainConfig, autocast, evaluate, train
+from common.sharing.centroid_tuning import CentroidTuner
+from common.sharing.weight_sharing import share_weights
+
+WEIGHTS = ROOT / "capstone" / "vgg16_cifar10.safetensors"
+_PRECISION, _BATCH = "bf16", 250
+
+
+_TUNE = TrainConfig(
+    epochs=1, batch_size=32, max_lr=1e-4, warmup=0.1, label_smoothing=0.0, crop_padding=2, optimizer="adam"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and with what: every field has an influence on the figures."""
+
+    conv_bits: tuple[int | None, ...] = (1, 2, 3, 4, 5, 6, 8, None)
+    fc_bits: tuple[int | None, ...] = (1, 2, 3, 4, 5, 8, None)
+    renormed: tuple[int, ...] = (3, 1, 2)  # of conv_bits: also with batch norm taken anew
+    tuned: tuple[tuple[int, int], ...] = ((2, 2),)  # pairs of renormed and fc_bits
+    n_validation: int = 1000
+    n_renorm: int = 640  # training images that batch norm is measured on anew
+    tune: TrainConfig = _TUNE
+    n_steps: int = 80
+
+
+def run(*, workdir: Path, device: str, resume: bool = True) -> StudyResult:
+    """Measure the grid, then the fine-tuning; see `common.experiments`."""
+    plan = Plan()
+    whole = load_dataset("cifar10", "train")
+    training, validation = train_val_split(whole, n_validation=N_VALIDATION["cifar10"])
+    some = first_images(validation, plan.n_validation)
+    model = load_weights(build("vgg16"), WEIGHTS)
+    figures = measure(model, training, some, plan, workdir=workdir, device=device, resume=resume)
+    return StudyResult(figures, (training, some), seed=plan.tune.seed)
+
+
+def measure(
+    model: nn.Module, training: ImageSet, validation: ImageSet, plan: Plan, *, workdir: Path, device: str,
+    resume: bool = True,
+) -> dict:  # fmt: skip
+    """The study's figures for any `vgg`; what was measured before is read from `workdir`.
+
+    Returns
+    -------
+    dict
+        ``grid``: one entry a pair of bits, the pair (None, None) being the network as it is, some with
+        ``top1_renormed``; ``tuned``: one entry a pair of ``plan.tuned``; how they were measured. Accuracies
+        are fractions in [0, 1].
+    """
+    workdir = Path(workdir)
+    if not resume:
+        shutil.rmtree(workdir, ignore_errors=True)
+    weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in model.state_dict().values()))
+    options = [weights.hexdigest(), training.sha256, validation.sha256, plan.fc_bits]
+    done = _Memory(workdir / "done.json", options)
+    few = first_images(training, plan.n_renorm)
+    grid = []
+    for conv_bits in progress(plan.conv_bits, desc="bits of the convolutions", unit="row"):
+        grid += done.get(f"row {conv_bits}", lambda b=conv_bits: _row(model, validation, b, plan, device))
+    at = {(entry["conv_bits"], entry["fc_bits"]): entry for entry in grid}
+    for conv_bits in progress(plan.renormed, desc="batch norm taken anew", unit="row"):
+        row = done.get(
+            f"renormed {conv_bits}, {plan.n_renorm}",
+            lambda b=conv_bits: _row(model, validation, b, plan, device, few),
+        )
+        for entry in row:
+            at[entry["conv_bits"], entry["fc_bits"]]["top1_renormed"] = entry["top1"]
+    tuned = []
+    for bits in plan.tuned:
+        figures = done.get(
+            f"tuned {bits}, {plan.n_steps} steps, {asdict(plan.tune)}",
+            lambda b=bits: _tuned(model, b, training, validation, plan, device, workdir),
+        )
+        tuned.append({"conv_bits": bits[0], "fc_bits": bits[1], **figures})
+    return {
+        "dense_bytes": dense_bytes(model), "n_validation": len(validation), "grid": grid, "tuned": tuned,
+        "n_steps": plan.n_steps, "batch_size": plan.tune.batch_size, "max_lr": plan.tune.max_lr,
+        "n_renorm": plan.n_renorm,
+    }  # fmt: skip
+
+
+def share(model: nn.Module, conv_bits: int | None, fc_bits: int | None) -> dict[str, SharedTensor]:
+    """k-means on each layer's weights; layers whose bits are None are left out."""
+    shared = {}
+    for name, weight in prunable_parameters(model).items():
+        n_bits = conv_bits if weight.ndim > 2 else fc_bits
+        if n_bits is not None:
+            shared[name] = share_weights(weight.detach().cpu().numpy(), n_bits=n_bits)
+    return shared
+
+
+def network_file(model: nn.Module, shared: Mapping[str, SharedTensor]) -> bytes:
+    """The whole network as a `.dcz` file: shared weights by codebook and index, all else as it is."""
+    state = {name: DenseTensor(value.cpu().numpy()) for name, value in model.state_dict().items()}
+    return container.save(CompressedModel({**state, **shared}))
+
+
+def _row(
+    model: nn.Module, validation: ImageSet, conv_bits: int | None, plan: Plan, device: str,
+    renorm: ImageSet | None = None,
+) -> list[dict]:  # fmt: skip
+    """One width of the convolutions with every width of the classifier: the features are computed once.
+
+    With `renorm`, after batch norm has been taken anew on these images; the classifier has none.
+    """
+    of_row = copy.deepcopy(model)
+    convolutions = share(model, conv_bits, None)
+    CentroidTuner(convolutions, of_row)
+    if renorm is not None:
+        renew_batch_norm_(of_row, renorm, device)
+    features, labels = _features(of_row, validation, device)
+    entries = []
+    for fc_bits in plan.fc_bits:
+        linear = share(model, None, fc_bits)
+        network = copy.deepcopy(of_row)
+        CentroidTuner(linear, network)
+        with torch.no_grad(), autocast(torch.device(device), _PRECISION):
+            answers = network.classifier(features).argmax(1)
+        entries.append({
+            "conv_bits": conv_bits, "fc_bits": fc_bits,
+            "top1": float((answers == labels).double().mean()),
+            "file_bytes": len(network_file(model, {**convolutions, **linear})),
+        })  # fmt: skip
+    return entries
+
+
+@torch.no_grad()
+def _features(model: nn.Module, data: ImageSet, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the classifier of a `vgg` is given for each image, and the labels."""
+    model.to(device, memory_format=torch.channels_last).eval()
+    found = []
+    for images in _batches(data, device):
+        with autocast(torch.device(device), _PRECISION):
+            found.append(model.flatten(model.features(images)))
+    return torch.cat(found), torch.from_numpy(data.labels).to(device)
+
+
+def _batches(data: ImageSet, device: str):
+    mean, std = normalization(data.name)
+    source = BatchSource(data.images, data.labels, mean=mean, std=std, device=device)
+    return (images for images, _ in source.plain_batches(_BATCH))
+
+
+def _tuned(
+    model: nn.Module, bits: tuple[int, int], training: ImageSet, validation: ImageSet, plan: Plan,
+    device: str, workdir: Path,
+) -> dict:  # fmt: skip
+    """Accuracy of one setting after `n_steps` of centroid fine-tuning."""
+    network = copy.deepcopy(model)
+    tuner = CentroidTuner(share(model, *bits), network)
+    train(
+        network, first_images(training, plan.n_steps * plan.tune.batch_size), plan.tune, callbacks=[tuner],
+        parameters=tuner.parameters(), device=device, checkpoint_steps=10,
+        checkpoint=workdir / f"{bits[0]}_{bits[1]}_{plan.n_steps}.pt",
+        description=f"{bits[0]} and {bits[1]} bits: fine-tuning centroids",
+    )  # fmt: skip
+    tuned = evaluate(network, validation, precision=_PRECISION, batch_size=_BATCH, device=device)
+    return {"top1_tuned": tuned.top1, "file_bytes": len(network_file(network, tuner.shared_tensors()))}
+
+
+@torch.no_grad()
+def renew_batch_norm_(model: nn.Module, data: ImageSet, device: str) -> None:
+    """Take every batch norm's mean and variance anew: the plain average over the batches of `data`."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative average
+    model.to(device, memory_format=torch.channels_last).train()
+    for images in _batches(data, device):
+        with autocast(torch.device(device), _PRECISION):
+            model(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
+
+
+class _Memory:
+    """What has been measured, kept in a file that belongs to one set of options."""
+
+    def __init__(self, path: Path, options: object) -> None:
+        self._path, self._options, self._done = path, json.loads(json.dumps(options)), {}
+        if path.exists():
+            stored = json.loads(path.read_text())
+            self._done = stored["done"] if stored["options"] == self._options else {}
+
+    def get(self, key: str, measure: Callable[[], object]) -> object:
+        """What is kept under `key`, measured now if it is not there."""
+        if key not in self._done:
+            self._done[key] = measure()
+            with whole_file(self._path) as aside:
+                aside.write_text(json.dumps({"options": self._options, "done": self._done}))
+        return self._done[key]

@@ -1,0 +1,338 @@
+"""One member's week, checked: the notebook run in a sandbox, its answers graded.
+
+The points are as honest as the
+notebook: it runs in the same process as its checks, and one that is made to cheat can. Who suspects it reads
+the notebook, which is short.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from common.members.folders import (read_regular)
+from common.base.text import (printable)
+from common.base.files import (whole_file)
+from collections.abc import Sequence
+from common.base.text import (markdown_table)
+import hashlib
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from common.checks.grading import (Question)
+from common.members.folders import (NOTEBOOK, assignments, member_folder, member_names, read_regular, week_folder)
+from common.members.roster import (safe_name)
+from common.sandbox.notebook import (code_cells)
+from common.sandbox.run import (Finished, Limits, run_limited)
+from common.sandbox.work_copy import (changes, environment, snapshot, work_copy)
+
+
+# ----------------------------------------------------------------------------------------------------
+# What a check of one member's week found, and where that is kept for the board.
+#
+# Results lie in ``runs/members/<name>/<week>.json``, outside git: they are made anew by a command.
+
+RESULTS = Path(__file__).resolve().parents[2] / "runs" / "members"
+MAX_RESULT = 400_000
+_MAX_TEXT = 300
+
+
+@dataclass(frozen=True)
+class WeekCheck:
+    """What a check found.
+
+    Attributes
+    ----------
+    member, week : str
+    status : {"ran", "failed", "stopped", "refused"}
+        To the end; a cell failed; a limit was passed, or the process ended; nothing was run.
+    message : str
+        One line for the author.
+    points, checkable, rubric : int
+        Earned by the checks; of how many; what a reader gives beyond.
+    answers : tuple of dict
+        ``question``, ``title``, ``points``, ``ok``, ``message``, ``hint`` of each question with a check.
+    notes : tuple of str
+        What else the author or the instructor should know.
+    seconds : float
+    guards : tuple of str
+        What protected the machine (`sandbox.Finished`).
+    digest : str
+        Of the notebook and the checks: a result with another digest is out of date.
+    """
+
+    member: str
+    week: str
+    status: str
+    message: str
+    points: int = 0
+    checkable: int = 0
+    rubric: int = 0
+    answers: tuple[dict, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    guards: tuple[str, ...] = ()
+    digest: str = ""
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether the notebook ran to its end."""
+        return self.status == "ran"
+
+
+def store(check: WeekCheck, folder: Path = RESULTS) -> Path:
+    """Keep a result for the board."""
+    path = folder / check.member / f"{check.week}.json"
+    with whole_file(path) as aside:
+        aside.write_text(json.dumps(asdict(check), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def stored(name: str, week: str, folder: Path = RESULTS) -> WeekCheck | None:
+    """The result that was kept; None where there is none that can be read."""
+    try:
+        content = json.loads(read_regular(folder / name / f"{week}.json", MAX_RESULT))
+        content |= {key: tuple(content[key]) for key in ("answers", "notes", "guards")}
+        check = WeekCheck(**content)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    is_sound = (check.member, check.week) == (name, week) and all(
+        type(number) is int for number in (check.points, check.checkable, check.rubric)
+    )
+    return check if is_sound and 0 <= check.points <= check.checkable else None
+
+
+def one_short_line(text: object) -> str:
+    """One printable line of at most 300 characters."""
+    return printable(" ".join(str(text).split()))[:_MAX_TEXT]
+
+
+# ----------------------------------------------------------------------------------------------------
+# What checks found, as text that reads well in a terminal and as markdown in a job's summary.
+
+_WORDS = {"ran": "ran to its end", "failed": "a cell failed", "stopped": "was stopped", "refused": "not run"}
+
+
+def report(checks: Sequence[WeekCheck]) -> str:
+    """One notebook in detail; several as a table, with what each author should know below it."""
+    if not checks:
+        return "Nothing to check: no notebook has been started. `dnnc members start NAME WEEK` does."
+    if len(checks) == 1:
+        return _detailed(checks[0])
+    rows = [
+        (check.member, check.week, _WORDS[check.status], f"{check.points} of {check.checkable}")
+        for check in checks
+    ]
+    lines = markdown_table(("member", "week", "notebook", "points by the checks"), rows)
+    for check in checks:
+        remarks = [] if check.is_fine else [check.message]
+        lines += [f"\n{check.member}, {check.week}: {text}" for text in (*remarks, *check.notes)]
+    return "\n".join(lines)
+
+
+def _detailed(check: WeekCheck) -> str:
+    lines = [f"{check.member}, {check.week}: {check.message}", ""]
+    rows = [
+        (str(answer["question"]), answer["title"], f"{answer['points'] if answer['ok'] else 0} of "
+         f"{answer['points']}", "right" if answer["ok"] else answer["message"])
+        for answer in check.answers
+    ]  # fmt: skip
+    if rows:
+        lines += [*markdown_table(("", "question", "points", ""), rows), ""]
+    for answer in check.answers:
+        if not answer["ok"] and answer["hint"]:
+            lines.append(f"Question {answer['question']}, hint: {answer['hint']}")
+    rest = f", {check.rubric} more by the rubric" if check.rubric else ""
+    lines.append(f"{check.points} of {check.checkable} points by the checks{rest}.")
+    lines += [f"Note: {note}." for note in check.notes]
+    return "\n".join(lines)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+MAX_NOTEBOOK = 8 << 20
+DEFAULT_LIMITS = Limits()
+
+
+def check_week(
+    name: str, week: str | int, *, root: Path = ROOT, limits: Limits = DEFAULT_LIMITS,
+    questions: Sequence[Question] | None = None,
+) -> WeekCheck:  # fmt: skip
+    """Run and grade a member's notebook of a week in a sandbox.
+
+    Parameters
+    ----------
+    name : str
+    week : str or int
+    root : Path
+        The repository.
+    limits : Limits
+    questions : sequence of Question, optional
+        By default those of ``common.checks.<week>``.
+
+    Raises
+    ------
+    ValueError
+        There is no such member or no such week.
+    OSError
+        This system has no sandbox.
+    """
+    folder, week = member_folder(name, root), week_folder(week)
+    if questions is None:
+        try:
+            questions = importlib.import_module(f"common.checks.{week}").QUESTIONS
+        except ModuleNotFoundError as error:
+            raise ValueError(f"{week} has no checks: its assignment is not written yet") from error
+    points = _all_points(questions)
+    base = WeekCheck(name, week, "refused", "", **points, digest=digest(name, week, root=root))
+    try:
+        if (folder / week).is_symlink():
+            raise ValueError(f"{week} is a link, expected a folder")
+        cells = code_cells(json.loads(read_regular(folder / week / NOTEBOOK, MAX_NOTEBOOK)))
+        with work_copy(name, root=root) as copy:
+            return _run(base, copy, cells, questions, root, limits)
+    except (ValueError, RecursionError) as error:
+        reason = "it is not JSON" if isinstance(error, json.JSONDecodeError | RecursionError) else error
+        return replace(base, message=one_short_line(f"{week}/{NOTEBOOK} was not run: {reason}"))
+
+
+def _run(
+    base: WeekCheck, copy: Path, cells: list[dict], questions: Sequence[Question], root: Path, limits: Limits
+) -> WeekCheck:
+    notebook = copy / "course" / "members" / base.member / base.week / NOTEBOOK
+    result = copy / "result.json"
+    before = snapshot(root)
+    finished = run_limited(
+        [sys.executable, "-m", "common.sandbox.notebook", str(notebook), base.week, str(result)],
+        folder=copy, limits=limits, environment=environment(copy), cwd=notebook.parent,
+    )  # fmt: skip
+    outside = [] if "writes" in finished.guards else changes(before, snapshot(root))
+    state = read_state(result)
+    where = _place(state, cells)
+    status, message = "ran", f"ran to the end, {len(cells)} cells in {finished.seconds:.0f} s"
+    if finished.stopped:
+        status, message = "stopped", f"stopped {where}: it took {finished.stopped}"
+    elif state["stage"] == "start":
+        status, message = "stopped", f"did not start: {finished.output.strip()[-200:] or 'no reason given'}"
+    elif state["stage"] != "done":
+        status, message = "stopped", f"its process ended by itself {where}{_why(finished)}"
+    elif state["error"]:
+        error = state["error"]
+        status, message = "failed", f"stops {where}: {error['name']}: {error['message']}".rstrip(": ")
+    answers = _answers(state["verdicts"] if state["stage"] == "done" else None, questions)
+    notes = []
+    if unrun := sum(not cell["was_run"] for cell in cells):
+        notes.append(f"{unrun} of {len(cells)} cells are stored without having been run: run all, then save")
+    if outside:
+        shown = ", ".join(outside[:3]) + (" ..." if len(outside) > 3 else "")
+        notes.append(f"while it ran, files of the course changed: {shown}; look with `git status`")
+    return replace(
+        base, status=status, message=one_short_line(message), answers=answers,
+        notes=tuple(map(one_short_line, notes)),
+        points=sum(answer["points"] for answer in answers if answer["ok"]),
+        seconds=round(finished.seconds, 1), guards=finished.guards,
+    )  # fmt: skip
+
+
+def read_state(path: Path) -> dict:
+    """How far a run came, from a file that a hostile notebook may have written."""
+    state = {"cell": 0, "stage": "start", "error": None, "verdicts": None}
+    try:
+        content = json.loads(read_regular(path, MAX_RESULT))
+    except (ValueError, RecursionError):
+        return state
+    if not isinstance(content, dict):
+        return state
+    if type(content.get("cell")) is int:
+        state["cell"] = content["cell"]
+    if content.get("stage") in ("cells", "checks", "done"):
+        state["stage"] = content["stage"]
+    error = content.get("error")
+    if isinstance(error, dict):
+        state["error"] = {key: one_short_line(error.get(key, "")) for key in ("name", "message")}
+    verdicts = content.get("verdicts")
+    if isinstance(verdicts, list):
+        state["verdicts"] = [verdict for verdict in verdicts[:100] if isinstance(verdict, dict)]
+    return state
+
+
+def digest(name: str, week: str, *, root: Path = ROOT) -> str:
+    """SHA-256 of a notebook and of the checks that judge it; empty where there is no notebook to read."""
+    try:
+        data = read_regular(member_folder(name, root) / week / NOTEBOOK, MAX_NOTEBOOK)
+    except ValueError:
+        return ""
+    whole = hashlib.sha256(data)
+    for path in sorted((ROOT / "common" / "checks").glob("*.py")):
+        whole.update(path.read_bytes())
+    return whole.hexdigest()
+
+
+def _answers(verdicts: list[dict] | None, questions: Sequence[Question]) -> tuple[dict, ...]:
+    """A row a question that has a check; only its number and a plain true are believed."""
+    found = {verdict.get("question"): verdict for verdict in verdicts or []
+             if type(verdict.get("question")) is int}  # fmt: skip
+    return tuple(
+        {
+            "question": question.number, "title": question.title, "points": question.points,
+            "ok": found.get(question.number, {}).get("ok") is True,
+            "message": one_short_line(found.get(question.number, {}).get("message", "not reached")),
+            "hint": one_short_line(found.get(question.number, {}).get("hint", "")),
+        }
+        for question in questions if question.check
+    )  # fmt: skip
+
+
+def _all_points(questions: Sequence[Question]) -> dict[str, int]:
+    checkable = sum(question.points for question in questions if question.check)
+    return {"checkable": checkable, "rubric": sum(question.points for question in questions) - checkable}
+
+
+def _place(state: dict, cells: list[dict]) -> str:
+    """Where a run was, in words, with the beginning of the cell."""
+    if state["stage"] == "checks":
+        return "while its answers were checked"
+    number = state["cell"]
+    if not 1 <= number <= len(cells):
+        return "before its first cell"
+    lines = [line.strip() for line in cells[number - 1]["source"].splitlines()]
+    first = next((line for line in lines if line and not line.startswith("#")), lines[0])
+    return f"in code cell {number} (`{first[:50]}`)"
+
+
+def _why(finished: Finished) -> str:
+    return f" (signal {finished.code - 128})" if finished.code > 128 else ""
+
+
+def weeks_to_check(
+    name: str | None, week: str | int | None, *, root: Path = ROOT, results: Path = RESULTS
+) -> list[tuple[str, str, bool]]:
+    """Which notebooks a command means: member, week, and whether the kept result is still current.
+
+    Parameters
+    ----------
+    name : str or None
+        None for everybody.
+    week : str, int or None
+        None for every week that has a notebook; a week that is named is taken in any case.
+
+    Raises
+    ------
+    ValueError
+        There is no such member, or no such week.
+    """
+    names = member_names(root) if name is None else [safe_name(name)]
+    if name is not None:
+        member_folder(name, root)
+    weeks = list(assignments(root)) if week is None else [week_folder(week)]
+    found = []
+    for member in names:
+        for label in weeks:
+            is_asked_for = name is not None and week is not None
+            if is_asked_for or (root / "members" / member / label / NOTEBOOK).exists():
+                kept = stored(member, label, results)
+                is_current = kept is not None and kept.digest == digest(member, label, root=root)
+                found.append((member, label, is_current))
+    return found

@@ -1,0 +1,204 @@
+"""Members' folders: made from the template, filled from the assignments, never written over.
+
+What a member has: ``profile.md``, a folder a week, ``capstone/`` for ``.dcz`` files, and ``presentations/``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from common.members.roster import (account_name, safe_name)
+from common.members.roster import (load_roster, read_roster)
+from common.base.files import (whole_file)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOK = "assignment.ipynb"
+_WEEK = re.compile(r"(?:week)?0*([1-9]\d?)")
+
+
+def week_folder(week: str | int) -> str:
+    """The name of a week's folder.
+
+    >>> week_folder(3), week_folder("03"), week_folder("week03")
+    ('week03', 'week03', 'week03')
+    """
+    found = _WEEK.fullmatch(str(week).lower())
+    if not found:
+        raise ValueError(f"week {week!r}: expected a number such as 3, or week03")
+    return f"week{int(found[1]):02}"
+
+
+def assignments(root: Path = ROOT) -> dict[str, Path]:
+    """The students' notebooks by week: ``{"week01": Path(...), ...}``."""
+    found = sorted(root.glob(f"week[0-9][0-9]_*/assignment/{NOTEBOOK}"))
+    return {path.parents[1].name[:6]: path for path in found}
+
+
+def member_folder(name: str, root: Path = ROOT) -> Path:
+    """The folder of a member, which is there and is no link.
+
+    Raises
+    ------
+    ValueError
+        The name is not safe, or nobody has it.
+    """
+    folder = root / "members" / safe_name(name)
+    if folder.is_symlink() or not folder.is_dir():
+        raise ValueError(f"members/{name} is not there: make it with `dnnc members new {name}`")
+    return folder
+
+
+def member_names(root: Path = ROOT) -> list[str]:
+    """All members who have a folder, and those of the roster."""
+    found = set()
+    for path in (root / "members").iterdir():
+        try:
+            if path.is_dir() and not path.is_symlink():
+                found.add(safe_name(path.name))
+        except ValueError:
+            continue  # the template, or a folder that nobody could have made with our commands
+    return sorted(found | {member.name for member in load_roster(root / "members" / "team.toml").members})
+
+
+def new_member(
+    name: str, *, full_name: str | None = None, team: str | None = None, root: Path = ROOT
+) -> list[Path]:
+    """Make a member's folder from the template; what is there already stays as it is.
+
+    Parameters
+    ----------
+    name : str
+        A safe name.
+    full_name, team : str, optional
+        For the profile; by default those of the roster.
+
+    Returns
+    -------
+    list of Path
+        The files that were made.
+
+    Raises
+    ------
+    ValueError
+        The name or the team is not safe.
+    """
+    listed = load_roster(root / "members" / "team.toml").member(safe_name(name))
+    full_name = full_name or (listed and listed.full_name) or name.replace("_", " ").title()
+    team = team or (listed and listed.team)
+    if team is not None:
+        safe_name(team, "team")
+    if not full_name.isprintable():
+        raise ValueError(f"full name {full_name!r}: expected one line of text")
+    template, folder = root / "members" / "template", root / "members" / name
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ValueError(f"members/{name} is there, and is no folder: remove it, or choose another name")
+    made = []
+    for source in sorted(path for path in template.rglob("*") if path.is_file()):
+        text = source.read_text(encoding="utf-8")
+        if source.name == "profile.md":
+            text = text.replace("# Your name", f"# {full_name}")
+            text = text.replace("- Team:", f"- Team: {team}") if team else text
+        target = folder / source.relative_to(template)
+        if _write_new(target, text.encode()):
+            made.append(target)
+    return made
+
+
+def enrol(
+    name: str, *, full_name: str | None = None, team: str | None = None, github: str | None = None,
+    root: Path = ROOT,
+) -> bool:  # fmt: skip
+    """Write a member's block at the end of the roster; False when the roster has the name already.
+
+    Raises
+    ------
+    ValueError
+        The roster would not be valid with it; then it stays as it was.
+    """
+    path = root / "members" / "team.toml"
+    if load_roster(path).member(safe_name(name)):
+        return False
+    block = roster_block(name, full_name=full_name, team=team, github=github)
+    text = f"{path.read_text(encoding='utf-8').rstrip()}\n\n{block}"
+    read_roster(text)
+    with whole_file(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+    return True
+
+
+def roster_block(
+    name: str, *, full_name: str | None = None, team: str | None = None, github: str | None = None
+) -> str:
+    """The lines of a member in the roster."""
+    spelt = (full_name or name.replace("_", " ").title()).replace("\\", "\\\\").replace('"', '\\"')
+    lines = ["[[members]]", f'name = "{safe_name(name)}"', f'full_name = "{spelt}"']
+    lines += [f'team = "{safe_name(team, "team")}"'] if team else []
+    lines += [f'github = "{account_name(github)}"'] if github else []
+    return "\n".join(lines) + "\n"
+
+
+def start_week(name: str, week: str | int, *, root: Path = ROOT) -> tuple[Path, bool]:
+    """Copy a week's assignment into a member's folder, unless one is there.
+
+    Returns
+    -------
+    path : Path
+        The member's notebook.
+    is_new : bool
+        False when it was there already, and was left alone.
+
+    Raises
+    ------
+    ValueError
+        There is no such member, or no assignment that week.
+    """
+    folder, label = member_folder(name, root), week_folder(week)
+    known = assignments(root)
+    if label not in known:
+        raise ValueError(f"{label} has no assignment: there are {', '.join(known) or 'none'}")
+    if (folder / label).is_symlink():
+        raise ValueError(f"members/{name}/{label} is a link: remove it, work belongs into a folder")
+    target = folder / label / NOTEBOOK
+    return target, _write_new(target, known[label].read_bytes())
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The bytes of a file that is no link, no pipe, no device, and not too long.
+
+    Raises
+    ------
+    ValueError
+        It is something else, or longer.
+    """
+    try:
+        opened = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        reason = "a link" if path.is_symlink() else error.strerror
+        raise ValueError(f"{path.name} cannot be read: {reason}") from error
+    status = os.fstat(opened)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(opened)
+        raise ValueError(f"{path.name} is no regular file")
+    with open(opened, "rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"{path.name} has {status.st_size:,} bytes, at most {most:,} are allowed")
+    return data
+
+
+def _write_new(path: Path, data: bytes) -> bool:
+    """Write a file that is not there; False when something is there, whoever made it a moment ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("xb") as file:
+            try:
+                file.write(data)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+    except FileExistsError:
+        return False
+    return True

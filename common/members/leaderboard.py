@@ -1,0 +1,270 @@
+"""Who made VGG-16 smallest, and at what price: ranks, ties, and the Pareto front.
+
+All are compared with the same network, whatever theirs has become on the way: the ratio is the dense
+float32 bytes of the whole VGG-16 over those of the file, the drop is counted from the course's trained
+baseline. First come the files that meet the course's targets, the smallest first; then the others. Files of
+the same size and accuracy share a rank.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import math
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from common.members.folders import (member_names, read_regular)
+from common.sandbox.run import (Limits, run_limited)
+from common.members.checking import (RESULTS, one_short_line)
+from common.sandbox.work_copy import (environment, work_copy)
+from common.base.files import (whole_file)
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from common.base.results import (read_result)
+from common.report.targets import (COURSE_DROP_POINTS, COURSE_RATIO)
+
+
+# ----------------------------------------------------------------------------------------------------
+# The .dcz files that members hand in for the leaderboard: found, measured in a sandbox, remembered.
+#
+# They lie in ``members/<name>/capstone/``, at most three each, of at most 16 MB. A file is data: nothing in it
+# is executed, and a process of its own, with limits, decodes it. What was measured is kept by the file's
+# SHA-256.
+
+ROOT = Path(__file__).resolve().parents[2]
+MAX_ENTRY = 16 << 20
+MAX_ENTRIES = 3
+ENTRY_LIMITS = Limits(seconds=900, processes=16, folder_bytes=64 << 20)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file on the leaderboard.
+
+    Attributes
+    ----------
+    member, file : str
+        Who, and the file's name.
+    sha256 : str
+        Of its bytes; empty when it could not be read.
+    file_bytes : int
+    bits_per_weight, sparsity : float
+    top1 : float or None
+        None when it was not measured.
+    n_test : int or None
+        Images of CIFAR-10's test set.
+    problem : str
+        Why it does not count, in one line; empty when it does.
+    """
+
+    member: str
+    file: str
+    sha256: str = ""
+    file_bytes: int = 0
+    bits_per_weight: float = 0.0
+    sparsity: float = 0.0
+    top1: float | None = None
+    n_test: int | None = None
+    problem: str = ""
+
+
+def measure_entries(
+    *, root: Path = ROOT, results: Path = RESULTS, first: int | None = None, limits: Limits = ENTRY_LIMITS,
+    say=lambda text: None,
+) -> list[Entry]:  # fmt: skip
+    """Every file that was handed in, measured; those measured before are not measured again.
+
+    Parameters
+    ----------
+    root : Path
+        The repository.
+    results : Path
+        Where measurements are kept.
+    first : int, optional
+        Only so many test images: for tests.
+    limits : Limits
+        Of the process that decodes and evaluates a file.
+    say : callable
+        Told the name of each file before it is measured.
+    """
+    found = []
+    for name in member_names(root):
+        folder = root / "members" / name / "capstone"
+        if folder.is_symlink() or folder.parent.is_symlink() or not folder.is_dir():
+            continue
+        for place, path in enumerate(sorted(folder.glob("*.dcz"))):
+            entry = Entry(name, one_short_line(path.name))
+            try:
+                if place >= MAX_ENTRIES:
+                    raise ValueError(f"only the first {MAX_ENTRIES} files of a member count")
+                data = read_regular(path, MAX_ENTRY)
+            except ValueError as error:
+                found.append(_invalid(entry, error))
+                continue
+            found.append(_known_or_measured(entry, data, root, results, first, limits, say))
+    return found
+
+
+def _known_or_measured(entry: Entry, data: bytes, root: Path, results: Path, first, limits, say) -> Entry:
+    sha256 = hashlib.sha256(data).hexdigest()
+    entry = Entry(entry.member, entry.file, sha256, len(data))
+    kept = results / "entries" / f"{sha256}{f'-{first}' if first else ''}.json"
+    try:
+        figures = json.loads(read_regular(kept, 10_000))
+    except ValueError:
+        say(f"{entry.member}/{entry.file}: {len(data):,} bytes")
+        figures = measure_file(data, root=root, first=first, limits=limits)
+        if not {"missing", "stopped"} & set(
+            figures
+        ):  # those may be the machine's fault, and go on trial again
+            with whole_file(kept) as aside:
+                aside.write_text(json.dumps(figures))
+    return _checked(entry, figures, first)
+
+
+def measure_file(data: bytes, *, root: Path = ROOT, first: int | None = None, limits: Limits) -> dict:
+    """What `measure_entry` finds in a process of its own.
+
+    When that ends badly, ``{"stopped": the limit}`` or ``{"error": why}``.
+    """
+    _fetch_images()
+    with work_copy(None, root=root) as base:
+        source, result = base / "entry.dcz", base / "result.json"
+        source.write_bytes(data)
+        finished = run_limited(
+            [sys.executable, "-m", "common.sandbox.entry", str(source), str(result), str(first or 0)],
+            folder=base, limits=limits, environment=environment(base),
+        )  # fmt: skip
+        if finished.stopped:
+            return {"stopped": f"decoding or evaluating it took {finished.stopped}"}
+        try:
+            return json.loads(read_regular(result, 10_000))
+        except ValueError:
+            said = finished.output.strip().splitlines()
+            return {"error": f"the process that decoded it ended ({said[-1] if said else finished.code})"}
+
+
+@functools.cache
+def _fetch_images() -> None:
+    """CIFAR-10 into the cache, where it may be downloaded: the sandbox has no network."""
+    from common.data.datasets import (load_dataset)
+
+    with contextlib.suppress(OSError, ValueError):
+        load_dataset("cifar10", "test")
+
+
+def _checked(entry: Entry, figures: object, first: int | None) -> Entry:
+    """The entry with its figures, where they can be what they should."""
+    if not isinstance(figures, dict):
+        return _invalid(entry, "its measurement makes no sense: delete it, and measure again")
+    if why := figures.get("error") or figures.get("stopped"):
+        return _invalid(entry, why)
+    if figures.get("missing"):
+        return _invalid(entry, f"not measured: {figures['missing']}")
+    numbers = {key: figures.get(key) for key in ("bits_per_weight", "sparsity", "top1", "n_test")}
+    is_sound = all(type(value) in (int, float) and math.isfinite(value) for value in numbers.values())
+    if not is_sound or not 0 <= numbers["top1"] <= 1 or numbers["n_test"] != (first or 10_000):
+        return _invalid(entry, "its measurement makes no sense: delete it, and measure again")
+    return Entry(**(asdict(entry) | numbers))
+
+
+def _invalid(entry: Entry, why: object) -> Entry:
+    return Entry(**(asdict(entry) | {"problem": one_short_line(why)}))
+
+
+BASELINE = ROOT / "capstone" / "results" / "baseline.json"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One row of the leaderboard.
+
+    Attributes
+    ----------
+    rank : int
+        From 1; equal files share one, and the next rank is that much further.
+    ratio : float
+    drop_points : float
+        Percentage points below the baseline; negative for a better network.
+    meets_targets : bool
+        Ratio and drop are as the course asks.
+    is_on_front : bool
+        No other file is smaller and as accurate, or more accurate and as small.
+    same_as : tuple of str
+        Members who handed in the very same bytes.
+    """
+
+    entry: Entry
+    rank: int
+    ratio: float
+    drop_points: float
+    meets_targets: bool
+    is_on_front: bool
+    same_as: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Places, the best first; and the files that do not count, each with its reason."""
+
+    places: tuple[Place, ...]
+    invalid: tuple[Entry, ...]
+    dense_bytes: int
+    baseline_top1: float
+
+
+def rank_entries(
+    entries: Sequence[Entry], *, dense_bytes: int | None = None, baseline_top1: float | None = None
+) -> Leaderboard:
+    """Order what was measured.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+    dense_bytes, baseline_top1 : optional
+        Of the dense network; by default those of the course's trained baseline.
+    """
+    if dense_bytes is None or baseline_top1 is None:
+        figures = read_result(BASELINE)["figures"]
+        dense_bytes = dense_bytes or 4 * figures["parameters"]
+        baseline_top1 = baseline_top1 if baseline_top1 is not None else figures["top1"]
+    rows = []
+    for entry in entries:
+        if not entry.problem and entry.top1 is not None:
+            drop = round(100 * (baseline_top1 - entry.top1), 6)
+            rows.append((entry, dense_bytes / entry.file_bytes, drop))
+    keys = {entry: _key(ratio, drop) for entry, ratio, drop in rows}
+    rows.sort(key=lambda row: (keys[row[0]], row[0].member, row[0].file))
+    ordered = [keys[entry] for entry, *_ in rows]
+    places = tuple(
+        Place(
+            entry, 1 + ordered.index(keys[entry]), ratio, drop, not keys[entry][0],
+            is_on_front((ratio, drop), [(other, lost) for _, other, lost in rows]),
+            tuple(sorted({
+                one.member for one, *_ in rows if one.sha256 == entry.sha256 and one.member != entry.member
+            })),
+        )
+        for entry, ratio, drop in rows
+    )  # fmt: skip
+    return Leaderboard(places, tuple(one for one in entries if one.problem), dense_bytes, baseline_top1)
+
+
+def is_on_front(point: tuple[float, float], others: Sequence[tuple[float, float]]) -> bool:
+    """Whether no other (ratio, drop) is at least as good in both, and better in one.
+
+    >>> points = [(100, 0.5), (200, 1.0), (150, 1.0), (200, 1.0)]
+    >>> [is_on_front(point, points) for point in points]
+    [True, True, False, True]
+    """
+    ratio, drop = point
+    return not any(
+        other >= ratio and lost <= drop and (other > ratio or lost < drop) for other, lost in others
+    )
+
+
+def _key(ratio: float, drop: float) -> tuple[bool, float, float]:
+    return (not (ratio >= COURSE_RATIO and drop < COURSE_DROP_POINTS), -ratio, drop)

@@ -1,0 +1,195 @@
+"""A network of codes and scales in a `.dcz` file: few values a layer, times a scale a row.
+
+The container holds both as they are: the codes are indices into a codebook of two or three values, or of up
+to 255, and the scales are `SharedTensor.row_scales`, multiplied in when the file is read. So `packing.unpack`
+reads the file as any other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from common.codec import container
+from common.codec.container import CompressedModel
+from common.codec.huffman import code_lengths
+from common.codec.tensors import DenseTensor, SharedTensor
+from common.methods.low_bit import Grid, dequantize, quantize, weight_grid
+from common.networks.models import build_from, prunable_parameters
+from common.sharing.weight_sharing import share_weights
+
+Rule = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+def eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes −127 ... 127 and a scale a row: ``scale * codes`` is the weight rounded to 8 bits.
+
+    Returns
+    -------
+    codes : Tensor of the weight's shape
+        Integers.
+    scale : Tensor of shape (rows, 1, ...)
+        float32.
+    """
+    grid = weight_grid(weight.detach(), 8)
+    return quantize(weight.detach(), grid), grid.along(weight.ndim)[0]
+
+
+def pack_codes(model: nn.Module, rules: Mapping[str, Rule], architecture: Mapping) -> CompressedModel:
+    """A network whose layers are codes times a scale a row: what `packing.unpack` makes a network of again.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Without batch norm; its weights are those that the rules give codes for.
+    rules : mapping of weight name to rule
+        A rule gives integer codes and a scale a row, such as `binarize`.
+    architecture : mapping
+    """
+    tensors: dict[str, DenseTensor | SharedTensor] = {}
+    state = model.state_dict()
+    with torch.device("meta"):  # its order: a parametrization that came and went has changed the model's
+        names = list(build_from(architecture).state_dict())
+    for name in names:
+        value = state[name]
+        if name not in rules:
+            tensors[name] = DenseTensor(value.cpu().numpy().astype(np.float16))
+            continue
+        codes, scale = rules[name](value.cpu())
+        codebook, indices = np.unique(codes.numpy(), return_inverse=True)
+        candidates = [
+            SharedTensor(
+                shape=tuple(value.shape), codebook=codebook.astype(np.float16), positions=None,
+                indices=indices.reshape(-1).astype(np.uint8),
+                row_scales=DenseTensor(scale.reshape(-1).numpy().astype(np.float16)),
+            )
+        ]  # fmt: skip
+        if len(codebook) == 3:  # or the zeros as pruned weights
+            candidates.append(_without_zeros(candidates[0]))
+        tensors[name] = min(candidates, key=_size)
+    return CompressedModel(tensors, dict(architecture))
+
+
+def _without_zeros(tensor: SharedTensor) -> SharedTensor:
+    """The same ternary tensor with its zeros pruned."""
+    is_kept = tensor.codebook[tensor.indices] != 0
+    return replace(
+        tensor, codebook=tensor.codebook[[0, 2]], positions=np.flatnonzero(is_kept).astype(np.int64),
+        indices=(tensor.indices[is_kept] // 2).astype(np.uint8),
+    )  # fmt: skip
+
+
+def _size(tensor: SharedTensor) -> int:
+    return len(container.save(CompressedModel({"0": tensor}), store_names=False))
+
+
+# ----------------------------------------------------------------------------------------------------
+# A layer's weights in few bits, and how many: what every way of quantizing leaves to be written.
+#
+# A coder turns a weight tensor into the weights that are computed with, and into whole numbers, the codes, that
+# are written for them: at a fixed length each, or Huffman-coded. Scales and codebooks count as well.
+#
+# >>> coded = coded_by_centroids(torch.tensor([[0.1, 0.1, 0.9, 1.1]]), 1)
+# >>> coded.codes.tolist(), coded.code_bits, coded.extra_bits  # two centroids of 32 bits
+# ([[0, 0, 1, 1]], 1, 64)
+
+SCALE_BITS = CENTROID_BITS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """The weights of one layer in few bits.
+
+    Parameters
+    ----------
+    weight : Tensor
+        float32, what is computed with.
+    codes : ndarray of the weight's shape
+        Integers from 0, one a weight.
+    code_bits : int
+        Of one code at fixed length.
+    extra_bits : int
+        Scales or codebook, of the whole layer.
+    """
+
+    weight: Tensor
+    codes: np.ndarray
+    code_bits: int
+    extra_bits: int
+
+
+Coder = Callable[[Tensor, float], Coded]
+
+
+def coded_on_grid(weight: Tensor, grid: Grid) -> Coded:
+    """Rounded to a grid of `low_bit`; a scale a channel, or one."""
+    codes = quantize(weight, grid)
+    extra = SCALE_BITS * grid.scale.numel()
+    n_bits = (grid.q_max - grid.q_min).bit_length()
+    return Coded(dequantize(codes, grid), (codes - grid.q_min).numpy(), n_bits, extra)
+
+
+def coded_by_scale(codes: Tensor, scale: Tensor) -> Coded:
+    """The codes -1, 0, 1 of `binary_ternary`, times their scales: one bit for two kinds, else two."""
+    has_zeros = bool((codes == 0).any())
+    kinds = codes.int() + 1 if has_zeros else (codes.int() + 1) // 2
+    return Coded(scale * codes, kinds.numpy(), 1 + has_zeros, SCALE_BITS * scale.numel())
+
+
+def coded_by_centroids(weight: Tensor, n_bits: float) -> Coded:
+    """One of 2**n_bits centroids each, of k-means over the layer."""
+    shared = share_weights(weight.detach().numpy(), n_bits=int(n_bits))
+    dense = torch.from_numpy(shared.codebook[shared.indices]).view(weight.shape)
+    codes = shared.indices.reshape(weight.shape)
+    return Coded(dense, codes, int(n_bits), CENTROID_BITS * shared.codebook.size)
+
+
+def coded_without_ends(weight: Tensor, step: float) -> Coded:
+    """Rounded to multiples of `step` standard deviations, as far as the weights reach.
+
+    Nothing is clamped, so there are many codes, most of them rare: short only when Huffman-coded. What is
+    written beside them: the scale, and the lowest code.
+    """
+    scale = step * weight.std(correction=0)
+    scale = scale if scale > 0 else torch.ones_like(scale)
+    codes = torch.round(weight / scale).int()
+    first = codes - codes.min()
+    n_bits = max(1, math.ceil(math.log2(int(first.max()) + 1)))
+    return Coded(scale * codes, first.numpy(), n_bits, SCALE_BITS + 32)
+
+
+def code_weights_(model: nn.Module, coder: Coder, level: float) -> tuple[nn.Module, dict[str, float]]:
+    """Code the weights of every convolution and linear layer, and let the model compute with them.
+
+    Parameters
+    ----------
+    model : nn.Module
+    coder : callable
+        Weight and level to `Coded`.
+    level : float
+        Bits, or whatever the coder takes.
+
+    Returns
+    -------
+    nn.Module
+        The same model.
+    dict
+        ``bits``: a weight, codes at fixed length, scales and codebooks included; ``huffman_bits``: the same
+        with the codes of each layer Huffman-coded, the code's own table not counted.
+    """
+    parameters = prunable_parameters(model)
+    n_weights = sum(weight.numel() for weight in parameters.values())
+    bits = huffman_bits = 0
+    with torch.no_grad():
+        for weight in parameters.values():
+            coded = coder(weight.detach().cpu(), level)
+            weight.copy_(coded.weight)
+            counts = np.bincount(coded.codes.reshape(-1))
+            bits += coded.code_bits * coded.codes.size + coded.extra_bits
+            huffman_bits += int(counts @ code_lengths(counts).astype(np.int64)) + coded.extra_bits
+    return model, {"bits": bits / n_weights, "huffman_bits": huffman_bits / n_weights}

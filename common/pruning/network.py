@@ -1,0 +1,150 @@
+"""A network on its way through pruning: its weights, masks, and the original channels that it still has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from common.base.files import whole_file
+from common.data.image_set import ImageSet
+from common.networks.models import batch_norm_scales, prunable_parameters, vgg
+from common.networks.training import History, TrainConfig, train
+from common.pruning.callbacks import (
+    GradualPruner,
+    Masks,
+    apply_masks_,
+    global_masks,
+    lamp_scores,
+    magnitude_scores,
+    normalized_scores,
+    remove_dead_channels_,
+)
+from common.pruning.channels import channel_importance, choose_channels, configuration, slim
+
+SCORES = {"magnitude": magnitude_scores, "normalized": normalized_scores, "lamp": lamp_scores}
+
+
+@dataclass
+class ThinNetwork:
+    """A network, its masks, and the channels of the original that it has.
+
+    `kept` maps weight names to int64 output channels of the original network; empty when no channel was taken
+    out. `n_weights` counts the original network's prunable weights: sparsity is always measured against them.
+    """
+
+    model: nn.Module
+    n_weights: int
+    masks: Masks = field(default_factory=dict)
+    kept: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def n_kept(self) -> int:
+        """Weights that are not pruned."""
+        if self.masks:
+            return sum(int(mask.sum()) for mask in self.masks.values())
+        return sum(weight.numel() for weight in prunable_parameters(self.model).values())
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of the original network's weights that are gone, in [0, 1]."""
+        return 1.0 - self.n_kept / self.n_weights
+
+
+def whole_network(model: nn.Module) -> ThinNetwork:
+    """A network of which nothing has been taken yet."""
+    return ThinNetwork(model, sum(weight.numel() for weight in prunable_parameters(model).values()))
+
+
+def take_out_channels(
+    thin: ThinNetwork, data: ImageSet, *, macs_fraction: float, seed: int = 0
+) -> ThinNetwork:
+    """Remove whole channels until `macs_fraction` of the multiply-adds is left; see `slimming`."""
+    importance = channel_importance(thin.model, data, seed=seed)
+    kept = choose_channels(importance, thin.model, macs_fraction=macs_fraction)
+    return ThinNetwork(slim(thin.model, kept), thin.n_weights, kept=kept)
+
+
+def prune(
+    thin: ThinNetwork, data: ImageSet | None, config: TrainConfig, *, sparsity: float,
+    criterion: str = "magnitude", ramp: float = 0.6, **options,
+) -> History:  # fmt: skip
+    """Prune in place to a sparsity while fine-tuning, then fine-tune what is left.
+
+    Sparsity rises along a cubic curve (Zhu & Gupta 2017) over the first `ramp` of the steps. With zero epochs
+    the pruning is one-shot.
+
+    Parameters
+    ----------
+    thin : ThinNetwork
+    data : ImageSet, optional
+        Training images; without epochs none are needed.
+    config : TrainConfig
+    sparsity : float in [0, 1]
+        Of the original network's weights.
+    criterion : {"magnitude", "normalized", "lamp"}
+    ramp : float in (0, 1]
+    **options
+        Passed on to `training.train`: validation, checkpoint, device, ...
+    """
+    if criterion not in SCORES:
+        raise ValueError(f"criterion={criterion!r}: expected one of {', '.join(SCORES)}")
+    names = list(prunable_parameters(thin.model))
+    own = sum(weight.numel() for weight in prunable_parameters(thin.model).values())
+    n_kept = round((1.0 - sparsity) * thin.n_weights)
+    if n_kept > own:
+        raise ValueError(f"sparsity={sparsity} keeps {n_kept} weights: only {own} are left after slimming")
+    own_sparsity = 1.0 - n_kept / own
+    steps = config.epochs * (len(data) // config.batch_size) if config.epochs else 0
+    history = History()
+    if steps:
+        end = max(1, int(ramp * steps))
+        start_sparsity = 1.0 - thin.n_kept / own if thin.masks else 0.0
+        pruner = GradualPruner(
+            own_sparsity, 0, end, every=max(1, end // 60), initial_sparsity=min(start_sparsity, own_sparsity),
+            score=SCORES[criterion], names=names, masks=thin.masks or None,
+        )  # fmt: skip
+        history = train(thin.model, data, config, callbacks=[pruner], **options)
+        thin.masks = pruner.masks
+    weights = prunable_parameters(thin.model)
+    thin.masks = global_masks(SCORES[criterion](weights), own_sparsity, current=thin.masks or None)
+    remove_dead_channels_(thin.masks, names, biases=None if steps else _inference_biases(thin.model))
+    apply_masks_(thin.model, thin.masks)
+    return history
+
+
+def save_thin(thin: ThinNetwork, path: str | Path) -> None:
+    """Write a thin network; the old file stays whole until the new one is."""
+    slimmed = configuration(thin.model) if thin.kept else None
+    state = {
+        "channels": slimmed, "model": thin.model.state_dict(), "masks": thin.masks, "kept": thin.kept,
+        "n_weights": thin.n_weights,
+    }  # fmt: skip
+    with whole_file(path) as aside:
+        torch.save(state, aside)
+
+
+def load_thin(path: str | Path, whole: nn.Module) -> ThinNetwork:
+    """Read `save_thin`'s file; `whole` is a network of the original architecture, and may be overwritten."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model = whole
+    if state["channels"] is not None:
+        model = vgg(
+            state["channels"], num_classes=whole.classifier[-1].out_features,
+            hidden=whole.classifier[0].out_features, in_channels=whole.features[0].in_channels,
+        )  # fmt: skip
+    model.load_state_dict(state["model"])
+    return ThinNetwork(model, state["n_weights"], state["masks"], state["kept"])
+
+
+def _inference_biases(model: nn.Module) -> Mapping[str, Tensor]:
+    """Biases as they act at inference, by weight name."""
+    norms = batch_norm_scales(model)
+    biases = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            biases[f"{name}.weight"] = norms[name][1] if name in norms else module.bias.detach()
+    return biases

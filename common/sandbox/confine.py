@@ -1,0 +1,247 @@
+"""The first process of a sandbox: it gives up rights, starts the command, and leaves nobody behind.
+
+Run as ``python -m common.sandbox.confine SETTINGS COMMAND...`` by `common.sandbox.run`, never imported by a
+notebook. On Linux it tries, in this order, and goes on with less where the system refuses:
+
+- namespaces of its own: the command sees no other process and no network, and all of its processes end
+  with it, however they detached themselves;
+- the limits of ``setrlimit``: memory, size of a file, processes;
+- Landlock: writing below the working folder only.
+
+What took effect is written to a pipe before the command starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+# ----------------------------------------------------------------------------------------------------
+# Landlock: a process gives up its right to write outside one folder, and its children cannot take it back.
+#
+# A Linux kernel from 5.13 on can do it for any user, without set-up (``man 7 landlock``); newer ones can also
+# refuse TCP and signals to processes outside. Reading is left as it was.
+
+# System calls have these numbers on every architecture of Linux.
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_ASK_VERSION = 1
+_PATH_BENEATH = 1
+_NO_NEW_PRIVILEGES = 38  # prctl
+
+_WRITE_FILE = 1 << 1
+# remove a folder, a file; make a device, folder, file, socket, pipe, block device, link
+_CHANGES = sum(1 << bit for bit in range(4, 13))
+_MOVE_BETWEEN_FOLDERS, _TRUNCATE = 1 << 13, 1 << 14  # from versions 2 and 3 on
+_TCP = 0b11  # bind, connect: from version 4 on
+_SCOPES = 0b11  # abstract sockets, signals: from version 6 on
+_HARMLESS = ("/dev/null", "/dev/zero", "/dev/full")
+
+
+class _PathRule(ctypes.Structure):
+    _pack_ = 1
+    _layout_ = "ms"
+    _fields_ = (("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32))
+
+
+def landlock_version() -> int:
+    """The kernel's version of Landlock; 0 where there is none."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    version = _libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _ASK_VERSION)
+    return max(0, version)
+
+
+def write_only_below(folder: str | Path) -> tuple[str, ...]:
+    """From now on, this process and those that it starts write below `folder` only.
+
+    Returns
+    -------
+    tuple of str
+        What is refused: ``writes`` elsewhere, ``tcp``, ``signals`` to other processes; empty where the kernel
+        has no Landlock.
+
+    Raises
+    ------
+    OSError
+        The kernel has it, and refuses.
+    """
+    version = landlock_version()
+    if not version:
+        return ()
+    writes = _WRITE_FILE | _CHANGES
+    writes |= (_MOVE_BETWEEN_FOLDERS if version >= 2 else 0) | (_TRUNCATE if version >= 3 else 0)
+    asked = (writes, _TCP, _SCOPES)[: 1 + (version >= 4) + (version >= 6)]
+    attributes = (ctypes.c_uint64 * len(asked))(*asked)
+    ruleset = _call(_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(ctypes.sizeof(attributes)), 0)
+    try:
+        _allow(ruleset, folder, writes)
+        for device in filter(os.path.exists, _HARMLESS):
+            _allow(ruleset, device, _WRITE_FILE)
+        if _libc().prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "no_new_privs")
+        _call(_RESTRICT_SELF, ruleset, 0)
+    finally:
+        os.close(ruleset)
+    return ("writes", "tcp", "signals")[: len(asked)]
+
+
+def _allow(ruleset: int, place: str | Path, rights: int) -> None:
+    opened = os.open(place, os.O_PATH | os.O_CLOEXEC)
+    try:
+        rule = _PathRule(rights, opened)
+        _call(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(rule), 0)
+    finally:
+        os.close(opened)
+
+
+def _call(number: int, *arguments: object) -> int:
+    result = _libc().syscall(number, *arguments)
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"landlock: {os.strerror(error)}")
+    return result
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+_DIE_WITH_PARENT, _ADOPT_ORPHANS = 1, 36  # prctl
+_NEW_MOUNTS, _NEW_IPC, _NEW_USER, _NEW_PIDS, _NEW_NET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+_PRIVATE_AND_BELOW = (1 << 18) | (1 << 14)
+
+
+def main(settings: dict, command: list[str]) -> int:
+    """Run the command under the settings; its exit code, or 128 and the signal that ended it."""
+    guards = ["session"]
+    report = settings["report"]
+    _prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    _prctl(_ADOPT_ORPHANS, 1)
+    if settings["namespaces"] and _in_child(_enter_namespaces):
+        _enter_namespaces(fork=False)
+        guards.append("namespaces")
+        first = os.fork()
+        if first:
+            os.close(report)
+            return _code(os.waitpid(first, 0)[1])
+        _prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        _mount_proc()
+    worker = os.fork()
+    if not worker:
+        _become(settings, command, guards)
+    os.close(report)
+    return _wait_for(worker)
+
+
+def _become(settings: dict, command: list[str], guards: list[str]) -> None:
+    """Take on the limits, say which took effect, and turn into the command."""
+    try:
+        _prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        guards += _set_limits(settings)
+        guards += write_only_below(settings["folder"]) if settings["landlock"] else ()
+        os.write(settings["report"], json.dumps(guards).encode())
+        os.close(settings["report"])
+        os.execve(command[0], command, settings["environment"])
+    except BaseException as error:
+        print(f"the sandbox did not start: {error}", flush=True)
+    os._exit(125)
+
+
+def _set_limits(settings: dict) -> list[str]:
+    """The limits of one process; a limit that is lower already stays."""
+    wanted = {
+        "RLIMIT_CORE": 0,
+        "RLIMIT_FSIZE": settings["file_bytes"],
+        "RLIMIT_DATA": settings["memory_bytes"],  # not the address space: torch maps far more than it uses
+        "RLIMIT_CPU": int(settings["cpu_seconds"]),
+        "RLIMIT_NPROC": settings["threads"],
+    }
+    effective = []
+    for name, value in wanted.items():
+        kind = getattr(resource, name, None)
+        if kind is None:
+            continue
+        hard = resource.getrlimit(kind)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(kind, (value, value))
+            effective.append(name.removeprefix("RLIMIT_").lower())
+    return effective
+
+
+def _enter_namespaces(*, fork: bool = True) -> None:
+    """Own users, processes, network and mounts; with `fork` also try what the first process will do."""
+    user, group = os.getuid(), os.getgid()
+    if ctypes.CDLL(None, use_errno=True).unshare(_NEW_USER | _NEW_PIDS | _NEW_NET | _NEW_MOUNTS | _NEW_IPC):
+        raise OSError(ctypes.get_errno(), "unshare")
+    maps = {"setgroups": "deny", "uid_map": f"{user} {user} 1", "gid_map": f"{group} {group} 1"}
+    for name, text in maps.items():
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+    if fork and not _in_child(_mount_proc):
+        raise OSError("proc cannot be mounted")
+
+
+def _mount_proc() -> None:
+    """Let /proc show the processes of this namespace only."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"none", b"/", None, _PRIVATE_AND_BELOW, None) or libc.mount(
+        b"proc", b"/proc", b"proc", 0b1110, None
+    ):
+        raise OSError(ctypes.get_errno(), "mount")
+
+
+def _in_child(attempt) -> bool:
+    """Whether an attempt succeeds, made in a process of its own."""
+    child = os.fork()
+    if not child:
+        try:
+            attempt()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _wait_for(worker: int) -> int:
+    """The worker's exit code; whatever it left running is killed and collected."""
+    status = None
+    while status is None:
+        ended, how = os.wait()
+        if ended == worker:
+            status = how
+    while True:
+        for child in _children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        try:
+            os.wait()
+        except ChildProcessError:
+            return _code(status)
+
+
+def _children() -> list[int]:
+    with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return [int(word) for word in file.read().split()]
+    return []
+
+
+def _code(status: int) -> int:
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _prctl(option: int, value: int) -> None:
+    """Only Linux has it; elsewhere the watcher of `sandbox` does what it can."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,80 @@
+"""Measure one .dcz file that somebody handed in: the process inside the sandbox.
+
+``python -m common.sandbox.entry FILE RESULT FIRST`` decodes the file, which executes nothing of it,
+and evaluates the network on CIFAR-10's test images (all of them when FIRST is 0). The result is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+MAX_DENSE_BYTES = 256 << 20  # four times VGG-16: a small file may not become a huge network
+
+
+def main(source: Path, result: Path, first: int) -> None:
+    """Write what was measured, or ``{"error": one line}``."""
+    try:
+        measured = measure(source.read_bytes(), first or None)
+    except (ValueError, MemoryError, OverflowError) as error:
+        measured = {"error": str(error) or type(error).__name__}
+    result.write_text(json.dumps(measured))
+
+
+def measure(data: bytes, first: int | None) -> dict:
+    """Sizes and accuracy of a file's network.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    first : int or None
+        Only so many test images; None for all.
+
+    Returns
+    -------
+    dict
+        ``file_bytes``, ``bits_per_weight``, ``sparsity``, ``top1`` and ``n_test``; the last two are None
+        where CIFAR-10 cannot be had, and ``missing`` says why.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged, or holds no network for CIFAR-10.
+    """
+    from common.codec.container import MAGIC, load
+    from common.compress.packing import unpack
+    from common.networks.models import INPUT_SHAPES
+    from common.report.sizes import size_report
+
+    if not data.startswith(MAGIC):
+        raise ValueError("this is no .dcz file")
+    compressed = load(data, max_dense_bytes=MAX_DENSE_BYTES)
+    network = compressed.metadata.get("architecture")
+    if not isinstance(network, str) or INPUT_SHAPES.get(network) != (3, 32, 32):
+        fitting = ", ".join(name for name, shape in INPUT_SHAPES.items() if shape == (3, 32, 32))
+        raise ValueError(f"network {str(network)[:40]!r} is not one for CIFAR-10: expected {fitting}")
+    if compressed.metadata.get("num_classes") != 10:
+        classes = compressed.metadata.get("num_classes")
+        raise ValueError(f"the network has {str(classes)[:20]} classes: CIFAR-10 has 10")
+    model = unpack(compressed)
+    report = size_report(data)
+    figures = {
+        "file_bytes": len(data), "bits_per_weight": report.bits_per_weight, "sparsity": report.sparsity,
+        "top1": None, "n_test": None,
+    }  # fmt: skip
+    from common.data.datasets import load_dataset
+    from common.data.image_set import first_images
+    from common.networks.training import evaluate
+
+    try:
+        images = load_dataset("cifar10", "test", download=False)
+    except (OSError, ValueError) as error:
+        return figures | {"missing": str(error)}
+    measured = evaluate(model, first_images(images, first), device="cpu")
+    return figures | {"top1": measured.top1, "n_test": measured.n}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,323 @@
+"""1-D k-means made for many weights: sort once, then Lloyd's iteration costs microseconds.
+
+Weight sharing clusters the weights of a layer, numbers on a line. Sorted, a cluster is an interval; its mean
+follows from prefix sums, and its ends from a search for the midpoints. After one sort, an iteration over a
+hundred million weights looks at a few thousand of them.
+
+    kmeans_1d([2.09, -0.98, 1.48, 0.09, ...], 4).codebook -> [-1.0, 0.0, 1.5, 2.0]     (the lecture's 4x4
+    example)
+"""
+
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.sharing import kmeans_kernels as kernels
+from common.sharing.kmeans_exact import optimal_starts
+
+# ----------------------------------------------------------------------------------------------------
+# Values in ascending order, where every cluster is an interval, and the way back to the input's order.
+
+_SIMD_CLUSTERS = 256  # up to here counting thresholds by vector compares is faster than a binary search
+_RUN = 1 << 16  # values searched at a time
+
+
+def assign_to_intervals(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Number of thresholds below each value: its cluster, when thresholds part the clusters.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        float32, contiguous.
+    thresholds : ndarray of shape (n_clusters - 1,)
+        float64, ascending; a value on a threshold belongs below.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        uint8, or uint16 for more than 256 clusters.
+    """
+    single = thresholds.astype(np.float32)
+    single = np.where(single > thresholds, np.nextafter(single, np.float32(-np.inf)), single)
+    indices = np.empty(values.shape, dtype=np.uint8 if thresholds.size < 256 else np.uint16)
+    if thresholds.size < _SIMD_CLUSTERS:
+        kernels.assign(values, single, indices)
+    else:
+        for start in range(0, values.size, _RUN):
+            part = slice(start, start + _RUN)
+            indices[part] = np.searchsorted(single, values[part], side="left")
+    return indices
+
+
+class SortedValues:
+    """Values (of positive weight) in ascending order with the prefix sums that the kernels read.
+
+    Parameters
+    ----------
+    flat : ndarray of shape (n,)
+        float32, n >= 1.
+    sample_weight : array_like, optional
+
+    Raises
+    ------
+    ValueError
+        NaN or infinite values; weights of another size, negative, infinite, or all 0.
+    """
+
+    def __init__(self, flat: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
+        if sample_weight is None:
+            bits = np.empty(flat.size, dtype=np.uint32)
+            kernels.sort_float32(flat, bits, np.empty_like(bits))
+            self.values, self.weights = bits.view(np.float32), np.zeros(0)
+        else:
+            weights = np.asarray(sample_weight, dtype=np.float64).reshape(-1)
+            if weights.size != flat.size or not np.isfinite(weights).all() or (weights < 0).any():
+                raise ValueError(
+                    f"sample_weight of size {weights.size} should be {flat.size} finite values >= 0"
+                )
+            order = np.argsort(flat, kind="stable")
+            order = order[weights[order] > 0]
+            if not order.size:
+                raise ValueError("sample_weight is 0 throughout; give at least one value a positive weight")
+            self.values, self.weights = flat[order], weights[order]
+        if not np.isfinite(self.values[[0, -1]]).all() or (
+            sample_weight is not None and not np.isfinite(flat).all()
+        ):
+            n_bad = flat.size - np.count_nonzero(np.isfinite(flat))
+            raise ValueError(
+                f"values hold {n_bad} NaN or infinite of {flat.size}; look for a diverged training run"
+            )
+        self.weight_sums, self.value_sums = kernels.block_prefix(self.values, self.weights)
+
+    def even_starts(self, n_clusters: int) -> np.ndarray:
+        """Starts of n_clusters intervals of about equally many values, with the end."""
+        return np.arange(n_clusters + 1) * self.values.size // n_clusters
+
+    def partition(self, thresholds: np.ndarray) -> np.ndarray:
+        """Starts of the intervals that thresholds cut, with the end."""
+        starts = self.even_starts(thresholds.size + 1)
+        kernels.partition(self.values, thresholds, starts)
+        return starts
+
+    def means(self, starts: np.ndarray) -> np.ndarray:
+        """float64 weighted mean of each interval, none of them empty."""
+        weight, total = self.sums(starts)
+        return np.clip(total / weight, self.values[starts[:-1]], self.values[starts[1:] - 1])
+
+    def sums(self, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums of weights and of weights * values in each interval."""
+        return kernels.interval_sums(self.values, self.weights, self.weight_sums, self.value_sums, starts)
+
+
+MAX_CLUSTERS = 1 << 16
+INITS = ("optimal", "linear", "density", "random")
+_MAX_OPTIMAL = 1024  # clusters; the dynamic program's table grows with their square
+_MIN_BINS, _BINS_PER_CLUSTER = 2048, 32  # of the histogram, by count and again by width
+
+
+@dataclass(frozen=True, eq=False)
+class KMeansResult:
+    """Clusters of values.
+
+    Parameters
+    ----------
+    codebook : ndarray of shape (n_clusters,)
+        float32, strictly ascending; no cluster is empty.
+    indices : ndarray of the values' shape
+        Cluster of each value in the input's order: uint8 up to 256 clusters, uint16 above.
+    inertia : float
+        Sum of (weighted) squared distances of the values from their centroids.
+    n_iter : int
+        Iterations until nothing moved.
+    """
+
+    codebook: np.ndarray
+    indices: np.ndarray
+    inertia: float
+    n_iter: int
+
+
+def kmeans_1d(
+    values: np.ndarray,
+    n_clusters: int,
+    *,
+    init: str = "optimal",
+    max_iter: int = 10_000,
+    seed: int = 0,
+    sample_weight: np.ndarray | None = None,
+) -> KMeansResult:
+    """Cluster numbers by Lloyd's iteration, to its fixed point; deterministic.
+
+    Takes 8 bytes a value beside input and output (24 with weights).
+
+    Parameters
+    ----------
+    values : array_like of any shape
+        Real and finite; computed as float32. float16 is welcome, float64 is rounded.
+    n_clusters : int in [1, 65536]
+        With fewer distinct values than that, each gets a cluster of its own, and the codebook is shorter.
+    init : {"optimal", "linear", "density", "random"}
+        Where the centroids start. ``optimal``: the exact optimum over a fine histogram, by dynamic
+        programming, which Lloyd's iteration then polishes on the values themselves: in practice the global
+        optimum to within millionths. (Above 1024 clusters, where its table would grow large: ``density``.)
+        The others are those of Deep Compression (Han et al. 2016, section 3.2): ``linear``: evenly spaced
+        from least to greatest; ``density``: at evenly spaced quantiles; ``random`` (Forgy): at randomly
+        drawn values.
+    max_iter : int
+        Most iterations.
+    seed : int
+        For ``random``.
+    sample_weight : array_like of the values' shape, optional
+        Non-negative and finite; a value of weight 0 has no say, but gets an index.
+
+    Returns
+    -------
+    KMeansResult
+        Every index names the nearest codebook entry, the lower of two equally near. A cluster that runs empty
+        restarts at the value farthest from its centroid, one an iteration. No values: an empty codebook.
+
+    Raises
+    ------
+    ValueError
+        NaN or infinite values, negative weights, n_clusters outside its range, or an unknown init.
+    """
+    if not 1 <= n_clusters <= MAX_CLUSTERS:
+        raise ValueError(f"n_clusters={n_clusters} should be in [1, {MAX_CLUSTERS}]")
+    if init not in INITS:
+        raise ValueError(f"init={init!r} should be one of {', '.join(INITS)}")
+    flat = np.ascontiguousarray(values, dtype=np.float32).reshape(-1)
+    if not flat.size:
+        return KMeansResult(np.zeros(0, np.float32), np.zeros(np.shape(values), np.uint8), 0.0, 0)
+    line = SortedValues(flat, sample_weight)
+    if kernels.distinct_up_to(line.values, n_clusters) <= n_clusters:
+        codebook, n_iter = np.unique(line.values), 0
+    else:
+        centroids = _initial_centroids(line, n_clusters, init, seed)
+        starts = line.even_starts(n_clusters)
+        n_iter = kernels.lloyd(
+            line.values, line.weights, line.weight_sums, line.value_sums, centroids, starts, max_iter
+        )
+        codebook = np.unique(centroids.astype(np.float32))
+    while True:
+        wide = codebook.astype(np.float64)
+        thresholds = (wide[:-1] + wide[1:]) / 2
+        starts = line.partition(thresholds)
+        if (np.diff(starts) > 0).all():
+            break
+        codebook = codebook[np.diff(starts) > 0]  # only when max_iter stopped it before all were in use
+    indices = assign_to_intervals(flat, thresholds).reshape(np.shape(values))
+    inertia = kernels.interval_inertia(line.values, line.weights, starts, wide)
+    return KMeansResult(codebook, indices, inertia, n_iter)
+
+
+def _initial_centroids(line: SortedValues, n_clusters: int, init: str, seed: int) -> np.ndarray:
+    """float64 centroids, ascending, from which Lloyd's iteration starts."""
+    values = line.values
+    if init == "optimal" and n_clusters <= _MAX_OPTIMAL:
+        return _histogram_optimum(line, n_clusters)
+    if init == "linear":
+        return np.linspace(float(values[0]), float(values[-1]), n_clusters)
+    if init == "random":
+        drawn = np.random.default_rng(seed).choice(values.size, n_clusters, replace=False)
+    else:
+        quantiles = (np.arange(n_clusters) + 0.5) / n_clusters
+        drawn = (quantiles * values.size).astype(np.int64)
+        if line.weights.size:
+            drawn = np.searchsorted(np.cumsum(line.weights), quantiles * line.weights.sum())
+    return np.sort(values[drawn]).astype(np.float64)
+
+
+def _histogram_optimum(line: SortedValues, n_clusters: int) -> np.ndarray:
+    """Centroids of the exact optimum over bins that are narrow where values are dense, and nowhere wide."""
+    values, n_bins = line.values, max(_MIN_BINS, _BINS_PER_CLUSTER * n_clusters)
+    if values.size <= 2 * n_bins:
+        edges = np.arange(values.size + 1)
+    else:
+        by_count = np.arange(n_bins + 1) * values.size // n_bins
+        by_width = line.partition(np.linspace(float(values[0]), float(values[-1]), n_bins + 1)[1:-1])
+        edges = np.union1d(by_count, by_width)
+    weight, total = line.sums(edges)
+    centred = total - total.sum() / weight.sum() * weight  # small numbers keep the prefix sums precise
+    starts = optimal_starts(np.append(0.0, weight.cumsum()), np.append(0.0, centred.cumsum()), n_clusters)
+    return line.means(edges[starts])
+
+
+def entropy_constrained_kmeans_1d(
+    values: np.ndarray,
+    n_clusters: int,
+    *,
+    rate_weight: float,
+    init: str = "optimal",
+    max_iter: int = 10_000,
+    seed: int = 0,
+) -> KMeansResult:
+    """Cluster numbers so that their indices cost few bits: squared error + rate_weight * code length.
+
+    Minimises ``sum over i of (x_i - c_k(i))^2 - rate_weight * log2 p_k(i)``, where p_k is the share of values
+    in cluster k, by turns over the clusters and the values (Chou, Lookabaugh, Gray 1989, "Entropy-constrained
+    vector quantization"). Frequent clusters grow, rare ones shrink, and those that do not pay are given up.
+
+    Parameters
+    ----------
+    values : array_like of any shape
+        As in `kmeans_1d`.
+    n_clusters : int
+        Where it starts; the codebook may end shorter.
+    rate_weight : float >= 0
+        Price of a bit in units of squared values; 0 is k-means.
+    init, max_iter, seed
+        As in `kmeans_1d`, for the k-means result from which it starts, and for its own iterations.
+
+    Returns
+    -------
+    KMeansResult
+        ``inertia`` is the squared error alone; an index need not name the nearest centroid.
+
+    Raises
+    ------
+    ValueError
+        As `kmeans_1d`, and a negative or infinite rate_weight.
+    """
+    if not 0 <= rate_weight < np.inf:
+        raise ValueError(f"rate_weight={rate_weight} should be finite and >= 0")
+    start = kmeans_1d(values, n_clusters, init=init, max_iter=max_iter, seed=seed)
+    if rate_weight == 0 or start.codebook.size < 2:
+        return start
+    flat = np.ascontiguousarray(values, dtype=np.float32).reshape(-1)
+    line = SortedValues(flat)
+    centroids = start.codebook.astype(np.float64)
+    starts = line.partition((centroids[:-1] + centroids[1:]) / 2)
+    n_iter = 0
+    while n_iter < max_iter:
+        n_iter += 1
+        counts = np.diff(starts)
+        price = rate_weight * -np.log2(counts / line.values.size)
+        moved = np.unique(line.partition(_cheapest_thresholds(line.means(starts), price)))
+        if np.array_equal(moved, starts):
+            break
+        starts = moved
+    codebook = line.means(starts).astype(np.float32)
+    indices = assign_to_intervals(flat, line.values[starts[1:-1] - 1].astype(np.float64))
+    inertia = kernels.interval_inertia(line.values, line.weights, starts, codebook.astype(np.float64))
+    return KMeansResult(codebook, indices.reshape(np.shape(values)), inertia, start.n_iter + n_iter)
+
+
+def _cheapest_thresholds(centroids: np.ndarray, price: np.ndarray) -> np.ndarray:
+    """Thresholds between the clusters where (x - c_k)^2 + price_k is least; some clusters may be so nowhere.
+
+    Less x^2 these are lines in x, whose lower envelope the convex hull trick finds.
+    """
+    used, thresholds = [0], []
+    for k in range(1, centroids.size):
+        while True:
+            j = used[-1]
+            distance = centroids[k] - centroids[j]
+            crossing = (centroids[j] + centroids[k]) / 2 + (price[k] - price[j]) / (2 * distance)
+            if not thresholds or crossing > thresholds[-1]:
+                break
+            used.pop()
+            thresholds.pop()
+        used.append(k)
+        thresholds.append(crossing)
+    return np.array(thresholds, dtype=np.float64)

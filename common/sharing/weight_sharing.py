@@ -1,0 +1,208 @@
+"""Weight sharing: the kept weights of a tensor take one of a few values each (Han, Mao, Dally 2016, section
+3).
+
+A tensor becomes a codebook and one small index a kept weight: k-means over the kept weights of each tensor.
+NumPy only; how centroids are fine-tuned in a network stands in `centroid_tuning`.
+
+    share_weights(weight, mask, 5) -> SharedTensor with at most 32 values
+"""
+
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from common.codec.tensors import MAX_CLUSTERS, SharedTensor
+from common.sharing.kmeans import entropy_constrained_kmeans_1d, kmeans_1d
+
+
+def share_weights(
+    weight: np.ndarray,
+    mask: np.ndarray | None = None,
+    n_bits: int | None = None,
+    *,
+    n_clusters: int | None = None,
+    init: str = "optimal",
+    codebook_dtype: type = np.float32,
+    rate_weight: float = 0.0,
+    seed: int = 0,
+) -> SharedTensor:
+    """Cluster the kept weights of one tensor.
+
+    Parameters
+    ----------
+    weight : ndarray of any shape
+        Real numbers.
+    mask : ndarray of the weight's shape, optional
+        bool, True = kept; by default everything is kept.
+    n_bits : int in [0, 15]
+        At most ``2**n_bits`` clusters. Give this or ``n_clusters``.
+    n_clusters : int in [1, 32768]
+    init : {"optimal", "linear", "density", "random"}
+        As in `kmeans_1d`.
+    codebook_dtype : float32 or float16
+        float16 saves two bytes a centroid; centroids that become equal are merged.
+    rate_weight : float >= 0
+        Price of a bit in units of squared weights: 0 minimises distortion alone, more gives indices of less
+        entropy, for Huffman to use (see `entropy_constrained_kmeans_1d`).
+    seed : int
+        For ``init="random"``.
+
+    Returns
+    -------
+    SharedTensor
+        ``positions`` is None when every weight is kept.
+
+    Raises
+    ------
+    ValueError
+        A mask of another shape or dtype, both or neither of ``n_bits`` and ``n_clusters``, or weights that
+        `kmeans_1d` refuses.
+    """
+    weight = np.asarray(weight)
+    if (n_bits is None) == (n_clusters is None):
+        raise ValueError(
+            f"give n_bits or n_clusters, one of them: got n_bits={n_bits}, n_clusters={n_clusters}"
+        )
+    if n_bits is not None:
+        if not 0 <= n_bits < MAX_CLUSTERS.bit_length():
+            raise ValueError(f"n_bits={n_bits} should be in [0, {MAX_CLUSTERS.bit_length() - 1}]")
+        n_clusters = 1 << n_bits
+    if not 1 <= n_clusters <= MAX_CLUSTERS:
+        raise ValueError(f"n_clusters={n_clusters} should be in [1, {MAX_CLUSTERS}]")
+    positions = kept_positions(mask, weight.shape)
+    kept = weight.reshape(-1) if positions is None else weight.reshape(-1)[positions]
+    if rate_weight:
+        result = entropy_constrained_kmeans_1d(
+            kept, n_clusters, rate_weight=rate_weight, init=init, seed=seed
+        )
+    else:
+        result = kmeans_1d(kept, n_clusters, init=init, seed=seed)
+    codebook, indices = merge_equal(result.codebook.astype(codebook_dtype), result.indices)
+    return SharedTensor(shape=weight.shape, codebook=codebook, positions=positions, indices=indices)
+
+
+def kept_positions(mask: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Flat row-major positions of the kept weights (int64, ascending); None when all are kept."""
+    if mask is None:
+        return None
+    mask = np.asarray(mask)
+    if mask.dtype != np.bool_ or mask.shape != tuple(shape):
+        raise ValueError(f"mask has dtype {mask.dtype} and shape {mask.shape}; expected bool {tuple(shape)}")
+    return None if mask.all() else np.flatnonzero(mask).astype(np.int64, copy=False)
+
+
+def merge_equal(codebook: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort a codebook, merge equal centroids, and let the indices follow; unused centroids stay.
+
+    Rounding a codebook to float16, or training it, can make centroids meet or pass each other.
+
+    Parameters
+    ----------
+    codebook : ndarray of shape (n_clusters,)
+    indices : ndarray of unsigned integers
+
+    Returns
+    -------
+    codebook : ndarray, strictly ascending
+    indices : ndarray of the same shape, uint8 or uint16
+    """
+    merged, new_index = np.unique(codebook, return_inverse=True)
+    if np.array_equal(merged, codebook):
+        return codebook, indices
+    dtype = np.uint8 if merged.size <= 256 else np.uint16
+    return merged, new_index.astype(dtype)[indices]
+
+
+def centroid_gradient(grad: np.ndarray, indices: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Gradient of the loss by the centroids: the sum of the gradients of the weights that share each.
+
+    ``dL/dC_k = sum over i, j of dL/dW_ij * [I_ij = k]`` (Han, Mao, Dally 2016, eq. 3)
+
+    Parameters
+    ----------
+    grad : ndarray of any shape
+        Gradient by the (kept) weights.
+    indices : ndarray of the same shape
+        Cluster of each weight, integers in [0, n_clusters).
+    n_clusters : int
+
+    Returns
+    -------
+    ndarray of shape (n_clusters,)
+        float64; 0 for a cluster without weights.
+
+    Raises
+    ------
+    ValueError
+        Shapes that differ, or an index outside the range.
+    """
+    grad, indices = np.asarray(grad), np.asarray(indices)
+    if grad.shape != indices.shape:
+        raise ValueError(f"grad has shape {grad.shape}, expected that of the indices: {indices.shape}")
+    if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < n_clusters:
+        raise ValueError(f"indices span {indices.min()} to {indices.max()}; expected 0 to {n_clusters - 1}")
+    return np.bincount(indices.reshape(-1), weights=grad.reshape(-1), minlength=n_clusters)
+
+
+def bits_per_layer(
+    weights: Mapping[str, np.ndarray],
+    masks: Mapping[str, np.ndarray],
+    distortion: float,
+    *,
+    min_bits: int = 1,
+    max_bits: int = 8,
+    importance: Mapping[str, float] | None = None,
+) -> dict[str, int]:
+    """Choose the index width of each layer under a budget of distortion over all layers.
+
+    Starts at ``min_bits`` everywhere and gives a bit where it lowers the distortion most for the index bits
+    it costs, until the budget is met (greedy on convex curves is optimal but for the last step).
+
+    Parameters
+    ----------
+    weights, masks : mapping of name to ndarray
+        As in `share_weights`; a name without a mask keeps all its weights.
+    distortion : float >= 0
+        Budget: squared error of the shared weights over the energy (sum of squares) of the kept weights, both
+        weighted by importance.
+    min_bits, max_bits : int
+        Index widths to choose from.
+    importance : mapping of name to float, optional
+        How much a squared error of this layer counts, such as from a sensitivity scan; 1 by default.
+
+    Returns
+    -------
+    dict of name to int
+
+    Raises
+    ------
+    ValueError
+        An empty range of bits, or a budget that ``max_bits`` cannot meet.
+    """
+    if not 0 <= min_bits <= max_bits <= 10:
+        raise ValueError(
+            f"min_bits={min_bits}, max_bits={max_bits} should satisfy 0 <= min_bits <= max_bits <= 10"
+        )
+    errors, counts, energy = {}, {}, 0.0
+    for name, weight in weights.items():
+        positions = kept_positions(masks.get(name), np.shape(weight))
+        kept = np.asarray(weight).reshape(-1)
+        kept = kept if positions is None else kept[positions]
+        factor = 1.0 if importance is None else importance.get(name, 1.0)
+        energy += factor * float(np.square(kept, dtype=np.float64).sum())
+        counts[name] = kept.size
+        errors[name] = {b: factor * kmeans_1d(kept, 1 << b).inertia for b in range(min_bits, max_bits + 1)}
+    bits = dict.fromkeys(weights, min_bits)
+
+    def gain(name: str) -> float:
+        return (errors[name][bits[name]] - errors[name][bits[name] + 1]) / max(1, counts[name])
+
+    while sum(errors[name][n] for name, n in bits.items()) > distortion * energy:
+        open_layers = [name for name, n in bits.items() if n < max_bits]
+        if not open_layers:
+            raise ValueError(
+                f"distortion={distortion} cannot be met with max_bits={max_bits}; raise one of them"
+            )
+        bits[max(open_layers, key=gain)] += 1
+    return bits

@@ -1,0 +1,461 @@
+"""Members' folders and the check of their notebooks: nothing is written over, and nobody else pays."""
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from common import cli
+from common.checks.grading import Question
+from common.members import board as boards
+from common.members import checking, folders
+from common.members import checking as check_report
+from common.members import checking as week_results
+from common.members.checking import check_week, weeks_to_check
+from common.members.marks import load_marks, set_mark
+from common.members.roster import RosterError, load_roster
+from common.sandbox import work_copy
+from common.sandbox.run import Limits
+
+ROOT = Path(__file__).resolve().parents[2]
+# The questions of a tiny course: its checks lie in its own `common`, which the sandbox gets a copy of.
+QUESTIONS = (
+    Question(1, "Double", 2, "double", print),
+    Question(2, "Halve", 3, "halve", print),
+    Question(3, "Why?", 4),
+)
+WEEK01 = """
+from common.checks import grading
+from common.checks.grading import Question
+from common.checks.grading import NotYet, check
+
+
+@check(1, "double")
+def check_double(answer):
+    if answer(4) != 8:
+        raise NotYet("It does not double.", hint="Times two.")
+    return "doubled"
+
+
+@check(2, "halve")
+def check_halve(answer):
+    return "halved" if answer(4) == 2 else "?"
+
+
+QUESTIONS = (
+    Question(1, "Double", 2, "double", check_double), Question(2, "Halve", 3, "halve", check_halve),
+    Question(3, "Why?", 4),
+)
+
+
+def grade(namespace):
+    return grading.grade(QUESTIONS, namespace)
+"""
+FORKS = """import os, time
+for _ in range(50):
+    if os.fork() == 0:
+        time.sleep(20)
+        os._exit(0)
+time.sleep(20)"""
+SOLVED = ("def double(x):\n    return 2 * x", "def halve(x):\n    return x // 2")
+
+
+def notebook(*sources, tags=(), count=1):
+    """A notebook of code cells, as text; the last one gets the tags."""
+    cells = [
+        {"cell_type": "code", "source": source, "metadata": {}, "execution_count": count, "outputs": []}
+        for source in sources
+    ]
+    cells[-1]["metadata"] = {"tags": list(tags)}
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})
+
+
+@pytest.fixture
+def course(tmp_path):
+    """A course of one week, with its own small package, a template and an empty roster."""
+    for name in ("__init__.py", "checks/grading.py", "sandbox/notebook.py"):
+        (tmp_path / "common" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / "common" / name, tmp_path / "common" / name)
+    for package in ("checks", "sandbox"):
+        (tmp_path / "common" / package / "__init__.py").touch()
+    (tmp_path / "common/checks/week01.py").write_text(WEEK01)
+    assignment = tmp_path / "week01_tea" / "assignment" / "assignment.ipynb"
+    assignment.parent.mkdir(parents=True)
+    assignment.write_text(notebook("def double(x):\n    raise NotImplementedError"))
+    shutil.copytree(ROOT / "members" / "template", tmp_path / "members" / "template")
+    (tmp_path / "members" / "team.toml").write_text("")
+    return tmp_path
+
+
+@pytest.fixture
+def ada(course):
+    """Writes ada's notebook of week 1 and checks it: within seconds, with small limits."""
+    folders.new_member("ada", root=course)
+
+    def check(*sources, text=None, **options):
+        limits = Limits(**{"seconds": 60, "memory_bytes": 1 << 30, **options.pop("limits", {})})
+        (course / "members/ada/week01/assignment.ipynb").write_text(text or notebook(*sources, **options))
+        return check_week("ada", 1, root=course, limits=limits, questions=QUESTIONS)
+
+    return check
+
+
+def test_a_new_member_has_a_profile_and_a_folder_a_week(course):
+    made = folders.new_member("ada_lovelace", team="analytical", root=course)
+    folder = course / "members" / "ada_lovelace"
+    assert {path.relative_to(folder).as_posix() for path in made} == {
+        "profile.md", "capstone/README.md", "presentations/README.md",
+        *(f"week{week:02}/README.md" for week in range(1, 8)),
+    }  # fmt: skip
+    profile = (folder / "profile.md").read_text()
+    assert profile.startswith("# Ada Lovelace\n")
+    assert "- Team: analytical\n" in profile
+
+
+def test_a_second_time_nothing_is_written_over(course):
+    folders.new_member("ada", root=course)
+    profile = course / "members/ada/profile.md"
+    profile.write_text("mine")
+    (course / "members/ada/week03/README.md").unlink()
+    assert folders.new_member("ada", root=course) == [course / "members/ada/week03/README.md"]
+    assert profile.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["../ada", "template", "Ada", "a/b", "", "members\\ada"])
+def test_path_tricks_make_no_folder(course, name):
+    before = sorted(course.rglob("*"))
+    for attempt in (folders.new_member, folders.enrol, folders.member_folder):
+        with pytest.raises(ValueError, match="name"):
+            attempt(name, root=course)
+    with pytest.raises(ValueError, match="name"):
+        folders.start_week(name, 1, root=course)
+    with pytest.raises(ValueError, match="team"):
+        folders.new_member("eve", team=name or "..", root=course)
+    assert sorted(course.rglob("*")) == before
+
+
+def test_links_in_place_of_folders_are_not_followed(course, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (course / "members" / "eve").symlink_to(elsewhere)
+    for attempt in (
+        lambda: folders.new_member("eve", root=course),
+        lambda: folders.start_week("eve", 1, root=course),
+    ):
+        with pytest.raises(ValueError, match="members/eve"):
+            attempt()
+    folders.new_member("ada", root=course)
+    shutil.rmtree(course / "members/ada/week01")
+    (course / "members/ada/week01").symlink_to(elsewhere)
+    with pytest.raises(ValueError, match="is a link"):
+        folders.start_week("ada", 1, root=course)
+    assert not list(elsewhere.iterdir())
+
+
+def test_start_copies_once(course):
+    folders.new_member("ada", root=course)
+    path, is_new = folders.start_week("ada", "week01", root=course)
+    assert is_new
+    assert path.read_bytes() == (course / "week01_tea/assignment/assignment.ipynb").read_bytes()
+    path.write_text("mine")
+    assert folders.start_week("ada", 1, root=course) == (path, False)
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("week", ["0", "8", "week02", "../week01", "week01/..", "", "1.5", "week001x"])
+def test_weeks_that_are_not_there(course, week):
+    folders.new_member("ada", root=course)
+    with pytest.raises(ValueError, match="week"):
+        folders.start_week("ada", week, root=course)
+
+
+def test_who_enrols_stands_in_the_roster(course):
+    assert folders.enrol(
+        "ada", full_name='Ada "the \\ first" Łovelace', team="a", github="ada-l", root=course
+    )
+    assert not folders.enrol("ada", root=course)
+    member = load_roster(course / "members/team.toml").member("ada")
+    assert (member.full_name, member.team, member.github) == ('Ada "the \\ first" Łovelace', "a", "ada-l")
+    before = (course / "members/team.toml").read_text()
+    for wrong in ({"github": "ADA-L"}, {"full_name": "two\nlines"}, {"github": 'x"\n[[members]]'}):
+        with pytest.raises(ValueError, match=r"account|full_name|TOML"):
+            folders.enrol("eve", root=course, **wrong)
+        assert (course / "members/team.toml").read_text() == before
+
+
+def test_a_solved_notebook_earns_its_points(ada):
+    check = ada(*SOLVED, "print(halve(double(21)))")
+    assert (check.status, check.points, check.checkable, check.rubric) == ("ran", 5, 5, 4)
+    assert check.message.startswith("ran to the end, 3 cells in ")
+    assert check.notes == ()
+    assert [answer["ok"] for answer in check.answers] == [True, True]
+    text = check_report.report([check])
+    assert "5 of 5 points by the checks, 4 more by the rubric." in text
+
+
+def test_a_wrong_answer_gets_its_hint(ada):
+    check = ada("def double(x):\n    return x", SOLVED[1])
+    assert (check.status, check.points) == ("ran", 3)
+    text = check_report.report([check])
+    assert "It does not double." in text
+    assert "Question 1, hint: Times two." in text
+
+
+def test_a_failing_cell_is_named_and_what_stands_before_it_counts(ada):
+    check = ada(SOLVED[0], "# a comment\n1 / 0", SOLVED[1])
+    assert (check.status, check.points) == ("failed", 2)
+    assert check.message == "stops in code cell 2 (`1 / 0`): ZeroDivisionError: division by zero"
+    assert check.answers[1]["message"] == "The notebook defines no such function."
+
+
+def test_a_cell_that_may_fail_does_not_stop_the_notebook(ada):
+    assert ada(*SOLVED, "raise NotImplementedError", tags=["raises-exception"]).status == "ran"
+
+
+def test_magics_and_helpers_beside_the_notebook_work(ada, course):
+    (course / "members/ada/week01/helper.py").write_text("two = 2\n")
+    check = ada("%gui\nfrom helper import two", "def double(x):\n    return two * x", SOLVED[1])
+    assert (check.status, check.points) == ("ran", 5)
+
+
+def test_cells_stored_without_having_been_run_are_told(ada):
+    assert ada(*SOLVED, count=None).notes == (
+        "2 of 2 cells are stored without having been run: run all, then save",
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "limits", "message"),
+    [
+        ("while True: pass", {"seconds": 8}, r"it took more than 8 seconds$"),
+        ("while True: print('x' * 1000)", {"output_bytes": 20_000}, r"cell 2 .*more than 20000 bytes of"),
+        (FORKS, {"processes": 8}, r"in code cell 2 .*more than 8 processes at once"),
+        ("import os\nos._exit(0)", {}, r"its process ended by itself in code cell 2 \(`import os`\)"),
+        ("import os\nos.abort()", {}, r"ended by itself in code cell 2 .* \(signal 6\)"),
+    ],
+    ids=["loop", "output", "forks", "exit", "crash"],
+)  # fmt: skip
+def test_hostile_notebooks_cost_their_author_a_line(ada, source, limits, message):
+    import re
+
+    check = ada(SOLVED[0], source, limits=limits)
+    assert check.status == "stopped"
+    assert re.search(message, check.message), check.message
+    assert check.points == 0
+    assert "\n" not in check.message
+
+
+def test_ten_gigabytes_are_refused_to_the_cell(ada):
+    check = ada(SOLVED[0], "block = b'x' * (10 << 30)")
+    assert check.status in ("failed", "stopped")
+    assert "MemoryError" in check.message or "memory" in check.message
+
+
+def test_writing_outside_is_refused_or_noticed(ada, course):
+    target = course / "members" / "team.toml"
+    check = ada(f"open({str(target)!r}, 'w').write('[[members]]')", *SOLVED)
+    if "writes" in check.guards:
+        assert check.message.startswith("stops in code cell 1")
+        assert "PermissionError" in check.message
+        assert target.read_text() == ""
+    else:
+        assert "files of the course changed: members/team.toml" in check.notes[0]
+
+
+def test_without_landlock_writing_outside_is_noticed(ada, course, monkeypatch):
+    monkeypatch.setattr(checking, "run_limited", lambda *args, **kw: work_run(*args, **kw, landlock=False))
+    from common.sandbox.run import run_limited as work_run
+
+    check = ada(f"open({str(course / 'members/team.toml')!r}, 'a').write('# x')", *SOLVED)
+    assert check.status == "ran"
+    assert "files of the course changed: members/team.toml" in check.notes[0]
+
+
+def test_work_done_in_the_copy_does_not_reach_the_folder(ada, course):
+    before = work_copy.snapshot(course)
+    check = ada("open('made.txt', 'w').write('x')\nopen('assignment.ipynb', 'w').write('gone')", *SOLVED)
+    assert check.points == 5
+    changed = work_copy.changes(before, work_copy.snapshot(course))
+    assert changed == ["members/ada/week01/assignment.ipynb"], "that is the one the test wrote"
+    assert json.loads((course / changed[0]).read_text())["nbformat"] == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("not even JSON", "it is not JSON"), ("[" * 100_000, "it is not JSON"), ("[]", "of format 4"),
+        ('{"nbformat": 3}', "format 4"), ('{"nbformat": 4}', "a cell is broken"),
+        ('{"nbformat": 4, "cells": [{"cell_type": "code", "source": 3}]}', "a cell is broken"),
+        ('{"nbformat": 4, "cells": [{"cell_type": "code", "source": "1", "metadata": 3}]}', "is broken"),
+        ("{" + " " * (8 << 20) + "}", "at most 8,388,608 are allowed"),
+    ],
+    ids=["text", "deep", "list", "old", "empty", "number", "metadata", "huge"],
+)  # fmt: skip
+def test_what_is_no_notebook_is_not_run(ada, text, message):
+    check = ada(text=text)
+    assert check.status == "refused"
+    assert message in check.message
+
+
+def test_links_and_pipes_are_not_read(ada, course):
+    path = course / "members/ada/week01/assignment.ipynb"
+    for make in (lambda: path.symlink_to("/etc/passwd"), lambda: os.mkfifo(path), lambda: path.mkdir()):
+        make()
+        check = check_week("ada", 1, root=course, questions=QUESTIONS)
+        assert check.status == "refused"
+        assert "was not run" in check.message
+        path.rmdir() if path.is_dir() else path.unlink()
+    assert "No such file" in check_week("ada", 1, root=course, questions=QUESTIONS).message
+
+
+def test_a_folder_that_is_too_large_is_not_copied(ada, course, monkeypatch):
+    monkeypatch.setattr(work_copy, "MAX_FILES", 5)
+    assert "too much for homework" in ada(*SOLVED).message
+
+
+def test_the_copy_holds_regular_files_only_and_goes_away(course):
+    folders.new_member("ada", root=course)
+    (course / "members/ada/secret").symlink_to("/etc/passwd")
+    (course / "members/ada/way").symlink_to("/etc", target_is_directory=True)
+    os.mkfifo(course / "members/ada/pipe")
+    with work_copy.work_copy("ada", root=course) as base:
+        held = {path.name for path in (base / "course/members/ada").iterdir()}
+        assert not {"secret", "way", "pipe"} & held
+        assert "week01" in held
+        assert [path.name for path in (base / "course/members").iterdir()] == ["ada"]
+        locked = base / "home" / "locked"
+        (locked / "in").mkdir(parents=True)
+        locked.chmod(0)
+    assert not base.exists()
+
+
+def test_a_forged_result_cannot_say_more_than_right_or_wrong(tmp_path):
+    path = tmp_path / "result.json"
+    for text in ("", "[]", "[" * 100_000, '{"verdicts": 3, "stage": "won", "cell": "x"}', "x" * 500_000):
+        path.write_text(text)
+        assert checking.read_state(path) == {"cell": 0, "stage": "start", "error": None, "verdicts": None}
+    forged = [{"question": 1, "ok": "yes", "message": "\x1b[2J" + "x" * 999}, {"question": 99, "ok": True}, 3,
+              {"question": [1], "ok": True}, {"question": 3, "ok": True}]  # fmt: skip
+    path.write_text(json.dumps({"stage": "done", "cell": 1, "verdicts": forged}))
+    answers = checking._answers(checking.read_state(path)["verdicts"], QUESTIONS)
+    assert [(answer["question"], answer["ok"]) for answer in answers] == [(1, False), (2, False)]
+    assert "\x1b" not in answers[0]["message"]
+    assert len(answers[0]["message"]) == 300
+
+
+def test_results_are_kept_until_the_notebook_changes(ada, course, tmp_path):
+    results = tmp_path / "results"
+    check = replace(ada(*SOLVED), seconds=1.0)
+    week_results.store(check, results)
+    assert week_results.stored("ada", "week01", results) == check
+    assert weeks_to_check(None, None, root=course, results=results) == [("ada", "week01", True)]
+    (course / "members/ada/week01/assignment.ipynb").write_text(notebook("1"))
+    assert weeks_to_check(None, None, root=course, results=results) == [("ada", "week01", False)]
+    assert weeks_to_check("ada", 1, root=course, results=results) == [("ada", "week01", False)]
+    path = results / "ada" / "week01.json"
+    for broken in ("", "[]", "{}", path.read_text().replace('"points": 5', '"points": 50', 1)):
+        path.write_text(broken)
+        assert week_results.stored("ada", "week01", results) is None
+
+
+def test_marks_are_written_and_read(tmp_path):
+    path = tmp_path / "marks.toml"
+    assert load_marks(path) == {}
+    set_mark("ada", 3, 3.5, path)
+    set_mark("eve", "week01", 4, path)
+    set_mark("ada", 3, 2, path)
+    assert load_marks(path) == {("ada", "week03"): 2, ("eve", "week01"): 4}
+    for wrong in (-1, 101, float("nan"), True):
+        with pytest.raises(ValueError, match="points"):
+            set_mark("ada", 3, wrong, path)
+    for text in ("x = 3", "[ada]\nweek01 = 'many'", "[ada", "['../ada']\nweek01 = 3", "[ada]\nmonth = 1"):
+        path.write_text(text)
+        with pytest.raises(RosterError, match="marks"):
+            load_marks(path)
+
+
+def dnnc(capsys, *arguments):
+    """Exit code, stdout, stderr."""
+    code = 0
+    try:
+        cli.main(["members", *arguments])
+    except SystemExit as stop:
+        code = stop.code or 0
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["new", "../ada"], "name '../ada'"), (["start", "nobody_here", "1"], "dnnc members new nobody_here"),
+     (["check"], "a member's name, or --all"), (["check", "ada", "--all"], "not both"),
+     (["check", "nobody_here"], "members/nobody_here is not there"),
+     (["mark", "nobody_here", "1", "3"], "not there")],
+)  # fmt: skip
+def test_wrong_usage_is_one_line(capsys, arguments, message):
+    code, out, err = dnnc(capsys, *arguments)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.fixture
+def commands(course, monkeypatch):
+    """The commands' functions, at home in the small course."""
+    results, members = course / "runs" / "members", course / "members"
+    for function in (folders.new_member, folders.enrol, folders.start_week, weeks_to_check, boards.gather):
+        monkeypatch.setitem(function.__kwdefaults__, "root", course)
+        if "results" in function.__kwdefaults__:
+            monkeypatch.setitem(function.__kwdefaults__, "results", results)
+    for function, defaults in (
+        (folders.member_folder, (course,)), (load_roster, (members / "team.toml",)),
+        (set_mark, (members / "marks.toml",)), (week_results.store, (results,)),
+        (week_results.stored, (results,)),
+    ):  # fmt: skip
+        monkeypatch.setattr(function, "__defaults__", defaults)
+    ran = []
+
+    def pretend(name, week, **options):
+        ran.append((name, week))
+        status = "failed" if name == "eve" else "ran"
+        now = checking.digest(name, week, root=course)
+        return week_results.WeekCheck(name, week, status, f"{status} it", 5, 5, 4, digest=now)
+
+    monkeypatch.setattr(checking, "check_week", pretend)
+    return ran
+
+
+def test_from_a_new_member_to_the_board(capsys, course, commands):
+    """What mentee and instructor type, as JSON for scripts."""
+    code, out, _ = dnnc(capsys, "new", "ada", "--team", "one", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert (told["name"], told["is_in_roster"]) == ("ada", False)
+    code, out, _ = dnnc(capsys, "new", "ada", "--team", "one", "--github", "ada-l", "--enrol")
+    assert "members/team.toml: a block more" in out
+    assert "warning: team one has 1 member" in out
+    assert load_roster().of_account("ada-l").team == "one"
+    assert json.loads(dnnc(capsys, "start", "ada", "1", "--json")[1])["is_new"]
+    assert "stays as it is" in dnnc(capsys, "start", "ada", "1")[1]
+    code, out, err = dnnc(capsys, "check", "ada", "1", "--json")
+    assert (code, json.loads(out)[0]["points"], err) == (0, 5, "ada, week01 ...\n")
+
+    dnnc(capsys, "new", "eve")
+    dnnc(capsys, "start", "eve", "1")
+    code, out, _ = dnnc(capsys, "check", "--all")
+    assert code == 1, "eve's notebook fails"
+    assert "| ada | week01 | ran to its end | 5 of 5 |" in out
+    assert "eve, week01: failed it" in out
+    assert commands == [("ada", "week01"), ("eve", "week01")], "ada's has not changed since"
+    dnnc(capsys, "check", "--all", "--again")
+    assert commands[2:] == [("ada", "week01"), ("eve", "week01")]
+
+    assert "3.5 points" in dnnc(capsys, "mark", "ada", "1", "3.5")[1]
+    page = course / "out" / "board.html"
+    code, out, _ = dnnc(capsys, "board", "--no-leaderboard", "--out", str(page), "--json")
+    assert code == 0
+    assert json.loads(out)["files"] == [str(page), str(page.with_suffix(".csv"))]
+    assert "✓ 8.5/9" in page.read_text()
+    assert "ada,Ada,one,ran,8.5,9," in page.with_suffix(".csv").read_text()
