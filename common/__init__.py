@@ -1,7 +1,7 @@
 """The course's package: from a trained network to a small file, and back. A folder is a concept.
 
-Follow one weight: it is trained in `networks`, pruned in `pruning`, shares its value in `sharing`, becomes bits
-in `codec`; `compress` joins these stages, `report` says what each is worth, `figures` draws it.
+Follow one weight: it is trained in `networks`, pruned in `pruning`, shares its value in `sharing`, becomes
+bits in `codec`; `compress` joins these stages, `report` says what each is worth, `figures` draws it.
 
 ==============  ==========================================================================================
 ``base``        files written whole or not at all, results as JSON, text, progress bars

@@ -1,4 +1,4 @@
-"""The capstone's points on the trade-off curve: how far VGG-16 for CIFAR-10 is compressed, and with which options.
+"""The capstone's points on the trade-off curve: VGG-16 for CIFAR-10, how far compressed, with which options.
 
 `common.compress.points` makes a point; ``dnnc reproduce choices`` says how these options were chosen.
 """

@@ -331,10 +331,10 @@ def check_cubic_sparsity(answer: Callable) -> str:
     return "Seven steps, two of them outside."
 
 
-_WEIGHTS_pruner = {"fc1": np.array([[1.0, 0.0, -2.0], [0.0, 3.0, 0.5]]), "fc2": np.array([[0.0, -1.0]])}
+_START = {"fc1": np.array([[1.0, 0.0, -2.0], [0.0, 3.0, 0.5]]), "fc2": np.array([[0.0, -1.0]])}
 _GRADIENTS = {"fc1": np.array([[0.2, -0.4, 0.6], [1.0, 0.0, -0.2]]), "fc2": np.array([[0.8, 0.4]])}
 _VELOCITY = {"fc1": np.array([[0.5, 1.0, 0.0], [-1.0, 0.5, 1.5]]), "fc2": np.array([[2.0, 0.0]])}
-_MASKS = {name: weight != 0 for name, weight in _WEIGHTS_pruner.items()}
+_MASKS = {name: weight != 0 for name, weight in _START.items()}
 _RATE, _MOMENTUM = 0.1, 0.9
 
 
@@ -345,7 +345,7 @@ def _step(*, sign=-1.0, of_gradient=False, at_end=True, turned=False, momentum=_
         mask = ~mask if turned else mask
         gradient = _GRADIENTS[name] * mask if of_gradient else _GRADIENTS[name]
         velocity[name] = momentum * _VELOCITY[name] + gradient
-        weights[name] = _WEIGHTS_pruner[name] + sign * scaled * _RATE * velocity[name]
+        weights[name] = _START[name] + sign * scaled * _RATE * velocity[name]
         if at_end:
             weights[name] = weights[name] * mask
     return weights, velocity
@@ -354,13 +354,13 @@ def _step(*, sign=-1.0, of_gradient=False, at_end=True, turned=False, momentum=_
 @check(5, "masked_step")
 def check_masked_step(answer: Callable) -> str:
     """(weights, velocity) after v ← μ v + g, w ← w − η v, and the mask; in new dicts."""
-    arguments = (_WEIGHTS_pruner, _GRADIENTS, _VELOCITY, _MASKS, _RATE, _MOMENTUM)
+    arguments = (_START, _GRADIENTS, _VELOCITY, _MASKS, _RATE, _MOMENTUM)
     got = call(answer, *arguments, told="two layers, and a velocity from before")
     weights, velocity = pair(got, 2, "new weights, new velocity")
-    weights = named_arrays(weights, _WEIGHTS_pruner, "weights")
-    velocity = named_arrays(velocity, _WEIGHTS_pruner, "velocity")
+    weights = named_arrays(weights, _START, "weights")
+    velocity = named_arrays(velocity, _START, "velocity")
     right, right_velocity = _step()
-    unmoved = {name: -_RATE * _GRADIENTS[name] * mask + _WEIGHTS_pruner[name] for name, mask in _MASKS.items()}
+    unmoved = {name: -_RATE * _GRADIENTS[name] * mask + _START[name] for name, mask in _MASKS.items()}
     suspects = [
         ("The pruned weights move: apply the mask after the step.", _step(at_end=False)[0]),
         ("Masking the gradient is not enough: the velocity from before still pushes pruned weights.",
@@ -373,8 +373,8 @@ def check_masked_step(answer: Callable) -> str:
         ("The learning rate is missing, or used twice.",
          _step(scaled=1 / _RATE)[0], _step(scaled=_RATE)[0]),
         ("The step uses the old velocity: renew it first.",
-         {name: (_WEIGHTS_pruner[name] - _RATE * _VELOCITY[name]) * mask for name, mask in _MASKS.items()}),
-        ("Nothing moves.", _WEIGHTS_pruner),
+         {name: (_START[name] - _RATE * _VELOCITY[name]) * mask for name, mask in _MASKS.items()}),
+        ("Nothing moves.", _START),
     ]  # fmt: skip
     flat = [(hint, wrong) for hint, *wrongs in suspects for wrong in wrongs]
     expect_each(weights, right, suspects=flat, shown=_MASKS, what="weights")

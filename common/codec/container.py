@@ -48,8 +48,9 @@ A dense tensor goes on with its values, row-major. One with shared weights goes 
 Streams, tables, blocks
 -----------------------
 A *stream* of symbols in a known code is a varint, its payload bits, and the codes in a row: canonical Huffman
-(see `common.codec.huffman`, also for the entry points of long streams). *Blocks* bring their own code, and may
-spell several symbols a, b, c, ... below n as one, a + b * n + c * n ** 2 + ..., zeros filling up the last::
+(see `common.codec.huffman`, also for the entry points of long streams). *Blocks* bring their own code, and
+may spell several symbols a, b, c, ... below n as one, a + b * n + c * n ** 2 + ..., zeros filling up the
+last::
 
     byte     symbols in a block, 1 to 8; n ** symbols is at most 256 unless it is 1
     table    the code lengths of all kinds of blocks
@@ -95,7 +96,7 @@ from common.codec.records import INDEX_CODINGS, read_tensor, write_tensor
 from common.codec.tensors import DenseTensor, SharedTensor
 
 # ----------------------------------------------------------------------------------------------------
-# The container around its records: metadata, names, lengths, checksums (specified in `common.codec.container`).
+# The container around its records: metadata, names, lengths, checksums.
 
 MAGIC = b"DCZ"
 VERSION = 1

@@ -1,4 +1,4 @@
-"""The loops that count symbols, build Huffman's tree and spell, compiled by numba; for `common.codec.huffman`.
+"""The loops of `common.codec.huffman`, compiled: count symbols, build Huffman's tree, encode, decode.
 
 The bits are gathered in 64-bit words, the first bit of the stream in the highest bit of the first word.
 Nothing here checks a bound: the caller checks everything and sizes the words.
@@ -119,7 +119,7 @@ def encode_singles(symbols, codes, lengths, words):
 
 
 # ----------------------------------------------------------------------------------------------------
-# The loops that read a Huffman stream, compiled by numba; `common.codec.huffman` checks everything before.
+# The loops that read a Huffman stream; `common.codec.huffman` checks everything before.
 #
 # The decoder looks up the next bits of the stream, as many as its table is wide, in a table whose entry holds
 # every whole code that fits in them: the bits that these take (lowest byte), their symbols, and how many they
@@ -128,9 +128,8 @@ def encode_singles(symbols, codes, lengths, words):
 #     wide entries, 8 bytes     six symbols of one byte, or three of two: for codes that are short on average
 #     narrow entries, 4 bytes   two symbols of one byte: for long codes, of which hardly three fit anyway; the
 #                               table takes half the cache, so that it may be wider
-#
-# A *window* is the next 57 bits of the stream or more, from one load, and below them a set bit that no look-up
-# reaches: moved up with the rest, it tells in the end how many bits were taken.
+# A *window* is the next 57 bits of the stream or more, from one load, and below them a set bit that no
+# look-up reaches: moved up with the rest, it tells in the end how many bits were taken.
 #
 # Symbols are written 8 bytes at a time, so a loop stops that far from the end of its output. Nothing here
 # checks another bound.
@@ -138,7 +137,7 @@ def encode_singles(symbols, codes, lengths, words):
 N_LANES = 4
 LOOKUPS = 4  # in a window of 57 bits: tables are at most 14 bits wide
 
-_ONE_huffman_lanes, _EIGHT_huffman_lanes, _56, _63_huffman_lanes = np.uint64(1), np.uint64(8), np.uint64(56), np.uint64(63)
+_56 = np.uint64(56)
 _WINDOW = 64
 _STORE = 8
 _MOST = LOOKUPS * 6  # symbols of a window
@@ -212,15 +211,15 @@ def fill_table(table, table_bits, symbol_bits, lengths, by_code):
 def _step(table, window, shift, out, at):
     """One look-up: write its symbols; return the window moved on, the new `at`, and how many they were."""
     entry = np.uint64(table[window >> shift])
-    _store(out, at, entry >> _EIGHT_huffman_lanes | entry << _56)  # rotated: an instruction less than shifted
+    _store(out, at, entry >> _EIGHT | entry << _56)  # rotated: an instruction less than shifted
     count = np.int64(entry >> np.uint64(8 * table.itemsize - 8))
-    return window << (entry & _63_huffman_lanes), at + count, count
+    return window << (entry & _63), at + count, count
 
 
 @kernel
 def _window(data, bit):
     """Return the stream's bits from `bit` on, 57 at least, and a set bit behind them."""
-    return _load(data, bit >> 3) << np.uint64(bit & 7) | _ONE_huffman_lanes
+    return _load(data, bit >> 3) << np.uint64(bit & 7) | _ONE
 
 
 @kernel

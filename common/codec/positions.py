@@ -1,4 +1,4 @@
-"""Positions of kept weights as bytes (the specification stands in `common.codec.container`, section Positions).
+"""Positions of kept weights as bytes (specified in `common.codec.container`, section Positions).
 
 The writer tries a few sets of labels (`common.codec.zones`) and, zone by zone, the widths of a gap around the
 usual one, and keeps what takes the fewest bytes.

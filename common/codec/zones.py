@@ -132,11 +132,11 @@ class Zones:
 
 
 # ----------------------------------------------------------------------------------------------------
-# Which labels make a tensor's positions cheap: the writer's search (`common.codec.zones` tells what labels are).
+# Which labels make a tensor's positions cheap: the writer's search.
 #
 # How many weights each row, column and tap keeps tells which are alike, but not how many labels pay, nor how
-# wide they are. So a few of both are tried, one axis after the other, and the bits are guessed: entropies, and
-# a round figure a zone.
+# wide they are. So a few of both are tried, one axis after the other, and the bits are guessed: entropies,
+# and a round figure a zone.
 
 _N_LABELS = (1, 2, 3, 4, 6, 8)
 _HALF_OCTAVES = (1, 2, 3)

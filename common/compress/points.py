@@ -1,4 +1,4 @@
-"""The capstone's points on the trade-off curve: how far VGG-16 is compressed, and how each point is made.
+"""Points on the trade-off curve of size and accuracy: how each one is made from a trained network.
 
 A point may start from the pruned network of another one, so the curve costs little more than its far end;
 that network is then its teacher (`distillation`). Every pruned network teaches itself with shared weights.

@@ -167,9 +167,9 @@ def _parse_idx(path: Path) -> np.ndarray:
 # ----------------------------------------------------------------------------------------------------
 # An order of images that only their content decides.
 #
-# The published CIFAR batches and the Parquet files on the hub hold the same images in different orders. Sorted
-# by digest, both give the same arrays; the order is as good as random, so the first n images of a set are
-# a fair sample; and unlike a random generator's, it stays the same in every version of every library.
+# The published CIFAR batches and the Parquet files on the hub hold the same images in different orders.
+# Sorted by digest, both give the same arrays; the order is as good as random, so the first n images of a set
+# are a fair sample; and unlike a random generator's, it stays the same in every version of every library.
 
 def image_digests(images: np.ndarray) -> np.ndarray:
     """A 64-bit digest of every image (BLAKE2b, RFC 7693, as a big-endian number).

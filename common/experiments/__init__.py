@@ -109,8 +109,8 @@ def _known(name: str) -> Entry:
 # Measurements that take too long for a lecture: ``dnnc study NAME`` makes them, the notebooks plot them.
 #
 # A study is a module with one function ``run(*, workdir, device, resume) -> StudyResult``. Its figures are
-# stored as JSON in the week's ``results/`` with how they were made (`common.base.results`); a lecture reads them
-# with `read_study` and shows them beside a small live run of the same code.
+# stored as JSON in the week's ``results/`` with how they were made (`common.base.results`); a lecture reads
+# them with `read_study` and shows them beside a small live run of the same code.
 
 
 

@@ -63,8 +63,8 @@ from common.report.sizes import stage_sizes
 # ----------------------------------------------------------------------------------------------------
 # A trained network pruned in rounds, fine-tuned, shared, coded and measured: part of `relevance`.
 #
-# Rates, ratios and the number of reference images of a chain were set beforehand, after a look at a few hundred
-# validation images; no chain was run twice. (CIFAR-100 has two: see `relevance`.)
+# Rates, ratios and the number of reference images of a chain were set beforehand, after a look at a few
+# hundred validation images; no chain was run twice. (CIFAR-100 has two: see `relevance`.)
 
 @dataclass(frozen=True)
 class Chain:

@@ -91,8 +91,8 @@ def _size(tensor: SharedTensor) -> int:
 # ----------------------------------------------------------------------------------------------------
 # A layer's weights in few bits, and how many: what every way of quantizing leaves to be written.
 #
-# A coder turns a weight tensor into the weights that are computed with, and into whole numbers, the codes, that
-# are written for them: at a fixed length each, or Huffman-coded. Scales and codebooks count as well.
+# A coder turns a weight tensor into the weights that are computed with, and into whole numbers, the codes,
+# that are written for them: at a fixed length each, or Huffman-coded. Scales and codebooks count as well.
 #
 # >>> coded = coded_by_centroids(torch.tensor([[0.1, 0.1, 0.9, 1.1]]), 1)
 # >>> coded.codes.tolist(), coded.code_bits, coded.extra_bits  # two centroids of 32 bits

@@ -23,9 +23,9 @@ from common.networks.training import autocast, default_device
 # Dead channels: what is left without input or without reader after pruning, and can be dropped on both
 # sides.
 #
-# Output channel c of a layer is dead when all weights that compute it are pruned (it is constant), or when all
-# weights that read it are pruned (nobody sees it). Dropping it prunes the other side too, which can kill the
-# next channel: so this runs to a fixed point. At 1 % density whole rows and columns vanish, and with them
+# Output channel c of a layer is dead when all weights that compute it are pruned (it is constant), or when
+# all weights that read it are pruned (nobody sees it). Dropping it prunes the other side too, which can kill
+# the next channel: so this runs to a fixed point. At 1 % density whole rows and columns vanish, and with them
 # their positions in the file.
 #
 # The layers form a chain: each reads what the one before wrote, with elementwise activations that map 0 to 0

@@ -139,8 +139,9 @@ def _index_entropy(tensor: DenseTensor | SharedTensor | None) -> float:
 # ----------------------------------------------------------------------------------------------------
 # What each stage of Deep Compression is worth: bytes after pruning, weight sharing and Huffman coding.
 #
-# Only the last stage writes a file; the sizes before it are what a file would hold that stopped there. All that
-# a decoder needs is counted but headers and names, so that the later stages look no better than they are:
+# Only the last stage writes a file; the sizes before it are what a file would hold that stopped there. All
+# that a decoder needs is counted but headers and names, so that the later stages look no better than they
+# are:
 #
 # dense
 #     Every parameter as float32.
