@@ -15,7 +15,7 @@ help:
 	@echo "make peers        the one benchmark peer that has to be compiled (part of make bench)"
 	@echo "make notebooks    execute every notebook and store its outputs"
 	@echo "make assignments  the students' notebooks from their sources, where these have changed"
-	@echo "make lint         ruff, on modules and notebooks"
+	@echo "make lint         formatter and linter, on modules and notebooks"
 	@echo "make badges       Colab badges and first cells from the address in pyproject.toml"
 	@echo "make tables       the README's tables and figure from the stored results"
 	@echo "make constraints  renew the pins in constraints.txt (needs a network)"
@@ -49,6 +49,7 @@ assignments: $(STAMP)
 	$(BIN)/python tools/make_assignments.py
 
 lint: $(STAMP)
+	$(BIN)/ruff format --check --quiet . || { echo "lint: run .venv/bin/ruff format ." >&2; exit 1; }
 	$(BIN)/ruff check .
 
 badges: $(STAMP)

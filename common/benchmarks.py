@@ -67,10 +67,19 @@ def main(arguments: Sequence[str] = (), *, results: Path = RESULTS) -> int:
 
 def _run_pytest(raw: Path, arguments: Sequence[str]) -> int:
     command = [
-        sys.executable, "-m", "pytest", str(FOLDER), "--benchmark-only", f"--benchmark-json={raw}",
-        "--benchmark-disable-gc", "--override-ini=python_files=bench_*.py",
-        "--override-ini=python_functions=bench_* test_*", "-p", "no:cacheprovider", *arguments,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "pytest",
+        str(FOLDER),
+        "--benchmark-only",
+        f"--benchmark-json={raw}",
+        "--benchmark-disable-gc",
+        "--override-ini=python_files=bench_*.py",
+        "--override-ini=python_functions=bench_* test_*",
+        "-p",
+        "no:cacheprovider",
+        *arguments,
+    ]
     environment = os.environ | dict.fromkeys(_ONE_THREAD, "1") | {"DNNC_QUIET": "1"}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 

@@ -21,6 +21,7 @@ from common.members.commands import members_app
 #
 # torch is imported only when a device is named: a wrong path is told at once.
 
+
 def input_file(path: Path) -> Path:
     """The path of a file that can be read.
 
@@ -117,6 +118,7 @@ def one_line(text: object) -> str:
 # ----------------------------------------------------------------------------------------------------
 # ``dnnc study``: the measurements behind the lectures.
 
+
 def study(
     name: Annotated[str, typer.Argument(help="pruning_curves, criteria, bits, ...")],
     device: Annotated[str | None, typer.Option(help="cpu or cuda; by default the GPU.")] = None,
@@ -134,9 +136,12 @@ def study(
 
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     help="Compress deep networks: prune, share weights, Huffman-code, and read the file back.",
-)  # fmt: skip
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else goes to stderr.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default the GPU if there is one.")]
@@ -178,8 +183,11 @@ def train(
     start: Annotated[
         Path | None, typer.Option(help="Weights of another data set (.safetensors) to begin with.")
     ] = None,
-    device: Device = None, resume: Resume = True, out: Out = None, as_json: Json = False,
-) -> None:  # fmt: skip
+    device: Device = None,
+    resume: Resume = True,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
     """Train a network by its recipe.
 
     Stopped at any moment, the same command goes on.
@@ -205,9 +213,17 @@ def train(
         from common.networks.baseline import train_baseline
 
         figures = train_baseline(
-            network, dataset=dataset, start=start, epochs=epochs, device=device, resume=resume, weights=out,
-            result=result, workdir=ROOT / "runs" / run, command=" ".join(["dnnc", *sys.argv[1:]]),
-        )  # fmt: skip
+            network,
+            dataset=dataset,
+            start=start,
+            epochs=epochs,
+            device=device,
+            resume=resume,
+            weights=out,
+            result=result,
+            workdir=ROOT / "runs" / run,
+            command=" ".join(["dnnc", *sys.argv[1:]]),
+        )
     text = f"{out}: top-1 {figures['top1']:.4f} on {figures['n_test']:,} test images of {dataset}"
     _show(figures | {"weights": str(out), "result": str(result)}, text, as_json)
 
@@ -224,8 +240,11 @@ def compress(
     ratio: Annotated[float | None, typer.Option(help="Search for this ratio, on validation images.")] = None,
     drop: Annotated[float | None, typer.Option(help="Search within this drop, in points.")] = None,
     point: Annotated[str | None, typer.Option(help="A capstone's operating point, all else given.")] = None,
-    dataset: Dataset = None, device: Device = None, force: Force = False, as_json: Json = False,
-) -> None:  # fmt: skip
+    dataset: Dataset = None,
+    device: Device = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
     """Make a .dcz file: prune, share weights, Huffman-code.
 
     Without epochs nothing is fine-tuned and no data set is needed. A layer shares 256 values by default, a
@@ -245,10 +264,18 @@ def compress(
             compress_to_point(source, point, out, workdir=ROOT / "runs" / Path(source).stem, device=device)
         else:
             compress_file(
-                source, out, sparsity=sparsity, clusters=clusters, criterion=criterion, epochs=epochs,
-                share_epochs=share_epochs, target_ratio=ratio, target_drop=drop, dataset=dataset,
+                source,
+                out,
+                sparsity=sparsity,
+                clusters=clusters,
+                criterion=criterion,
+                epochs=epochs,
+                share_epochs=share_epochs,
+                target_ratio=ratio,
+                target_drop=drop,
+                dataset=dataset,
                 device=device,
-            )  # fmt: skip
+            )
         report = size_report(out.read_bytes())
     text = (
         f"{out}: {report.file_bytes:,} bytes, {report.ratio:.1f}× smaller than float32, "
@@ -259,9 +286,8 @@ def compress(
 
 @app.command()
 def decompress(
-    source: Annotated[Path, typer.Argument(help="A .dcz file.")],
-    out: Out = None, force: Force = False,
-) -> None:  # fmt: skip
+    source: Annotated[Path, typer.Argument(help="A .dcz file.")], out: Out = None, force: Force = False
+) -> None:
     """Decode a .dcz file to float32 safetensors.
 
     Batch norm is folded into the convolutions.
@@ -305,8 +331,9 @@ def evaluate(
     dataset: Dataset = None,
     split: Annotated[str, typer.Option(help="test or train.")] = "test",
     first: Annotated[int | None, typer.Option(min=1, help="Only the first images.")] = None,
-    device: Device = None, as_json: Json = False,
-) -> None:  # fmt: skip
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
     """Measure a network's accuracy on a data set.
 
     \b
@@ -325,9 +352,10 @@ def evaluate(
         network = architecture["architecture"]
         dataset = dataset or DATASETS[network]
         images = fit_images(
-            first_images(load_dataset(dataset, split), first), INPUT_SHAPES[network],
+            first_images(load_dataset(dataset, split), first),
+            INPUT_SHAPES[network],
             n_classes=architecture["num_classes"],
-        )  # fmt: skip
+        )
         measured = measure(model, images, device=device)
     where = f"{measured.n:,} images of {dataset}/{split}"
     text = f"{source}: top-1 {measured.top1:.4f}, loss {measured.loss:.4f} on {where}"
@@ -337,11 +365,12 @@ def evaluate(
 @app.command()
 def capstone(
     profile: Annotated[str | None, typer.Option(help="full, cpu, offline, test; else what fits.")] = None,
-    resume: Resume = True, device: Device = None,
+    resume: Resume = True,
+    device: Device = None,
     folder: Annotated[Path | None, typer.Option(help="Shipped files; by default capstone/.")] = None,
     workdir: Annotated[Path | None, typer.Option(help="Checkpoints; by default runs/vgg16_cifar10/.")] = None,
     as_json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Compress VGG-16 for CIFAR-10 end to end.
 
     Exit code 0 only when the course's targets are met.
@@ -363,8 +392,10 @@ def capstone(
 @app.command()
 def reproduce(
     name: Annotated[str, typer.Argument(help="lenets, vgg16, ...; an unknown name lists them.")],
-    device: Device = None, resume: Resume = True, as_json: Json = False,
-) -> None:  # fmt: skip
+    device: Device = None,
+    resume: Resume = True,
+    as_json: Json = False,
+) -> None:
     """Make published results again, beside the published figures.
 
     \b

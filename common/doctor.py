@@ -1,6 +1,5 @@
 """``dnnc doctor``: is this machine ready for the course? One line a check, and what to do where it is not."""
 
-
 import importlib.util
 import os
 import platform

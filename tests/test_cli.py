@@ -18,9 +18,17 @@ from common.networks.checkpoints import save_weights
 from common.networks.models import build
 
 COMMANDS = (
-    "study", "train", "compress", "decompress", "inspect", "evaluate", "capstone", "reproduce", "bench",
+    "study",
+    "train",
+    "compress",
+    "decompress",
+    "inspect",
+    "evaluate",
+    "capstone",
+    "reproduce",
+    "bench",
     "doctor",
-)  # fmt: skip
+)
 GROUPS = ("attendance", "members")  # of commands, each with its own help
 
 
@@ -91,14 +99,29 @@ def test_train_compress_inspect_decompress_evaluate(capsys, tmp_path):
     code, out, _ = dnnc(capsys, "evaluate", trained, "--dataset", "digits", "--json")
     assert code == 0
     assert json.loads(out) == {
-        "file": str(trained), "dataset": "digits", "split": "test", "top1": figures["top1"],
-        "loss": figures["loss"], "n": 1000,
-    }  # fmt: skip
+        "file": str(trained),
+        "dataset": "digits",
+        "split": "test",
+        "top1": figures["top1"],
+        "loss": figures["loss"],
+        "n": 1000,
+    }
 
     code, out, _ = dnnc(
-        capsys, "compress", trained, "--sparsity", 0.8, "--clusters", 16, "--share-epochs", 1, "--dataset",
-        "digits", "--out", "t.dcz",
-    )  # fmt: skip
+        capsys,
+        "compress",
+        trained,
+        "--sparsity",
+        0.8,
+        "--clusters",
+        16,
+        "--share-epochs",
+        1,
+        "--dataset",
+        "digits",
+        "--out",
+        "t.dcz",
+    )
     assert code == 0
     assert out.startswith("t.dcz: ")
     n_bytes = (tmp_path / "t.dcz").stat().st_size
@@ -137,37 +160,40 @@ def test_a_network_by_name_needs_no_weights(capsys, tmp_path):
     assert report["file_bytes"] == (tmp_path / "lenet_5.dcz").stat().st_size
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (("compress", "nosuch"), "nosuch is no file, and no network"),
-    (("compress", "lenet.safetensors", "--sparsity", "1.5"), "sparsity=1.5"),
-    (("compress", "lenet.safetensors", "--criterion", "size"), "criterion='size'"),
-    (("compress", "lenet.safetensors", "--point", "huge"), "no operating point 'huge'"),
-    (("compress", "lenet.safetensors", "--point", "vgg16_cifar10"), "operating points are for vgg16"),
-    (("compress", "lenet.safetensors", "--out", "nowhere/x.dcz"), "nowhere is no folder"),
-    (("compress", "garbage.safetensors"), "garbage.safetensors is no safetensors file"),
-    (("decompress", "broken.dcz"), "broken.dcz"),
-    (("decompress", "nosuch.dcz"), "nosuch.dcz"),
-    (("inspect", "broken.dcz"), "broken.dcz: file: "),
-    (("inspect", "nosuch.dcz"), "nosuch.dcz"),
-    (("evaluate", "lenet.safetensors", "--dataset", "imagenet"), "imagenet"),
-    (("evaluate", "lenet.safetensors", "--dataset", "digits8x8"), "digits8x8"),
-    (("evaluate", "lenet.safetensors", "--device", "tpu"), "device 'tpu'"),
-    (("evaluate", "notes.txt"), "ends in '.txt'"),
-    (("inspect", "."), ". is no regular file"),
-    (("decompress", "/dev/zero"), "/dev/zero is no regular file"),
-    (("inspect", "/dev/zero"), "/dev/zero is no regular file"),
-    (("evaluate", "."), ". is no file, and no network"),
-    (("compress", "lenet_5", "--out", "."), ". is no regular file"),
-    (("compress", "lenet_5", "--out", "/dev/null", "--force"), "/dev/null is no regular file"),
-    (("decompress", "tiny.dcz", "--out", "notes.txt"), "notes.txt exists"),
-    (("decompress", "tiny.dcz", "--out", "folder", "--force"), "folder is no regular file"),
-    (("train", "resnet"), "no recipe for 'resnet'"),
-    (("train", "lenet_5", "--dataset", "cifar10", "--out", "model.json"), "ends in '.json'"),
-    (("train", "lenet_5", "--start", "nosuch.safetensors"), "nosuch.safetensors is not there"),
-    (("capstone", "--profile", "quick"), "expected one of full, cpu, offline, test"),
-    (("capstone", "--profile", "offline", "--folder", "nowhere"), "no stored results at"),
-    (("reproduce", "resnet"), "expected one of"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("compress", "nosuch"), "nosuch is no file, and no network"),
+        (("compress", "lenet.safetensors", "--sparsity", "1.5"), "sparsity=1.5"),
+        (("compress", "lenet.safetensors", "--criterion", "size"), "criterion='size'"),
+        (("compress", "lenet.safetensors", "--point", "huge"), "no operating point 'huge'"),
+        (("compress", "lenet.safetensors", "--point", "vgg16_cifar10"), "operating points are for vgg16"),
+        (("compress", "lenet.safetensors", "--out", "nowhere/x.dcz"), "nowhere is no folder"),
+        (("compress", "garbage.safetensors"), "garbage.safetensors is no safetensors file"),
+        (("decompress", "broken.dcz"), "broken.dcz"),
+        (("decompress", "nosuch.dcz"), "nosuch.dcz"),
+        (("inspect", "broken.dcz"), "broken.dcz: file: "),
+        (("inspect", "nosuch.dcz"), "nosuch.dcz"),
+        (("evaluate", "lenet.safetensors", "--dataset", "imagenet"), "imagenet"),
+        (("evaluate", "lenet.safetensors", "--dataset", "digits8x8"), "digits8x8"),
+        (("evaluate", "lenet.safetensors", "--device", "tpu"), "device 'tpu'"),
+        (("evaluate", "notes.txt"), "ends in '.txt'"),
+        (("inspect", "."), ". is no regular file"),
+        (("decompress", "/dev/zero"), "/dev/zero is no regular file"),
+        (("inspect", "/dev/zero"), "/dev/zero is no regular file"),
+        (("evaluate", "."), ". is no file, and no network"),
+        (("compress", "lenet_5", "--out", "."), ". is no regular file"),
+        (("compress", "lenet_5", "--out", "/dev/null", "--force"), "/dev/null is no regular file"),
+        (("decompress", "tiny.dcz", "--out", "notes.txt"), "notes.txt exists"),
+        (("decompress", "tiny.dcz", "--out", "folder", "--force"), "folder is no regular file"),
+        (("train", "resnet"), "no recipe for 'resnet'"),
+        (("train", "lenet_5", "--dataset", "cifar10", "--out", "model.json"), "ends in '.json'"),
+        (("train", "lenet_5", "--start", "nosuch.safetensors"), "nosuch.safetensors is not there"),
+        (("capstone", "--profile", "quick"), "expected one of full, cpu, offline, test"),
+        (("capstone", "--profile", "offline", "--folder", "nowhere"), "no stored results at"),
+        (("reproduce", "resnet"), "expected one of"),
+    ],
+)
 def test_errors_are_one_line(capsys, tmp_path, weights, arguments, message):
     (tmp_path / "broken.dcz").write_bytes(b"not a container")
     (tmp_path / "garbage.safetensors").write_bytes(b"not safetensors")
@@ -221,9 +247,16 @@ def test_an_existing_file_is_replaced_only_by_force(capsys, tmp_path, weights):
 @pytest.mark.parametrize(("ratio", "code"), [(100.0, 0), (8.0, 1)])
 def test_the_capstone_exits_with_0_only_when_the_targets_are_met(capsys, monkeypatch, tmp_path, ratio, code):
     figures = {
-        "ratio": ratio, "drop_points": 0.2, "bits_per_weight": 32 / ratio, "sparsity": 0.97, "top1": 0.93,
-        "baseline_top1": 0.932, "file_bytes": 1, "dense_bytes": 1, "n_test": 1,
-    }  # fmt: skip
+        "ratio": ratio,
+        "drop_points": 0.2,
+        "bits_per_weight": 32 / ratio,
+        "sparsity": 0.97,
+        "top1": 0.93,
+        "baseline_top1": 0.932,
+        "file_bytes": 1,
+        "dense_bytes": 1,
+        "n_test": 1,
+    }
     asked = {}
 
     def run(profile, **options):

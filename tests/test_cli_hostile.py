@@ -99,14 +99,17 @@ def test_a_file_name_of_stray_bytes_is_shown(capsys, tmp_path):
     assert json.loads(answer(capsys, *words, "--force", "--json"))["file"] == name
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"fc3.bias": np.zeros((), np.float32)}, r"tensor fc3.bias has shape ()"),
-    ({"fc3.bias": np.zeros(0, np.float32)}, r"tensor fc3.bias has shape (0,)"),
-    ({"fc1.weight": np.zeros((30, 0), np.float32)}, r"tensor fc1.weight has shape (30, 0)"),
-    ({"fc3.bias": np.zeros(11, np.float32)}, "lenet_300_100 has no width"),
-    ({"fc4.bias": np.zeros(10, np.float32)}, "holds 7 tensors whose names fit none of"),
-    ({"a\nb\x1b[2J": np.zeros(10, np.float32)}, "holds 7 tensors"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fc3.bias": np.zeros((), np.float32)}, r"tensor fc3.bias has shape ()"),
+        ({"fc3.bias": np.zeros(0, np.float32)}, r"tensor fc3.bias has shape (0,)"),
+        ({"fc1.weight": np.zeros((30, 0), np.float32)}, r"tensor fc1.weight has shape (30, 0)"),
+        ({"fc3.bias": np.zeros(11, np.float32)}, "lenet_300_100 has no width"),
+        ({"fc4.bias": np.zeros(10, np.float32)}, "holds 7 tensors whose names fit none of"),
+        ({"a\nb\x1b[2J": np.zeros(10, np.float32)}, "holds 7 tensors"),
+    ],
+)
 def test_safetensors_of_odd_shapes_and_names(capsys, tmp_path, change, message):
     save_file(lenet_tensors() | change, tmp_path / "t.safetensors")
     for command in ("evaluate", "compress"):
@@ -130,11 +133,14 @@ def test_a_set_with_more_classes_than_the_network(capsys, tmp_path):
         assert expected in refusal(capsys, tmp_path, *words, "--dataset", "digits")
 
 
-@pytest.mark.parametrize("error", [
-    MemoryError("cannot allocate 9 TB"),
-    RuntimeError("CUDA out of memory. Tried to allocate 9 TB"),
-    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 TB"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("cannot allocate 9 TB"),
+        RuntimeError("CUDA out of memory. Tried to allocate 9 TB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 TB"),
+    ],
+)
 def test_not_enough_memory_is_one_line(capsys, tmp_path, monkeypatch, error):
     def greedy(*_, **__):
         raise error

@@ -31,8 +31,9 @@ def tables(tmp_path, monkeypatch):
 
 MADE = {
     "machine": {"processor": "a processor", "cores": 1, "memory_bytes": 2e9, "system": "Linux"},
-    "date": "2026-01-01T10:00:00Z", "command": "dnnc bench",
-}  # fmt: skip
+    "date": "2026-01-01T10:00:00Z",
+    "command": "dnnc bench",
+}
 
 
 def store(folder, name, figures, **made):
@@ -66,13 +67,15 @@ def test_what_is_not_stored_is_not_run(tables, tmp_path):
 
 
 def test_measured_rows_stand_beside_published_ones(tables, tmp_path):
-    point = {
-        "file": "v.dcz", "file_bytes": 123_456, "ratio": 182.4, "baseline_top1": 0.93, "top1": 0.9345
-    }  # fmt: skip
+    point = {"file": "v.dcz", "file_bytes": 123_456, "ratio": 182.4, "baseline_top1": 0.93, "top1": 0.9345}
     lenet = {
-        "network": "lenet_5", "file": "l.dcz", "file_bytes": 9, "ratio": 40, "baseline_error": 0.01,
+        "network": "lenet_5",
+        "file": "l.dcz",
+        "file_bytes": 9,
+        "ratio": 40,
+        "baseline_error": 0.01,
         "error": 0.0123,
-    }  # fmt: skip
+    }
     store(tmp_path, "operating_points.json", {"v": point, "w": point | {"file": "w.dcz"}})
     store(tmp_path, "lenets.json", {"points": [lenet]})
     store(tmp_path, "bench.json", {"groups": groups(0.5)}, **MADE)
@@ -92,15 +95,24 @@ def test_measured_rows_stand_beside_published_ones(tables, tmp_path):
 def test_of_each_method_and_network_the_smallest_good_file_is_shown(tables, tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "REPRODUCTIONS", {"way": Entry("results/way.json", "a way")})
     point = {
-        "method": "a way", "network": "net", "dataset": "own", "file_bytes": 1000,
-        "dense_bytes": 100_000, "top1": 0.985, "baseline_top1": 0.98,
-    }  # fmt: skip
+        "method": "a way",
+        "network": "net",
+        "dataset": "own",
+        "file_bytes": 1000,
+        "dense_bytes": 100_000,
+        "top1": 0.985,
+        "baseline_top1": 0.98,
+    }
     smaller, too_bad = point | {"file_bytes": 500, "top1": 0.971}, point | {"file_bytes": 400, "top1": 0.9699}
     other = [point | {"network": "other", "top1": top1} for top1 in (0.5, 0.6)]
     published = [
         {"method": "theirs", "network": "third", "ratio": 1.0},
         {
-            "method": "others", "network": "net", "dataset": "wide", "smaller": 0.9, "baseline_top1": 0.7,
+            "method": "others",
+            "network": "net",
+            "dataset": "wide",
+            "smaller": 0.9,
+            "baseline_top1": 0.7,
             "top1": 0.69,
         },
         {"method": "theirs", "network": "net", "ratio": 68.0, "error": 1.9, "counts": "parameters"},

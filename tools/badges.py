@@ -5,7 +5,6 @@ CITATION.cff, and the notebooks' first cells and text; with ``--check`` it only 
 a table row that links to a notebook, an empty last cell or one with an old badge becomes that notebook's.
 """
 
-
 import json
 import re
 import sys

@@ -1,6 +1,3 @@
-
-
-
 # The same first cell in every notebook: the course's package, wherever the notebook runs.
 import importlib.util
 import subprocess

@@ -3,7 +3,6 @@
 Run by the notebooks' first cell on Colab: ``python tools/install_missing.py [--dry-run]``.
 """
 
-
 import subprocess
 import sys
 import tempfile

@@ -5,7 +5,6 @@
 figure of ours is typed in.
 """
 
-
 import json
 import re
 import sys
@@ -66,17 +65,26 @@ def methods_table() -> str:
             best = min(good, key=lambda point: point["file_bytes"]) if good else min(points, key=drop_points)
             rows.append(
                 [
-                    method, f"{TITLES.get(network, network)}{own}", f"{best['file_bytes']:,}",
+                    method,
+                    f"{TITLES.get(network, network)}{own}",
+                    f"{best['file_bytes']:,}",
                     f"{best['dense_bytes'] / best['file_bytes']:.0f}×",
                     f"{100 * best['baseline_top1']:.2f} % → {100 * best['top1']:.2f} %",
-                    f"{drop_points(best):.2f}".replace("-", "−"), neighbour(figures, network, dataset),
+                    f"{drop_points(best):.2f}".replace("-", "−"),
+                    neighbour(figures, network, dataset),
                     f"`{name}`",
                 ]
-            )  # fmt: skip
+            )
     heads = [
-        "method", "network", "bytes", "ratio", "top-1: dense → decoded", "drop, points", "published",
+        "method",
+        "network",
+        "bytes",
+        "ratio",
+        "top-1: dense → decoded",
+        "drop, points",
+        "published",
         "`dnnc reproduce`",
-    ]  # fmt: skip
+    ]
     return "\n".join(markdown_table(heads, rows)) if rows else "Not run yet."
 
 
@@ -120,10 +128,14 @@ def row(title: str, figures: dict, published: str) -> list[str]:
     else:
         before, after = 100 * figures["baseline_top1"], 100 * figures["top1"]
     return [
-        title, f"[{figures['file']}](capstone/{figures['file']})", f"{figures['file_bytes']:,}",
-        f"{figures['ratio']:.0f}×", f"{before:.2f} % → {after:.2f} %",
-        f"{before - after:.2f}".replace("-", "−"), published,
-    ]  # fmt: skip
+        title,
+        f"[{figures['file']}](capstone/{figures['file']})",
+        f"{figures['file_bytes']:,}",
+        f"{figures['ratio']:.0f}×",
+        f"{before:.2f} % → {after:.2f} %",
+        f"{before - after:.2f}".replace("-", "−"),
+        published,
+    ]
 
 
 def bench_table() -> str:

@@ -5,7 +5,6 @@ notebook is only written when it ran to its end. Cells tagged ``raises-exception
 an assignment do; of their errors the last line is stored, and no place on this machine.
 """
 
-
 import argparse
 import os
 import sys

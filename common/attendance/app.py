@@ -36,6 +36,7 @@ from common.members.roster import Roster
 # ----------------------------------------------------------------------------------------------------
 # How many requests an address may make, in bounded memory.
 
+
 class RateLimit:
     """A bucket of permits for each address: `burst` at once, then `per_second`.
 
@@ -111,9 +112,14 @@ _HEADERS = {
 
 
 def make_app(
-    store: AttendanceStore, roster: Roster, lecture: int, url: str, *,
-    clock: Callable[[], float] = time.time, tell: Callable[[str], None] = print,
-) -> Flask:  # fmt: skip
+    store: AttendanceStore,
+    roster: Roster,
+    lecture: int,
+    url: str,
+    *,
+    clock: Callable[[], float] = time.time,
+    tell: Callable[[str], None] = print,
+) -> Flask:
     """The pages of one lecture's attendance as a WSGI application.
 
     Parameters
@@ -197,10 +203,12 @@ def make_app(
         remembered = store.last_member(device)
         response = make_response(
             render_template(
-                "form.html", ticket=signer.ticket(lecture, device), groups=_groups(roster, names),
+                "form.html",
+                ticket=signer.ticket(lecture, device),
+                groups=_groups(roster, names),
                 remembered=remembered if remembered in names else None,
             )
-        )  # fmt: skip
+        )
         keep_cookie(response, "dnnc_device", signer.device_cookie(device), DEVICE_DAYS)
         return response
 
@@ -237,11 +245,14 @@ def make_app(
         present = [one for one in store.presences(lecture) if one.is_present][::-1]
         is_open = opening is not None and opening.closed_at is None
         return {
-            "is_open": is_open, "seconds_left": round(code.seconds_left, 2), "n_present": len(present),
-            "qr": qr_code(f"{url}/s/{code.token}") if is_open else "", "n_members": len(names),
+            "is_open": is_open,
+            "seconds_left": round(code.seconds_left, 2),
+            "n_present": len(present),
+            "qr": qr_code(f"{url}/s/{code.token}") if is_open else "",
+            "n_members": len(names),
             "names": [names.get(one.member, one.member) for one in present[:MAX_NAMES]],
             "n_more": max(0, len(present) - MAX_NAMES),
-        }  # fmt: skip
+        }
 
     @app.get("/projector")
     def projector() -> str:
@@ -300,8 +311,9 @@ def _groups(roster: Roster, names: dict[str, str]) -> list[tuple[str | None, lis
     found = [(team, [one for one in roster.members if one.team == team]) for team in teams]
     return [
         (team, sorted(((one.name, names[one.name]) for one in members), key=lambda pair: pair[1].casefold()))
-        for team, members in found if members
-    ]  # fmt: skip
+        for team, members in found
+        if members
+    ]
 
 
 def _time_of(at: float) -> str:
@@ -333,7 +345,16 @@ def make_server(app: Flask, sockets: list[socket.socket]):
     """
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a class that scans at once is no warning
     return waitress.create_server(
-        app, sockets=sockets, threads=THREADS, ident=None, connection_limit=MAX_CONNECTIONS, backlog=512,
-        channel_timeout=15, cleanup_interval=5, max_request_header_size=8192, max_request_body_size=8192,
-        asyncore_use_poll=True, clear_untrusted_proxy_headers=True,
-    )  # fmt: skip
+        app,
+        sockets=sockets,
+        threads=THREADS,
+        ident=None,
+        connection_limit=MAX_CONNECTIONS,
+        backlog=512,
+        channel_timeout=15,
+        cleanup_interval=5,
+        max_request_header_size=8192,
+        max_request_body_size=8192,
+        asyncore_use_poll=True,
+        clear_untrusted_proxy_headers=True,
+    )

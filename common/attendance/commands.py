@@ -19,9 +19,11 @@ from common.base.text import markdown_table, printable
 from common.members.roster import ROSTER, Lecture, Member, Roster, load_roster
 
 attendance_app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
     help="Attendance by QR code, at any moment of a lecture.",
-)  # fmt: skip
+)
 
 Number = Annotated[int, typer.Argument(metavar="LECTURE", help="The lecture's number in the schedule.")]
 Store = Annotated[
@@ -46,8 +48,9 @@ def open_attendance(
     ] = None,
     reopen: Annotated[bool, typer.Option("--reopen", help="Open a closed lecture again.")] = False,
     browser: Annotated[bool, typer.Option(help="Show the projector's page in a browser.")] = True,
-    store: Store = DEFAULT_STORE, roster: RosterPath = ROSTER,
-) -> None:  # fmt: skip
+    store: Store = DEFAULT_STORE,
+    roster: RosterPath = ROSTER,
+) -> None:
     """Show a code to scan, and record who does.
 
     Ctrl-C pauses, the same command goes on; `dnnc attendance close` ends it.
@@ -119,8 +122,9 @@ def mark_attendance(
     lecture: Number,
     name: Annotated[str, typer.Argument(help="The member's folder name, or full name in quotes.")],
     absent: Annotated[bool, typer.Option("--absent", help="Not present, whatever a phone said.")] = False,
-    store: Store = DEFAULT_STORE, roster: RosterPath = ROSTER,
-) -> None:  # fmt: skip
+    store: Store = DEFAULT_STORE,
+    roster: RosterPath = ROSTER,
+) -> None:
     """Set one member's attendance by hand, present unless --absent; the log says so.
 
     \b
@@ -137,8 +141,11 @@ def mark_attendance(
 def report_attendance(
     csv: Annotated[Path | None, typer.Option(help="A file for a spreadsheet.")] = None,
     figure: Annotated[Path | None, typer.Option(help="A picture: .png, .svg or .pdf.")] = None,
-    force: Force = False, as_json: Json = False, store: Store = DEFAULT_STORE, roster: RosterPath = ROSTER,
-) -> None:  # fmt: skip
+    force: Force = False,
+    as_json: Json = False,
+    store: Store = DEFAULT_STORE,
+    roster: RosterPath = ROSTER,
+) -> None:
     """Show who was in which lecture.
 
     \b
@@ -184,11 +191,16 @@ def log_attendance(
     heads = ["time", "lecture", "what", "member", "phone", "address", "detail"]
     rows = [
         [
-            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.at)), str(event.lecture), event.kind,
-            event.member or "", (event.device or "")[:6], (event.address or "")[:6], event.detail,
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.at)),
+            str(event.lecture),
+            event.kind,
+            event.member or "",
+            (event.device or "")[:6],
+            (event.address or "")[:6],
+            event.detail,
         ]
         for event in AttendanceStore(store, create=False).events(lecture)
-    ]  # fmt: skip
+    ]
     _tell("\n".join(markdown_table(heads, rows)))
 
 

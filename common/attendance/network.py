@@ -12,9 +12,28 @@ import psutil
 
 # Interfaces that lead to containers, virtual machines and private networks, never to a phone in the room.
 _VIRTUAL = (
-    "docker", "br-", "veth", "virbr", "vmnet", "vmware", "vbox", "virtualbox", "vethernet", "hyper-v", "tun",
-    "tap", "wg", "ppp", "ipsec", "tailscale", "zerotier", "zt", "lxc", "cni", "podman",
-)  # fmt: skip
+    "docker",
+    "br-",
+    "veth",
+    "virbr",
+    "vmnet",
+    "vmware",
+    "vbox",
+    "virtualbox",
+    "vethernet",
+    "hyper-v",
+    "tun",
+    "tap",
+    "wg",
+    "ppp",
+    "ipsec",
+    "tailscale",
+    "zerotier",
+    "zt",
+    "lxc",
+    "cni",
+    "podman",
+)
 
 
 @dataclass(frozen=True)
@@ -30,9 +49,11 @@ def lan_addresses() -> list[str]:
     up = {name for name, state in psutil.net_if_stats().items() if state.isup}
     found = [
         Interface(name, entry.address)
-        for name, entries in psutil.net_if_addrs().items() if name in up
-        for entry in entries if entry.family == socket.AF_INET
-    ]  # fmt: skip
+        for name, entries in psutil.net_if_addrs().items()
+        if name in up
+        for entry in entries
+        if entry.family == socket.AF_INET
+    ]
     return ranked(found, default=_default_address())
 
 

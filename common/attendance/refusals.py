@@ -35,32 +35,36 @@ REASONS = {
     ),
     "slow": Reason(410, "The form has waited too long", _SCAN_AGAIN),
     "no_cookie": Reason(
-        403, "Your browser did not send our cookie back",
+        403,
+        "Your browser did not send our cookie back",
         f"Allow cookies for this page, or use the phone's usual browser, no private window. {_SCAN_AGAIN}",
     ),
     "unknown_name": Reason(
         400, "Choose your name from the list", "If it is missing, tell your instructor, who can add it."
     ),
     "second_name": Reason(
-        409, "This phone has recorded somebody already",
+        409,
+        "This phone has recorded somebody already",
         "One phone records one name a lecture. If the name was a mistake, tell your instructor.",
     ),
     "name_taken": Reason(
-        409, "This name is recorded already, from another phone",
+        409,
+        "This name is recorded already, from another phone",
         "If that was not you, or your browser has lost its cookies, tell your instructor.",
     ),
     "by_hand": Reason(409, "Your instructor has set this by hand", "Only your instructor can change it."),
     "too_many": Reason(429, "Too many requests", f"Wait a minute. {_SCAN_AGAIN}"),
     "too_large": Reason(413, "That was more than a name", _SCAN_AGAIN),
     "not_stored": Reason(
-        503, "You are not recorded yet",
+        503,
+        "You are not recorded yet",
         "The instructor's machine could not write it down. Scan again, or tell your instructor.",
     ),
     "no_page": Reason(404, "There is nothing here", _SCAN_AGAIN),
     "projector": Reason(
         403, "This page is for the projector", "Open the link that the instructor's terminal shows."
     ),
-}  # fmt: skip
+}
 
 
 class Refusal(Exception):

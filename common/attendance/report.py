@@ -65,11 +65,13 @@ class AttendanceReport:
         heads = ["member", "team", *(f"L{one.number}" for one in self.lectures), "present"]
         rows = [
             [
-                row.full_name, row.team or "", *(_MARKS[mark] for mark in row.marks.values()),
+                row.full_name,
+                row.team or "",
+                *(_MARKS[mark] for mark in row.marks.values()),
                 f"{row.n_present} of {len(self.lectures)}",
             ]
             for row in self.members
-        ]  # fmt: skip
+        ]
         rows.append(["all", "", *(str(one.n_present) for one in self.lectures), ""])
         held = [f"L{one.number}: {one.title}{' (open now)' if one.is_open else ''}" for one in self.lectures]
         notes = [f"- {note}" for note in self.notes]
@@ -117,19 +119,24 @@ def attendance_report(store: AttendanceStore, roster: Roster) -> AttendanceRepor
         people.setdefault(one.member, (f"{one.member} (not in the roster)", None))
     members = tuple(
         MemberRow(
-            name, full_name, team, {number: _mark(found.get((number, name))) for number in numbers},
+            name,
+            full_name,
+            team,
+            {number: _mark(found.get((number, name))) for number in numbers},
             {number: _time(found.get((number, name))) for number in numbers},
         )
         for name, (full_name, team) in people.items()
-    )  # fmt: skip
+    )
     present = Counter(one.lecture for one in presences if one.is_present)
     lectures = tuple(
         LectureHeld(
-            number, titles.get(number, "(not in the schedule)"),
-            number in openings and openings[number].closed_at is None, present[number],
+            number,
+            titles.get(number, "(not in the schedule)"),
+            number in openings and openings[number].closed_at is None,
+            present[number],
         )
         for number in numbers
-    )  # fmt: skip
+    )
     return AttendanceReport(lectures, members, _notes(store, presences))
 
 
@@ -143,8 +150,9 @@ def _notes(store: AttendanceStore, presences: list[Presence]) -> tuple[str, ...]
         notes.append(f"one phone has recorded {_joined(names)}, in different lectures")
     refused = Counter(
         (event.lecture, event.kind.removeprefix("refused: ").replace("_", " "))
-        for event in store.events() if event.kind.startswith("refused: ")
-    )  # fmt: skip
+        for event in store.events()
+        if event.kind.startswith("refused: ")
+    )
     by_lecture = defaultdict(list)
     for (lecture, kind), count in sorted(refused.items()):
         by_lecture[lecture].append(f"{count} × {kind}")
@@ -240,10 +248,14 @@ def attendance_figure(report: AttendanceReport) -> CourseFigure:
             is_absent = mark == ABSENT
             below.add_patch(
                 Rectangle(
-                    (column - 0.4, row - 0.4), 0.8, 0.8, linewidth=0.8,
-                    facecolor="white" if is_absent else BLUE, edgecolor=LIGHT if is_absent else BLUE,
+                    (column - 0.4, row - 0.4),
+                    0.8,
+                    0.8,
+                    linewidth=0.8,
+                    facecolor="white" if is_absent else BLUE,
+                    edgecolor=LIGHT if is_absent else BLUE,
                 )
-            )  # fmt: skip
+            )
             if mark == BY_HAND:
                 below.plot(column, row, "o", markersize=5, markerfacecolor="white", markeredgecolor=ORANGE)
         below.text(
@@ -260,12 +272,21 @@ def attendance_figure(report: AttendanceReport) -> CourseFigure:
     figure.legend(
         handles=[
             Line2D([], [], markerfacecolor=BLUE, markeredgecolor=BLUE, label="present", **square),
-            Line2D([], [], linestyle="none", marker="o", markersize=6, markerfacecolor="white",
-                   markeredgecolor=ORANGE, label="present, by hand"),
+            Line2D(
+                [],
+                [],
+                linestyle="none",
+                marker="o",
+                markersize=6,
+                markerfacecolor="white",
+                markeredgecolor=ORANGE,
+                label="present, by hand",
+            ),
             Line2D([], [], markerfacecolor="white", markeredgecolor=GREY, label="absent", **square),
         ],
-        loc="outside lower center", ncols=3,
-    )  # fmt: skip
+        loc="outside lower center",
+        ncols=3,
+    )
     return figure
 
 

@@ -365,9 +365,13 @@ class AttendanceStore:
             ).fetchone()[0]
             if count < MAX_REFUSALS:
                 self._log(
-                    connection, lecture, f"refused: {refusal.kind}", device=device, address=address,
+                    connection,
+                    lecture,
+                    f"refused: {refusal.kind}",
+                    device=device,
+                    address=address,
                     detail=refusal.detail,
-                )  # fmt: skip
+                )
 
     def events(self, lecture: int | None = None) -> list[Event]:
         """What happened, in order."""
@@ -379,9 +383,16 @@ class AttendanceStore:
         ]
 
     def _log(
-        self, connection: sqlite3.Connection, lecture: int, kind: str, *, member: str | None = None,
-        device: str | None = None, address: str | None = None, detail: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        connection: sqlite3.Connection,
+        lecture: int,
+        kind: str,
+        *,
+        member: str | None = None,
+        device: str | None = None,
+        address: str | None = None,
+        detail: str = "",
+    ) -> None:
         row = (self._clock(), lecture, kind, member, device, address, printable(detail)[:200])
         connection.execute("INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row)
 

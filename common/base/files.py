@@ -48,6 +48,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 # ----------------------------------------------------------------------------------------------------
 # Finished parts of a reproduction, kept in files, so that a stopped run does not measure them again.
 
+
 def kept(path: Path, options: object, measure: Callable[[], dict], *, resume: bool) -> dict:
     """What `measure` gave for these options, from a file if it is there."""
     stored = _read(path) if resume else {}

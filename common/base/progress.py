@@ -4,7 +4,6 @@ Bars write timings to stderr, so a notebook under test would never compare equal
 outputs; the switch lives here, and no notebook needs to know of it.
 """
 
-
 import os
 from collections.abc import Iterable
 from typing import Any

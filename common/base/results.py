@@ -16,7 +16,6 @@ A file holds
     sha256      of all the above, so that a figure edited by hand is noticed
 """
 
-
 import hashlib
 import json
 import math

@@ -48,10 +48,12 @@ _TRAIN = TrainConfig(
     epochs=6, batch_size=100, max_lr=0.05, warmup=0.3, label_smoothing=0.0, crop_padding=2, flip=False
 )
 _CONFIG = CompressConfig(
-    sparsity=0.95, conv_clusters=16, linear_clusters=16,
+    sparsity=0.95,
+    conv_clusters=16,
+    linear_clusters=16,
     prune=replace(_TRAIN, epochs=4, max_lr=0.02, warmup=0.1),
     share=replace(_TRAIN, epochs=2, max_lr=1e-3, warmup=0.1, optimizer="adam"),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,12 @@ SHORT_RUN = DigitsRun(
 
 
 def run_digits(
-    size: DigitsRun = WHOLE_RUN, *, folder: str | Path, device: str | None = None,
+    size: DigitsRun = WHOLE_RUN,
+    *,
+    folder: str | Path,
+    device: str | None = None,
     say: Callable[[str], None] = print,
-) -> dict:  # fmt: skip
+) -> dict:
     """Train a fresh network, and take it through all stages.
 
     Parameters
@@ -108,9 +113,15 @@ def run_digits(
     say(f"digits: pruning {size.config.sparsity:.0%} of the weights and sharing {values}, with fine-tuning")
     with TemporaryDirectory() as checkpoints:  # the run is live each time: nothing of an earlier one is read
         figures = run_point(
-            OperatingPoint(NAME, size.config), model, training, test=test, folder=folder, workdir=checkpoints,
-            architecture=architecture, device=device,
-        )  # fmt: skip
+            OperatingPoint(NAME, size.config),
+            model,
+            training,
+            test=test,
+            folder=folder,
+            workdir=checkpoints,
+            architecture=architecture,
+            device=device,
+        )
     say(f"digits: {figures['file']} has {figures['file_bytes']:,} bytes; read back from it and evaluated")
     return figures
 
@@ -250,18 +261,28 @@ class CapstoneResult:
             "reason": self.profile.reason,
             "targets_met": self.is_met,
             "parts": {
-                name: {"title": part.title, "targets_met": part.is_met, "is_judged": part.is_judged,
-                       "stored_not_measured_now": sorted(part.stored), **part.figures}
+                name: {
+                    "title": part.title,
+                    "targets_met": part.is_met,
+                    "is_judged": part.is_judged,
+                    "stored_not_measured_now": sorted(part.stored),
+                    **part.figures,
+                }
                 for name, part in self.parts.items()
             },
-        }  # fmt: skip
+        }
 
 
 def run_capstone(
-    profile: str | None = None, *, resume: bool = True, folder: str | Path = FOLDER,
-    workdir: str | Path = WORKDIR, device: str | None = None, say: Say = print,
+    profile: str | None = None,
+    *,
+    resume: bool = True,
+    folder: str | Path = FOLDER,
+    workdir: str | Path = WORKDIR,
+    device: str | None = None,
+    say: Say = print,
     digits: DigitsRun | None = None,
-) -> CapstoneResult:  # fmt: skip
+) -> CapstoneResult:
     """Run the capstone to its table of targets.
 
     Parameters
@@ -296,9 +317,12 @@ def run_capstone(
     if chosen.name == "cpu":
         parts = _measure_shipped(folder, shipped, device=device, say=say)
         tuned = fine_tune_briefly(
-            shipped[HEADLINE], load_dataset("cifar10", "train"), load_dataset("cifar10", "test"),
-            device=device, say=say,
-        )  # fmt: skip
+            shipped[HEADLINE],
+            load_dataset("cifar10", "train"),
+            load_dataset("cifar10", "test"),
+            device=device,
+            say=say,
+        )
         return CapstoneResult(chosen, parts, tuned)
     parts = {name: _quote(point, code_anew(point, say=say)) for name, point in shipped.items()}
     size = digits or (SHORT_RUN if chosen.name == "test" else WHOLE_RUN)
@@ -322,9 +346,14 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
     if not baseline.exists():
         say(f"training the baseline: there is no {baseline}")
         train_baseline(
-            "vgg16", weights=baseline, result=folder / "results/baseline.json", workdir=workdir,
-            device=device, resume=resume, command="dnnc capstone --profile full",
-        )  # fmt: skip
+            "vgg16",
+            weights=baseline,
+            result=folder / "results/baseline.json",
+            workdir=workdir,
+            device=device,
+            resume=resume,
+            command="dnnc capstone --profile full",
+        )
     model, _ = open_model(baseline)
     test = load_dataset("cifar10", "test")
     training, validation = train_val_split(
@@ -336,16 +365,27 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
     for name, point in POINTS.items():
         say(f"{name}: pruning to {point.config.sparsity:.1%}, sharing, coding")
         figures = run_point(
-            point, copy.deepcopy(model), training, validation=validation, test=test, folder=folder,
-            workdir=workdir, architecture=ARCHITECTURE, device=device,
-        )  # fmt: skip
+            point,
+            copy.deepcopy(model),
+            training,
+            validation=validation,
+            test=test,
+            folder=folder,
+            workdir=workdir,
+            architecture=ARCHITECTURE,
+            device=device,
+        )
         figures["sha256"] = fingerprint((folder / figures["file"]).read_bytes())
         stored[name] = figures
         if is_first_process():  # after each point: files and figures belong together whenever it is stopped
             write_result(
-                results, stored, command="dnnc capstone --profile full", seed=SEED,
-                dataset=[training, validation, test], device=device or default_device(),
-            )  # fmt: skip
+                results,
+                stored,
+                command="dnnc capstone --profile full",
+                seed=SEED,
+                dataset=[training, validation, test],
+                device=device or default_device(),
+            )
         say(f"{name}: {figures['file_bytes']:,} bytes, {figures['ratio']:.0f}×, top-1 {figures['top1']:.4f}")
         parts[name] = Part(_title(name), figures, is_judged=name == HEADLINE)
     return parts
@@ -365,9 +405,11 @@ def _measure_shipped(
         decoded = evaluate(unpack(point.model), test, device=device)
         say(f"{name}: top-1 {decoded.top1:.4f} of the decoded network, measured now")
         figures |= {
-            "baseline_top1": baseline.top1, "top1": decoded.top1, "n_test": decoded.n,
+            "baseline_top1": baseline.top1,
+            "top1": decoded.top1,
+            "n_test": decoded.n,
             "drop_points": 100 * (baseline.top1 - decoded.top1),
-        }  # fmt: skip
+        }
         parts[name] = _quote(point, figures)
     return parts
 
@@ -375,9 +417,11 @@ def _measure_shipped(
 def _quote(point: Shipped, measured: dict) -> Part:
     """A part whose figures were measured now where they could be, and quoted where not."""
     return Part(
-        _title(point.name), point.stored | measured, stored=frozenset(point.stored) - frozenset(measured),
+        _title(point.name),
+        point.stored | measured,
+        stored=frozenset(point.stored) - frozenset(measured),
         is_judged=point.name == HEADLINE,
-    )  # fmt: skip
+    )
 
 
 def _title(name: str) -> str:

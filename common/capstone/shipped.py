@@ -97,9 +97,12 @@ def code_anew(shipped: Shipped, *, say: Callable[[str], None] = print) -> dict:
     say(f"{shipped.name}: coded live into {len(coded):,} bytes, equal to the shipped file byte for byte")
     report = size_report(coded)
     return {
-        "file_bytes": report.file_bytes, "dense_bytes": report.dense_bytes, "ratio": report.ratio,
-        "bits_per_weight": report.bits_per_weight, "sparsity": report.sparsity,
-    }  # fmt: skip
+        "file_bytes": report.file_bytes,
+        "dense_bytes": report.dense_bytes,
+        "ratio": report.ratio,
+        "bits_per_weight": report.bits_per_weight,
+        "sparsity": report.sparsity,
+    }
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,16 @@ class FineTune:
 
 
 def fine_tune_briefly(
-    shipped: Shipped, training: ImageSet, test: ImageSet, *, n_steps: int = 30, batch_size: int = 100,
-    n_measured: int = 1000, device: str | None = None, say: Callable[[str], None] = print,
-) -> FineTune:  # fmt: skip
+    shipped: Shipped,
+    training: ImageSet,
+    test: ImageSet,
+    *,
+    n_steps: int = 30,
+    batch_size: int = 100,
+    n_measured: int = 1000,
+    device: str | None = None,
+    say: Callable[[str], None] = print,
+) -> FineTune:
     """Move the centroids of a shipped network for a few steps, code it, read it back, and measure it.
 
     Parameters
@@ -133,9 +143,10 @@ def fine_tune_briefly(
     model = unpack(shipped.model)
     tensors = dict(zip(model.state_dict(), shipped.model.tensors.values(), strict=True))
     weights = {
-        name: tensor for name, tensor in tensors.items()
+        name: tensor
+        for name, tensor in tensors.items()
         if isinstance(tensor, SharedTensor) and len(tensor.shape) > 1
-    }  # fmt: skip
+    }
     some = first_images(test, n_measured)
     before = evaluate(model, some, device=device)
     tuner = CentroidTuner(weights, model)
@@ -143,9 +154,14 @@ def fine_tune_briefly(
         epochs=1, batch_size=batch_size, max_lr=1e-4, crop_padding=2, label_smoothing=0.0, optimizer="adam"
     )
     train(
-        model, first_images(training, n_steps * batch_size), config, callbacks=[tuner],
-        parameters=tuner.parameters(), device=device, description="fine-tuning centroids",
-    )  # fmt: skip
+        model,
+        first_images(training, n_steps * batch_size),
+        config,
+        callbacks=[tuner],
+        parameters=tuner.parameters(),
+        device=device,
+        description="fine-tuning centroids",
+    )
     tuned = tuner.shared_tensors()
     data = container.save(replace(shipped.model, tensors=tensors | tuned), store_names=False)
     after = evaluate(unpack(container.load(data)), some, device=device)

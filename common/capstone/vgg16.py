@@ -24,13 +24,18 @@ _PRUNE = TrainConfig(epochs=18, batch_size=128, max_lr=0.1, warmup=0.1, label_sm
 _SHARE = TrainConfig(epochs=2, batch_size=128, max_lr=1e-3, warmup=0.1, label_smoothing=0.1, optimizer="adam")
 
 _MAIN = CompressConfig(
-    sparsity=0.966, criterion="lamp", macs_fraction=0.35, prune=_PRUNE, share=_SHARE, conv_clusters=14,
+    sparsity=0.966,
+    criterion="lamp",
+    macs_fraction=0.35,
+    prune=_PRUNE,
+    share=_SHARE,
+    conv_clusters=14,
     linear_clusters=8,
-)  # fmt: skip
+)
 
 _SMALL = replace(
     _MAIN, sparsity=0.9904, prune=replace(_PRUNE, epochs=8, cutout=0), conv_clusters=8, linear_clusters=4
-)  # fmt: skip
+)
 
 _MAIN_POINT = OperatingPoint("vgg16_cifar10", _MAIN)
 POINTS = {
@@ -57,9 +62,16 @@ def compress_to_point(
     training, validation = training_sets("cifar10", architecture)
     Path(workdir).mkdir(parents=True, exist_ok=True)
     figures = run_point(
-        POINTS[point], model, training, validation=validation, test=load_dataset("cifar10", "test"),
-        folder=workdir, workdir=workdir, architecture=ARCHITECTURE, device=device,
-    )  # fmt: skip
+        POINTS[point],
+        model,
+        training,
+        validation=validation,
+        test=load_dataset("cifar10", "test"),
+        folder=workdir,
+        workdir=workdir,
+        architecture=ARCHITECTURE,
+        device=device,
+    )
     with whole_file(out) as aside:
         aside.write_bytes((Path(workdir) / figures["file"]).read_bytes())
     return figures

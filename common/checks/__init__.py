@@ -36,8 +36,3 @@ If the answer equals a suspect, the mistake has a name; the right values are nev
 
 Only `common.members`, which grades, imports from here.
 """
-
-
-
-
-

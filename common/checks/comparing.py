@@ -146,9 +146,15 @@ Suspect = tuple  # a hint, then what this mistake returns, in one or several var
 
 
 def expect(
-    got: object, wanted: object, *, tolerance: float = 1e-9, suspects: Iterable[Suspect] = (),
-    what: str = "It", shown: Mapping[str, np.ndarray] | None = None, unknown: str = "",
-) -> None:  # fmt: skip
+    got: object,
+    wanted: object,
+    *,
+    tolerance: float = 1e-9,
+    suspects: Iterable[Suspect] = (),
+    what: str = "It",
+    shown: Mapping[str, np.ndarray] | None = None,
+    unknown: str = "",
+) -> None:
     """Compare a result with the expected one.
 
     Parameters

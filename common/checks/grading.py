@@ -9,6 +9,7 @@ from dataclasses import dataclass
 # ----------------------------------------------------------------------------------------------------
 # Right, or not yet and why; what a check raises when it has seen enough.
 
+
 @dataclass(frozen=True, repr=False)
 class Verdict:
     """What a check says about one answer. Shown as text wherever it is printed or the last line of a cell.

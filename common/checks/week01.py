@@ -29,18 +29,31 @@ def check_to_grey(answer: Callable) -> str:
     exact, mean, wrapped = image @ WEIGHTS, image.mean(axis=2), image.sum(axis=2) % 256
     suspects = [
         ("The fraction is cut off: round before you convert to uint8.", np.floor(exact)),
-        ("The fraction is cut off in every channel: add first, then round the sum.",
-         np.floor(image * WEIGHTS).sum(axis=2)),
-        ("Red and blue are exchanged: the image is RGB; BGR is OpenCV's order.",
-         np.rint(image[..., ::-1] @ WEIGHTS), np.floor(image[..., ::-1] @ WEIGHTS)),
-        ("The channels count alike: the eye sees green best, and the weights say so.",
-         mean, np.rint(mean), np.floor(mean)),
-        ("uint8 overflows: 255 + 1 is 0. Convert to float before you add.",
-         wrapped // 3, wrapped / 3, np.rint(wrapped / 3)),
+        (
+            "The fraction is cut off in every channel: add first, then round the sum.",
+            np.floor(image * WEIGHTS).sum(axis=2),
+        ),
+        (
+            "Red and blue are exchanged: the image is RGB; BGR is OpenCV's order.",
+            np.rint(image[..., ::-1] @ WEIGHTS),
+            np.floor(image[..., ::-1] @ WEIGHTS),
+        ),
+        (
+            "The channels count alike: the eye sees green best, and the weights say so.",
+            mean,
+            np.rint(mean),
+            np.floor(mean),
+        ),
+        (
+            "uint8 overflows: 255 + 1 is 0. Convert to float before you add.",
+            wrapped // 3,
+            wrapped / 3,
+            np.rint(wrapped / 3),
+        ),
         ("The image is in [0, 1]: multiply by 255, then round.", exact / 255, np.rint(exact / 255)),
         ("Weighted rightly, but not rounded yet: np.rint, then uint8.", exact),
         ("That is an average over the rows: the channels are the last axis.", image.mean(axis=0)),
-    ]  # fmt: skip
+    ]
     expect(values, np.rint(exact), suspects=suspects)
     expect_dtype(values, "uint8", "Libraries take an image of floats to be in [0, 1].")
     return "Weighted, rounded, uint8."
@@ -113,14 +126,19 @@ def check_gaussian_kernel(answer: Callable) -> str:
         peak_one = wanted / wanted.max()
         suspects = [
             ("It does not sum to 1, so it brightens the image: divide by the sum.", peak_one),
-            ("1 / 2πσ² makes the integral 1, and not the sum of samples: divide by the sum.",
-             peak_one / (2 * np.pi * sigma**2)),
+            (
+                "1 / 2πσ² makes the integral 1, and not the sum of samples: divide by the sum.",
+                peak_one / (2 * np.pi * sigma**2),
+            ),
             ("The exponent has σ where σ² belongs.", _gaussian(reach, 2 * sigma)),
             ("The exponent lacks the 2 of 2σ².", _gaussian(reach, sigma**2)),
             ("That is a row: the kernel is the product of a column and a row.", wanted.sum(axis=0)),
-            ("It is cut off too early: it reaches ceil(3σ) pixels to each side.",
-             _gaussian(int(np.ceil(1.5 * sigma)), 2 * sigma**2), _gaussian(int(3 * sigma), 2 * sigma**2)),
-        ]  # fmt: skip
+            (
+                "It is cut off too early: it reaches ceil(3σ) pixels to each side.",
+                _gaussian(int(np.ceil(1.5 * sigma)), 2 * sigma**2),
+                _gaussian(int(3 * sigma), 2 * sigma**2),
+            ),
+        ]
         if got.ndim == 2 and got.shape[0] == got.shape[1] and got.shape[0] % 2 == 0:
             hint = "An even side has no middle pixel, and moves the image by half a pixel."
             raise NotYet(f"For sigma={sigma} it has side {got.shape[0]}.", hint=hint)
@@ -210,20 +228,32 @@ def check_thin(answer: Callable) -> str:
     swapped = (_ACROSS[0], _ACROSS[3], _ACROSS[2], _ACROSS[1])
     by_x = tuple((dx, dy) for dy, dx in _ACROSS)
     suspects = [
-        ("Those are the neighbours along the edge: compare across it, along the gradient.",
-         _thin(magnitude, direction, steps=along)),
-        ("The diagonals are exchanged: y runs downwards, so 45 degrees is down and right.",
-         _thin(magnitude, direction, steps=swapped)),
-        ("x and y are exchanged: direction 0 has its neighbours left and right.",
-         _thin(magnitude, direction, steps=by_x)),
-        ("At the border a neighbour is missing: the result is 0 there.",
-         _thin(magnitude, direction, keep_border=True)),
-        ("Negative directions are missed: opposite ones have the same neighbours, so take them mod π.",
-         _thin(magnitude, direction, only_positive=True)),
-        ("All pixels are compared left and right: the direction is not used.",
-         _thin(magnitude, np.zeros_like(direction))),
+        (
+            "Those are the neighbours along the edge: compare across it, along the gradient.",
+            _thin(magnitude, direction, steps=along),
+        ),
+        (
+            "The diagonals are exchanged: y runs downwards, so 45 degrees is down and right.",
+            _thin(magnitude, direction, steps=swapped),
+        ),
+        (
+            "x and y are exchanged: direction 0 has its neighbours left and right.",
+            _thin(magnitude, direction, steps=by_x),
+        ),
+        (
+            "At the border a neighbour is missing: the result is 0 there.",
+            _thin(magnitude, direction, keep_border=True),
+        ),
+        (
+            "Negative directions are missed: opposite ones have the same neighbours, so take them mod π.",
+            _thin(magnitude, direction, only_positive=True),
+        ),
+        (
+            "All pixels are compared left and right: the direction is not used.",
+            _thin(magnitude, np.zeros_like(direction)),
+        ),
         ("The place is right, the value is not: keep the magnitude there.", wanted > 0),
-    ]  # fmt: skip
+    ]
     expect(got, wanted, suspects=suspects, what="The thinned magnitude")
     ridge = np.zeros((5, 5))
     ridge[:, 2:4] = 7.0  # a step between two columns of pixels: both have the same slope
@@ -231,11 +261,16 @@ def check_thin(answer: Callable) -> str:
     got = call(answer, ridge, np.zeros((5, 5)), told="an edge of two equal columns")
     column = np.arange(5)
     suspects = [
-        ("Two equal neighbours have suppressed each other, and the edge is gone: compare with >=, not >.",
-         np.zeros((5, 5))),
-        ("Of two equal neighbours one is dropped. OpenCV does so; here only a *larger* neighbour counts.",
-         wanted * (column != 2), wanted * (column != 3)),
-    ]  # fmt: skip
+        (
+            "Two equal neighbours have suppressed each other, and the edge is gone: compare with >=, not >.",
+            np.zeros((5, 5)),
+        ),
+        (
+            "Of two equal neighbours one is dropped. OpenCV does so; here only a *larger* neighbour counts.",
+            wanted * (column != 2),
+            wanted * (column != 3),
+        ),
+    ]
     shown = {"magnitude": ridge}
     expect(got, wanted, suspects=suspects, what="The thinned ridge", shown=shown)
     return "All four directions, both signs, and a plateau."
@@ -264,12 +299,18 @@ def check_hysteresis(answer: Callable) -> str:
         ("Only the strong pixels are kept: the weak ones that hang on to them belong to the edge.", strong),
         ("Every weak pixel is kept: those without a strong one at the other end are noise.", weak),
         ("It stops one step beside the strong pixels: go on until nothing changes.", near),
-        ("It looks up, down, left and right only: diagonal neighbours are joined too.",
-         _joined(weak, strong, np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]]))),
-        ("A pixel at exactly a threshold counts: >=, not >.", _joined(magnitude > low, magnitude > high),
-         _joined(magnitude > low, strong), _joined(weak, magnitude > high)),
+        (
+            "It looks up, down, left and right only: diagonal neighbours are joined too.",
+            _joined(weak, strong, np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])),
+        ),
+        (
+            "A pixel at exactly a threshold counts: >=, not >.",
+            _joined(magnitude > low, magnitude > high),
+            _joined(magnitude > low, strong),
+            _joined(weak, magnitude > high),
+        ),
         ("Truth values are asked for, not magnitudes.", np.where(_joined(weak, strong), magnitude, 0)),
-    ]  # fmt: skip
+    ]
     expect(got, _joined(weak, strong), suspects=suspects, shown={"magnitude": magnitude})
     return "A chain around corners, an isolated pair, pixels at the thresholds."
 
@@ -292,18 +333,27 @@ def check_hough(answer: Callable) -> str:
     suspects = [
         (off_by_one, np.roll(wanted, 1, axis=0), np.roll(wanted, -1, axis=0), wanted[1:], wanted[:-1]),
         (off_by_one, _votes(edges, thetas, reach, offset=1), _votes(edges, thetas, reach, offset=-1)),
-        ("ρ can be negative, and a negative index counts from the end: add R to it.",
-         np.roll(wanted, -reach, axis=0)),
-        ("ρ is cut off instead of rounded: int() goes towards zero, np.rint to the nearest.",
-         _votes(edges, thetas, reach, rounding=np.trunc), _votes(edges, thetas, reach, rounding=np.floor)),
-        ("x and y are exchanged: np.nonzero gives rows (y) first; ρ = x cos θ + y sin θ.",
-         _votes(edges.T, thetas, reach)),
-        ("Votes are lost: `votes[rows] += 1` counts repeated rows once. Use np.add.at or np.bincount.",
-         np.minimum(wanted, 1)),
+        (
+            "ρ can be negative, and a negative index counts from the end: add R to it.",
+            np.roll(wanted, -reach, axis=0),
+        ),
+        (
+            "ρ is cut off instead of rounded: int() goes towards zero, np.rint to the nearest.",
+            _votes(edges, thetas, reach, rounding=np.trunc),
+            _votes(edges, thetas, reach, rounding=np.floor),
+        ),
+        (
+            "x and y are exchanged: np.nonzero gives rows (y) first; ρ = x cos θ + y sin θ.",
+            _votes(edges.T, thetas, reach),
+        ),
+        (
+            "Votes are lost: `votes[rows] += 1` counts repeated rows once. Use np.add.at or np.bincount.",
+            np.minimum(wanted, 1),
+        ),
         ("The angles are in radians already.", _votes(edges, np.radians(thetas), reach)),
         ("cos and sin want radians, and get degrees here.", _votes(edges, np.degrees(thetas), reach)),
         ("Every pixel votes: only the edge pixels should.", _votes(np.ones_like(edges), thetas, reach)),
-    ]  # fmt: skip
+    ]
     shown = {"edges": edges}
     expect(got, wanted, suspects=suspects, what="The accumulator", shown=shown)
     return "Five pixels, six angles: every vote in its place."

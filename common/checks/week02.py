@@ -49,11 +49,13 @@ def check_mlp_gradients(answer: Callable) -> str:
     loss, gradients = pair(got, 2, "the loss, and a dict of gradients")
     wanted, right = _network(parameters, x, labels)
     suspects = [
-        ("The hidden layer has no ReLU: max(0, x W1 + b1).",
-         _network(parameters, x, labels, mistake="no relu")[0]),
+        (
+            "The hidden layer has no ReLU: max(0, x W1 + b1).",
+            _network(parameters, x, labels, mistake="no relu")[0],
+        ),
         ("A sum over the rows: the loss is their mean.", wanted * len(x)),
         ("The sign is turned: −ln p is positive.", -wanted),
-    ]  # fmt: skip
+    ]
     expect(loss, wanted, tolerance=1e-8, suspects=suspects, what="The loss")
     if not isinstance(gradients, dict) or set(gradients) != set(NAMES):
         raise NotYet(f"The gradients should be a dict with the keys {', '.join(NAMES)}.")
@@ -111,15 +113,20 @@ def check_learning_curve(answer: Callable) -> str:
     suspects = [
         ("Errors, not accuracies: 1 minus what is there.", 1 - right),
         ("The columns are exchanged: training first, then validation.", right[:, ::-1]),
-        ("The training accuracy is over rows that were not fitted: use the first m only.",
-         np.stack([on_all, val], axis=1)),
-        ("Both columns are training accuracies.",
-         np.stack([train, train], axis=1), np.stack([train, on_all], axis=1)),
+        (
+            "The training accuracy is over rows that were not fitted: use the first m only.",
+            np.stack([on_all, val], axis=1),
+        ),
+        (
+            "Both columns are training accuracies.",
+            np.stack([train, train], axis=1),
+            np.stack([train, on_all], axis=1),
+        ),
         ("Every model was fitted to all rows: the first m are for the m-th.", on_whole),
         ("The first m rows are asked for, not the last.", from_end),
         ("Percent: fractions in [0, 1] are asked for.", 100 * right),
         ("One row a size, two columns.", right.T),
-    ]  # fmt: skip
+    ]
     random = f"fit was called with {', '.join(map(str, calls)) or 'no'} rows, for the sizes {sizes}."
     expect(got, right, suspects=suspects, what="The curve", unknown=random)
     return "Three sizes, the first m rows each, both accuracies."
@@ -127,6 +134,7 @@ def check_learning_curve(answer: Callable) -> str:
 
 # ----------------------------------------------------------------------------------------------------
 # Week 2, first half: standardization, softmax, cross-entropy, logistic regression.
+
 
 @check(1, "standardize")
 def check_standardize(answer: Callable) -> str:
@@ -142,26 +150,40 @@ def check_standardize(answer: Callable) -> str:
         divided = (train - mean) / std
     suspects = [
         ("A column that never changes has deviation 0: divide by 1 there.", divided, np.nan_to_num(divided)),
-        ("That is the mean over the wrong axis: one mean a column, over all rows.",
-         (train - row_mean) / row_std),
-        ("One mean and deviation for the whole array: each column needs its own.",
-         (train - train.mean()) / train.std()),
+        (
+            "That is the mean over the wrong axis: one mean a column, over all rows.",
+            (train - row_mean) / row_std,
+        ),
+        (
+            "One mean and deviation for the whole array: each column needs its own.",
+            (train - train.mean()) / train.std(),
+        ),
         ("The mean is taken away, but nothing divided.", train - mean),
-        ("Divided by the variance: its root is the standard deviation.",
-         (train - mean) / np.where(std > 0, std**2, 1)),
-        ("Divided by n − 1: np.std's default, n, is asked for.",
-         (train - mean) / np.where(std > 0, train.std(axis=0, ddof=1), 1)),
-        ("uint8 wraps below 0: convert to float before you subtract.",
-         (train - mean.astype(np.uint8)) / safe),
-    ]  # fmt: skip
+        (
+            "Divided by the variance: its root is the standard deviation.",
+            (train - mean) / np.where(std > 0, std**2, 1),
+        ),
+        (
+            "Divided by n − 1: np.std's default, n, is asked for.",
+            (train - mean) / np.where(std > 0, train.std(axis=0, ddof=1), 1),
+        ),
+        (
+            "uint8 wraps below 0: convert to float before you subtract.",
+            (train - mean.astype(np.uint8)) / safe,
+        ),
+    ]
     expect(got[0], (train - mean) / safe, suspects=suspects, what="The training set", shown={"train": train})
     suspects = [
-        ("The test set is scaled by its own mean and deviation: nothing may be learned from it.",
-         (test - test.mean(axis=0)) / own),
-        ("The test set is scaled by the mean and deviation of both sets together.",
-         (test - np.vstack([train, test]).mean(axis=0)) / np.vstack([train, test]).std(axis=0)),
+        (
+            "The test set is scaled by its own mean and deviation: nothing may be learned from it.",
+            (test - test.mean(axis=0)) / own,
+        ),
+        (
+            "The test set is scaled by the mean and deviation of both sets together.",
+            (test - np.vstack([train, test]).mean(axis=0)) / np.vstack([train, test]).std(axis=0),
+        ),
         ("The test set is not scaled.", test),
-    ]  # fmt: skip
+    ]
     expect(got[1], (test - mean) / safe, suspects=suspects, what="The test set", shown={"test": test})
     return "Column by column, the test set by the training set's numbers, a constant column."
 
@@ -175,13 +197,18 @@ def check_softmax(answer: Callable) -> str:
     suspects = [
         ("That sums over the rows: each row (axis 1) has to sum to 1.", softmax(scores, axis=0)),
         ("That divides by the sum of everything: each row has to sum to 1.", softmax(scores)),
-        ("The exponentials are not divided by their sum yet.",
-         power, np.exp(scores - scores.max(axis=1, keepdims=True))),
+        (
+            "The exponentials are not divided by their sum yet.",
+            power,
+            np.exp(scores - scores.max(axis=1, keepdims=True)),
+        ),
         ("That is its logarithm.", log_softmax(scores, axis=1)),
-        ("The scores are divided by their sum without the exponential.",
-         scores / scores.sum(axis=1, keepdims=True)),
+        (
+            "The scores are divided by their sum without the exponential.",
+            scores / scores.sum(axis=1, keepdims=True),
+        ),
         ("That is the sigmoid of every score: classes exclude each other here.", 1 / (1 + np.exp(-scores))),
-    ]  # fmt: skip
+    ]
     expect(got, softmax(scores, axis=1), suspects=suspects, shown={"scores": scores})
     large = np.array([[1000.0, 999.0, 0.0], [-1000.0, -1001.0, -1000.0]])
     got = call(answer, large, told="scores of 1000 and -1000")
@@ -206,16 +233,26 @@ def check_cross_entropy(answer: Callable) -> str:
         ("The sign is missing: a logarithm of a probability is negative, the loss is not.", -wanted),
         ("The base is e here, not 2 or 10.", wanted / np.log(2), wanted / np.log(10)),
         ("That divides by rows times classes: one term a row, so divide by the rows.", wanted / 3),
-        ("Every class counts: only the probability of the label should.",
-         -np.log(p).mean(), -np.log(p).sum() / 4),
-        ("That is the logarithm of the mean: take the logarithm of each, then the mean.",
-         -np.log(of_label.mean())),
+        (
+            "Every class counts: only the probability of the label should.",
+            -np.log(p).mean(),
+            -np.log(p).sum() / 4,
+        ),
+        (
+            "That is the logarithm of the mean: take the logarithm of each, then the mean.",
+            -np.log(of_label.mean()),
+        ),
         ("One loss a row: return their mean.", -np.log(of_label)),
-        ("The indices are exchanged, or rows and labels do not meet: p[np.arange(n), labels].",
-         -np.log(p[:, labels]).mean()),
-        ("1 − p is the chance to be wrong; the loss is −ln p.",
-         (1 - of_label).mean(), -np.log(1 - of_label).mean()),
-    ]  # fmt: skip
+        (
+            "The indices are exchanged, or rows and labels do not meet: p[np.arange(n), labels].",
+            -np.log(p[:, labels]).mean(),
+        ),
+        (
+            "1 − p is the chance to be wrong; the loss is −ln p.",
+            (1 - of_label).mean(),
+            -np.log(1 - of_label).mean(),
+        ),
+    ]
     expect(got, wanted, suspects=suspects, what="The loss", shown={"probabilities": p, "labels": labels})
     sure = np.array([[1.0, 0.0], [0.0, 1.0]])
     got = as_array(call(answer, sure, np.array([0, 0]), told="a probability of 0"))
@@ -260,27 +297,40 @@ def check_logistic_gradients(answer: Callable) -> str:
         ]
         expect(found[0], loss, tolerance=1e-8, suspects=suspects, what="The loss")
         suspects = [
-            ("Not divided by n: the loss is a mean, so its gradient is one.",
-             n * data + l2 * weights, n * data),
-            ("Uphill: the error is p minus the one-hot labels, in this order.",
-             l2 * weights - data, -by_weights),
+            (
+                "Not divided by n: the loss is a mean, so its gradient is one.",
+                n * data + l2 * weights,
+                n * data,
+            ),
+            (
+                "Uphill: the error is p minus the one-hot labels, in this order.",
+                l2 * weights - data,
+                -by_weights,
+            ),
             ("The penalty is missing: its gradient is l2 · w.", data),
-            ("The penalty's gradient is l2 · w: the 2 of the square cancels the half.",
-             data + 2 * l2 * weights),
+            (
+                "The penalty's gradient is l2 · w: the 2 of the square cancels the half.",
+                data + 2 * l2 * weights,
+            ),
             ("The penalty is not divided by n.", data + l2 * weights / n),
             ("The labels are missing: the error is p minus the one-hot labels.", x.T @ p / n + l2 * weights),
-            ("The softmax is missing: the error is p minus the one-hot labels, not scores minus labels.",
-             x.T @ (x @ weights + bias - np.eye(3)[labels]) / n + l2 * weights),
+            (
+                "The softmax is missing: the error is p minus the one-hot labels, not scores minus labels.",
+                x.T @ (x @ weights + bias - np.eye(3)[labels]) / n + l2 * weights,
+            ),
             ("Transposed: features first, classes second, as the weights.", by_weights.T),
-        ]  # fmt: skip
+        ]
         expect(found[1], by_weights, tolerance=1e-8, suspects=suspects, what="The weights' gradient")
         suspects = [
             ("Not divided by n: a mean over the rows is asked for.", n * by_bias),
             ("The bias is not penalized.", by_bias + l2 * bias),
             ("Uphill: the error is p minus the one-hot labels, in this order.", -by_bias),
-            ("Summed over the classes: the mean over the rows (axis 0) has one entry a class.",
-             (p - np.eye(3)[labels]).mean(axis=1), (p - np.eye(3)[labels]).sum(axis=1)),
-        ]  # fmt: skip
+            (
+                "Summed over the classes: the mean over the rows (axis 0) has one entry a class.",
+                (p - np.eye(3)[labels]).mean(axis=1),
+                (p - np.eye(3)[labels]).sum(axis=1),
+            ),
+        ]
         expect(found[2], by_bias, tolerance=1e-8, suspects=suspects, what="The bias's gradient")
     return "Loss and gradients, with and without penalty."
 

@@ -56,9 +56,11 @@ def check_resize_shorter(answer: Callable) -> str:
             )
         expect_dtype(got, "uint8", "Pixels stay bytes until they are normalized.")
         suspects = [
-            ("It picks single pixels, and fine stripes alias: BILINEAR averages when it shrinks.",
-             _resized(image, new_width, new_height, Image.Resampling.NEAREST)),
-        ]  # fmt: skip
+            (
+                "It picks single pixels, and fine stripes alias: BILINEAR averages when it shrinks.",
+                _resized(image, new_width, new_height, Image.Resampling.NEAREST),
+            )
+        ]
         hint = "Is it PIL's Image.resize with BILINEAR? Others sample without averaging, and stripes alias."
         wanted = _resized(image, new_width, new_height)
         expect(got, wanted, tolerance=2, suspects=suspects, what="The picture", unknown=hint)
@@ -76,12 +78,16 @@ def check_center_crop(answer: Callable) -> str:
     suspects = [
         ("That is the upper left corner: the margins on both sides should be equal.", image[:size, :size]),
         ("The margins of height and width are exchanged.", image[left : left + size, top : top + size]),
-        ("One pixel too far down: the margin above is (height - size) // 2.",
-         image[top + 1 : top + 1 + size, left : left + size]),
-        ("One pixel off: the margins are (height - size) // 2 and (width - size) // 2.",
-         image[top : top + size, left + 1 : left + 1 + size],
-         image[top + 1 : top + 1 + size, left + 1 : left + 1 + size]),
-    ]  # fmt: skip
+        (
+            "One pixel too far down: the margin above is (height - size) // 2.",
+            image[top + 1 : top + 1 + size, left : left + size],
+        ),
+        (
+            "One pixel off: the margins are (height - size) // 2 and (width - size) // 2.",
+            image[top : top + size, left + 1 : left + 1 + size],
+            image[top + 1 : top + 1 + size, left + 1 : left + 1 + size],
+        ),
+    ]
     expect(got, wanted, suspects=suspects, what="The crop")
     return "The middle of a picture with uneven margins."
 
@@ -105,17 +111,26 @@ def check_to_input(answer: Callable) -> str:
         ("The mean is not taken away.", _planes(image / 255 / STD)),
         ("Not divided by the deviation.", _planes(image / 255 - MEAN)),
         ("Minus the mean, *divided* by the deviation.", _planes((image / 255 - MEAN) * STD)),
-        ("First minus the mean, then over the deviation: the other way round is another number.",
-         _planes(image / 255 / STD - MEAN)),
+        (
+            "First minus the mean, then over the deviation: the other way round is another number.",
+            _planes(image / 255 / STD - MEAN),
+        ),
         ("Rows and columns are exchanged: (n, channels, height, width).", wanted.transpose(0, 1, 3, 2)),
         ("The batch axis is missing: one picture has shape (1, 3, height, width).", wanted[0]),
-        ("Channels come first in torch: (1, 3, height, width).",
-         wanted.transpose(0, 2, 3, 1), wanted[0].transpose(1, 2, 0)),
-        ("uint8 has wrapped, or was divided as an integer: convert to float before anything else.",
-         _normalized(image // 255)),
-        ("Mean and deviation of this picture: the network expects those of its training set.",
-         _planes((image - image.mean(axis=(0, 1))) / image.std(axis=(0, 1)))),
-    ]  # fmt: skip
+        (
+            "Channels come first in torch: (1, 3, height, width).",
+            wanted.transpose(0, 2, 3, 1),
+            wanted[0].transpose(1, 2, 0),
+        ),
+        (
+            "uint8 has wrapped, or was divided as an integer: convert to float before anything else.",
+            _normalized(image // 255),
+        ),
+        (
+            "Mean and deviation of this picture: the network expects those of its training set.",
+            _planes((image - image.mean(axis=(0, 1))) / image.std(axis=(0, 1))),
+        ),
+    ]
     expect(got, wanted, tolerance=1e-5, suspects=suspects, what="The input")
     expect_dtype(got, "float32", "The network's weights are float32, and torch mixes no types.")
     return "Shape, order, scale and type."
@@ -211,9 +226,18 @@ def _what_differs(kinds: Sequence[type], wanted: Sequence[type]) -> str:
 
 
 def _costs(
-    config, height, width, in_channels=3, *, shrinks=True, follows=True, side=3, biased=False, spatial=True,
+    config,
+    height,
+    width,
+    in_channels=3,
+    *,
+    shrinks=True,
+    follows=True,
+    side=3,
+    biased=False,
+    spatial=True,
     operations=1,
-):  # fmt: skip
+):
     """(parameters, multiply-adds) of each convolution, with switches for what is forgotten."""
     rows = []
     for entry in config:
@@ -232,16 +256,20 @@ def check_layer_costs(answer: Callable) -> str:
     size = (16, 24)
     got = as_array(call(answer, _CONFIG, *size, told=f"{_CONFIG} on 16×24 pixels"))
     suspects = [
-        ("Each \"M\" halves height and width for all that follows.", _costs(_CONFIG, *size, shrinks=False)),
-        ("The first layer's 3 input channels are used everywhere: each takes what the one before it gives.",
-         _costs(_CONFIG, *size, follows=False)),
+        ('Each "M" halves height and width for all that follows.', _costs(_CONFIG, *size, shrinks=False)),
+        (
+            "The first layer's 3 input channels are used everywhere: each takes what the one before gives.",
+            _costs(_CONFIG, *size, follows=False),
+        ),
         ("The kernel has 3×3 = 9 places.", _costs(_CONFIG, *size, side=1)),
         ("The convolutions have no bias here: 9 · in · out weights.", _costs(_CONFIG, *size, biased=True)),
-        ("Every weight works once at each place of the output map: multiply by height × width.",
-         _costs(_CONFIG, *size, spatial=False)),
+        (
+            "Every weight works once at each place of the output map: multiply by height × width.",
+            _costs(_CONFIG, *size, spatial=False),
+        ),
         ("A multiply-add counts as one.", _costs(_CONFIG, *size, operations=2)),
         ("The columns are exchanged: parameters first.", [row[::-1] for row in _costs(_CONFIG, *size)]),
-    ]  # fmt: skip
+    ]
     expect(got, _costs(_CONFIG, *size), suspects=suspects, what="The table")
     return "Parameters and multiply-adds of three layers."
 
@@ -265,12 +293,17 @@ def check_feature_maps(answer: Callable) -> str:
         raise NotYet("It leaves hooks on the model.", hint=hint)
     for number in numbers:
         suspects = [
-            ("Batch norm used this batch's statistics: the model has to be in evaluation mode (eval()).",
-             training[number], training[number].relu()),
-            ("ReLU(inplace=True) has written over it: keep a copy (clone) of each map.",
-             wanted[number].relu()),
+            (
+                "Batch norm used this batch's statistics: the model has to be in evaluation mode (eval()).",
+                training[number],
+                training[number].relu(),
+            ),
+            (
+                "ReLU(inplace=True) has written over it: keep a copy (clone) of each map.",
+                wanted[number].relu(),
+            ),
             ("That is the layer's input: its output is asked for.", wanted[number - 1] if number else inputs),
-        ]  # fmt: skip
+        ]
         expect(
             got[number], wanted[number], tolerance=1e-5, suspects=suspects, what=f"The map of layer {number}"
         )
@@ -297,9 +330,12 @@ def _small_network():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         model = nn.Sequential(
-            nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(inplace=True),
-            nn.MaxPool2d(2), nn.Conv2d(3, 2, 3, padding=1, bias=False),
-        )  # fmt: skip
+            nn.Conv2d(2, 3, 3, padding=1, bias=False),
+            nn.BatchNorm2d(3),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+            nn.Conv2d(3, 2, 3, padding=1, bias=False),
+        )
         model[1].running_mean += 0.3
         model[1].running_var *= 2
         return model, torch.randn(2, 2, 6, 6)
@@ -340,7 +376,7 @@ def check_feature_vectors(answer: Callable) -> str:
         ("The maps are flattened, not averaged.", maps.reshape(2, -1)),
         ("The axes of length 1 are still there: (n, channels).", maps.mean(axis=(2, 3), keepdims=True)),
         ("That averages over pictures and channels.", maps.mean(axis=(0, 1))),
-    ]  # fmt: skip
+    ]
     expect(got, maps.mean(axis=(2, 3)), tolerance=1e-5, suspects=suspects, what="The table of features")
     return "One number a map."
 

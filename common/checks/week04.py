@@ -15,6 +15,7 @@ from common.checks.grading import Grades, NotYet, Question, check
 # ----------------------------------------------------------------------------------------------------
 # Week 4, first half: where k-means starts, its two steps, and the loop of them.
 
+
 @check(1, "starting_centroids")
 def check_starting_centroids(answer: Callable) -> str:
     """k float values, ascending: evenly spaced (linear), or at evenly spaced ranks (density)."""
@@ -24,39 +25,59 @@ def check_starting_centroids(answer: Callable) -> str:
     got = call(answer, values, k, "linear", told='weights of 3×4, k=3, "linear"')
     reach = abs(ordered).max()
     suspects = [
-        ("The ends belong to it: the first centroid is the least value, the last one the largest.",
-         low + (high - low) * middles, np.linspace(low, high, k, endpoint=False),
-         np.linspace(low, high, k + 2)[1:-1], np.linspace(low, high, k + 1)[1:]),
-        ("From the least to the largest *value*: the range need not be symmetric.",
-         np.linspace(-reach, reach, k)),
+        (
+            "The ends belong to it: the first centroid is the least value, the last one the largest.",
+            low + (high - low) * middles,
+            np.linspace(low, high, k, endpoint=False),
+            np.linspace(low, high, k + 2)[1:-1],
+            np.linspace(low, high, k + 1)[1:],
+        ),
+        (
+            "From the least to the largest *value*: the range need not be symmetric.",
+            np.linspace(-reach, reach, k),
+        ),
         ("Ascending, please.", np.linspace(high, low, k)),
-        ("That is the density start: linear means equal steps between values, not between ranks.",
-         ordered[(middles * n).astype(int)]),
-        ("That does not look at the values: the range is theirs, not 0 to 1 or −1 to 1.",
-         np.linspace(0, 1, k), np.linspace(-1, 1, k)),
-    ]  # fmt: skip
+        (
+            "That is the density start: linear means equal steps between values, not between ranks.",
+            ordered[(middles * n).astype(int)],
+        ),
+        (
+            "That does not look at the values: the range is theirs, not 0 to 1 or −1 to 1.",
+            np.linspace(0, 1, k),
+            np.linspace(-1, 1, k),
+        ),
+    ]
     expect(
         got, np.linspace(low, high, k), suspects=suspects, what="The linear start", shown={"values": values}
     )
     got = call(answer, values, k, "density", told='weights of 3×4, k=3, "density"')
     flat = values.ravel()
     suspects = [
-        ("The values are not sorted: a rank is a place in ascending order.",
-         flat[(middles * n).astype(int)]),
-        ("That is the linear start: density means equal steps between ranks, not between values.",
-         np.linspace(low, high, k)),
-        ("Values between two weights: take the sorted value at rank floor((i + ½)/k · n) itself.",
-         np.quantile(flat, middles)),
-        ("The ends do not belong to it: the ranks are in the middle of k equal groups.",
-         np.quantile(flat, np.linspace(0, 1, k)),
-         ordered[np.linspace(0, n - 1, k).astype(int)],
-         ordered[np.rint(np.linspace(0, n - 1, k)).astype(int)]),
-        ("The ranks are where the groups begin: half a group more, (i + ½)/k, is their middle.",
-         ordered[(np.arange(k) / k * n).astype(int)]),
-        ("That is the mean of each group; the value at its middle rank is asked for.",
-         ordered.reshape(k, -1).mean(axis=1)),
+        ("The values are not sorted: a rank is a place in ascending order.", flat[(middles * n).astype(int)]),
+        (
+            "That is the linear start: density means equal steps between ranks, not between values.",
+            np.linspace(low, high, k),
+        ),
+        (
+            "Values between two weights: take the sorted value at rank floor((i + ½)/k · n) itself.",
+            np.quantile(flat, middles),
+        ),
+        (
+            "The ends do not belong to it: the ranks are in the middle of k equal groups.",
+            np.quantile(flat, np.linspace(0, 1, k)),
+            ordered[np.linspace(0, n - 1, k).astype(int)],
+            ordered[np.rint(np.linspace(0, n - 1, k)).astype(int)],
+        ),
+        (
+            "The ranks are where the groups begin: half a group more, (i + ½)/k, is their middle.",
+            ordered[(np.arange(k) / k * n).astype(int)],
+        ),
+        (
+            "That is the mean of each group; the value at its middle rank is asked for.",
+            ordered.reshape(k, -1).mean(axis=1),
+        ),
         ("One place off: array places count from 0.", ordered[(middles * n).astype(int) - 1]),
-    ]  # fmt: skip
+    ]
     wanted = ordered[(middles * n).astype(int)]
     expect(got, wanted, suspects=suspects, what="The density start", shown={"values": values})
     return "Both starts, for a matrix of unsorted weights."
@@ -79,26 +100,40 @@ def check_assign(answer: Callable) -> str:
         ordered = np.sort(centroids)
         midpoints = (ordered[:-1] + ordered[1:]) / 2
         suspects = [
-            ("Of two centroids equally near (a value on a midpoint), the one with the lower number.",
-             ties_up),
-            ("The distance needs its absolute value (or its square): −3 is not nearer than 1.",
-             differences.argmin(axis=-1), (-differences).argmin(axis=-1)),
+            (
+                "Of two centroids equally near (a value on a midpoint), the one with the lower number.",
+                ties_up,
+            ),
+            (
+                "The distance needs its absolute value (or its square): −3 is not nearer than 1.",
+                differences.argmin(axis=-1),
+                (-differences).argmin(axis=-1),
+            ),
             ("That is the farthest centroid.", np.abs(differences).argmax(axis=-1)),
             ("Those are the centroids themselves; their numbers are asked for.", centroids[wanted]),
-            ("Those are the distances; the numbers of the centroids are asked for.",
-             np.abs(differences).min(axis=-1), (differences**2).min(axis=-1)),
+            (
+                "Those are the distances; the numbers of the centroids are asked for.",
+                np.abs(differences).min(axis=-1),
+                (differences**2).min(axis=-1),
+            ),
             ("The labels have lost the values' shape.", wanted.ravel()),
             ("The numbers start at 0.", wanted + 1),
-            ("Clusters meet at the midpoints between centroids, not at the centroids.",
-             np.searchsorted(centroids, values, side="right") - 1,
-             np.maximum(np.searchsorted(centroids, values, side="right") - 1, 0),
-             np.searchsorted(centroids, values), np.searchsorted(centroids, values, side="right"),
-             np.minimum(np.searchsorted(centroids, values), len(centroids) - 1)),
-            ("Centroids need not be in ascending order here: midpoints and searches want them sorted.",
-             np.searchsorted((centroids[:-1] + centroids[1:]) / 2, values),
-             np.searchsorted((centroids[:-1] + centroids[1:]) / 2, values, side="right"),
-             np.searchsorted(midpoints, values), np.searchsorted(midpoints, values, side="right")),
-        ]  # fmt: skip
+            (
+                "Clusters meet at the midpoints between centroids, not at the centroids.",
+                np.searchsorted(centroids, values, side="right") - 1,
+                np.maximum(np.searchsorted(centroids, values, side="right") - 1, 0),
+                np.searchsorted(centroids, values),
+                np.searchsorted(centroids, values, side="right"),
+                np.minimum(np.searchsorted(centroids, values), len(centroids) - 1),
+            ),
+            (
+                "Centroids need not be in ascending order here: midpoints and searches want them sorted.",
+                np.searchsorted((centroids[:-1] + centroids[1:]) / 2, values),
+                np.searchsorted((centroids[:-1] + centroids[1:]) / 2, values, side="right"),
+                np.searchsorted(midpoints, values),
+                np.searchsorted(midpoints, values, side="right"),
+            ),
+        ]
         shown = {"values": values, "centroids": centroids}
         hint = (
             "" if centroids[0] < 0 else "Centroids may come in any order: does a search expect them sorted?"
@@ -134,17 +169,26 @@ def check_update(answer: Callable) -> str:
     counts = np.bincount(labels.ravel(), minlength=3)
     suspects = [
         ("The sums are not divided by the number of values in the cluster.", means * counts),
-        ("Divided by the number of all values: by that of the cluster's, please.",
-         means * counts / values.size),
-        ("That is the median; the mean makes the squared distance least.",
-         np.array([np.median(values[labels == cluster]) for cluster in range(3)])),
+        (
+            "Divided by the number of all values: by that of the cluster's, please.",
+            means * counts / values.size,
+        ),
+        (
+            "That is the median; the mean makes the squared distance least.",
+            np.array([np.median(values[labels == cluster]) for cluster in range(3)]),
+        ),
         ("The centroids have not moved: are the values used?", centroids),
         ("That is the mean of the mean and the old centroid.", (means + centroids) / 2),
-        ("One mean for all: select the cluster's values, values[labels == cluster].",
-         np.full(3, values.mean())),
-        ("Cut off to whole numbers: make an array of floats for the means.",
-         np.trunc(means), np.floor(means)),
-    ]  # fmt: skip
+        (
+            "One mean for all: select the cluster's values, values[labels == cluster].",
+            np.full(3, values.mean()),
+        ),
+        (
+            "Cut off to whole numbers: make an array of floats for the means.",
+            np.trunc(means),
+            np.floor(means),
+        ),
+    ]
     expect(got, means, suspects=suspects, what="The means", shown={"values": values, "labels": labels})
     for empty in (np.array([-2.0, 30.0, 0.5, 5.2]), np.array([-2.0, 30.0, 0.5, 40.0, 5.2])):
         labels = _labels(values, empty)
@@ -176,22 +220,34 @@ def _wrong_restarts(values, labels, centroids, wanted):
     by_new = flat[np.argsort(-new, kind="stable")[:n_empty]]
     from_middle = flat[np.argsort(-np.abs(flat - flat.mean()), kind="stable")[:n_empty]]
     return [
-        ("The mean of nothing is nan, and spreads: an empty cluster needs another place.",
-         with_empty(np.nan)),
-        ("An empty cluster stays where it was, and will stay empty: it should restart.",
-         with_empty(centroids[is_empty])),
+        (
+            "The mean of nothing is nan, and spreads: an empty cluster needs another place.",
+            with_empty(np.nan),
+        ),
+        (
+            "An empty cluster stays where it was, and will stay empty: it should restart.",
+            with_empty(centroids[is_empty]),
+        ),
         ("An empty cluster has gone to 0.", with_empty(0.0)),
         ("An empty cluster is left out: k centroids go in, and k come out.", wanted[~is_empty]),
         ("Both empty clusters restart at the same value: then one of them stays empty.", with_empty(far)),
-        ("Farthest from its own centroid: not from the middle of all, and not the largest value.",
-         with_empty(from_middle), with_empty(flat.max()), with_empty(flat[np.abs(flat).argmax()]),
-         with_empty(np.sort(flat)[::-1][:n_empty])),
+        (
+            "Farthest from its own centroid: not from the middle of all, and not the largest value.",
+            with_empty(from_middle),
+            with_empty(flat.max()),
+            with_empty(flat[np.abs(flat).argmax()]),
+            with_empty(np.sort(flat)[::-1][:n_empty]),
+        ),
         ("The nearest value in place of the farthest.", with_empty(flat[distances.argmin()])),
-        ("Distances from the centroids before the update (the argument), not from the new means.",
-         with_empty(by_new)),
-        ("The farthest value is for the empty cluster with the lower number.",
-         with_empty(wanted[is_empty][::-1])),
-    ]  # fmt: skip
+        (
+            "Distances from the centroids before the update (the argument), not from the new means.",
+            with_empty(by_new),
+        ),
+        (
+            "The farthest value is for the empty cluster with the lower number.",
+            with_empty(wanted[is_empty][::-1]),
+        ),
+    ]
 
 
 def _kmeans(values, start, most):
@@ -221,14 +277,19 @@ def check_kmeans(answer: Callable) -> str:
             raise NotYet("The two results are exchanged.", hint="Centroids first, then labels.")
         earlier, _ = _kmeans(values, start, 1)
         suspects = [
-            ("max_iter is not heeded.", _kmeans(values, start, 1000)[0]) if most == 2 else
-            ("That is after one iteration: assign and update are in a loop.", earlier),
-            ("One iteration too few or too many: each of max_iter is an assign and an update.",
-             *(_kmeans(values, start, n)[0] for n in (1, 3) if most == 2)),
+            ("max_iter is not heeded.", _kmeans(values, start, 1000)[0])
+            if most == 2
+            else ("That is after one iteration: assign and update are in a loop.", earlier),
+            (
+                "One iteration too few or too many: each of max_iter is an assign and an update.",
+                *(_kmeans(values, start, n)[0] for n in (1, 3) if most == 2),
+            ),
             ("The centroids have not moved from the start.", start),
-            ("It stops too early: a small step is no sign of the end. Stop when no label changes.",
-             *(_kmeans(values, start, n)[0] for n in range(2, 12) if most == 1000)),
-        ]  # fmt: skip
+            (
+                "It stops too early: a small step is no sign of the end. Stop when no label changes.",
+                *(_kmeans(values, start, n)[0] for n in range(2, 12) if most == 1000),
+            ),
+        ]
         expect(got[0], centroids, suspects=suspects, what="The centroids")
         before, _ = _kmeans(values, start, most - 1)
         suspects = [
@@ -238,8 +299,11 @@ def check_kmeans(answer: Callable) -> str:
         ]
         expect(got[1], labels, tolerance=0, suspects=suspects, what="The labels")
     far = np.array([0.0, 3.0, 90.0])
-    got = pair(call(answer, values, far, max_iter=1000, told="a start with one centroid far outside"), 2,
-               "centroids and labels")  # fmt: skip
+    got = pair(
+        call(answer, values, far, max_iter=1000, told="a start with one centroid far outside"),
+        2,
+        "centroids and labels",
+    )
     hint = "Does the loop call your update, with the centroids of this iteration, so that empty ones restart?"
     expect(got[0], _kmeans(values, far, 1000)[0], what="The result of a start far outside", unknown=hint)
     return "To the end, stopped after two iterations, and a start far outside."
@@ -247,6 +311,7 @@ def check_kmeans(answer: Callable) -> str:
 
 # ----------------------------------------------------------------------------------------------------
 # Week 4, second half: what codebook and indices cost, their bytes, and the exact optimum.
+
 
 @check(5, "shared_bits")
 def check_shared_bits(answer: Callable) -> str:
@@ -260,17 +325,27 @@ def check_shared_bits(answer: Callable) -> str:
             ("The indices are missing.", k * bits),
             ("An index has a whole number of bits: five clusters need three.", n * math.log2(k) + k * bits),
             ("Rounded down: with two bits there is no fifth index.", n * math.floor(math.log2(k)) + k * bits),
-            ("Indices run from 0 to k − 1: four clusters need two bits, and one cluster needs none.",
-             n * k.bit_length() + k * bits, n * max(1, wide) + k * bits),
+            (
+                "Indices run from 0 to k − 1: four clusters need two bits, and one cluster needs none.",
+                n * k.bit_length() + k * bits,
+                n * max(1, wide) + k * bits,
+            ),
             ("That is bytes; bits are asked for.", wanted / 8, wanted // 8),
-            ("That is before sharing, or both: the weights themselves are not stored any more.",
-             n * bits, n * bits + n * wide, n * bits + wanted),
+            (
+                "That is before sharing, or both: the weights themselves are not stored any more.",
+                n * bits,
+                n * bits + n * wide,
+                n * bits + wanted,
+            ),
             ("`bits` is not used: a centroid may have 16.", n * wide + k * 32),
-            ("Each *weight* has an index, each *cluster* a centroid: n and k are exchanged.",
-             k * wide + n * bits, k * math.ceil(math.log2(n)) + n * bits),
+            (
+                "Each *weight* has an index, each *cluster* a centroid: n and k are exchanged.",
+                k * wide + n * bits,
+                k * math.ceil(math.log2(n)) + n * bits,
+            ),
             ("That is the rate; the bits are asked for.", n * bits / wanted, wanted / (n * bits)),
             ("The base of the logarithm is 2.", n * math.ceil(math.log(k)) + k * bits),
-        ]  # fmt: skip
+        ]
         suspects = [(hint, *(wrong for wrong in wrongs if wrong != wanted)) for hint, *wrongs in suspects]
         expect(got, wanted, tolerance=0, suspects=suspects, what=f"The size for n={n}, k={k}")
     return "Four sizes: k a power of two and not, 16-bit centroids, a single cluster."
@@ -305,21 +380,34 @@ def check_pack(answer: Callable) -> str:
         number = sum(int(label) << (n_bits * place) for place, label in enumerate(flat[::-1]))
         in_front = np.frombuffer(number.to_bytes(wanted.size, "big"), np.uint8)
         suspects = [
-            ("A byte a label, or more: several labels share one byte.",
-             flat, np.frombuffer(flat.tobytes(), np.uint8)),
+            (
+                "A byte a label, or more: several labels share one byte.",
+                flat,
+                np.frombuffer(flat.tobytes(), np.uint8),
+            ),
             ("Within a label, the highest bit comes first.", _packed(flat, n_bits, low_first=True)),
-            ("Within a byte, the first bit is the highest: np.packbits does so by default.",
-             _packed(flat, n_bits, bitorder="little"),
-             _packed(flat, n_bits, low_first=True, bitorder="little")),
+            (
+                "Within a byte, the first bit is the highest: np.packbits does so by default.",
+                _packed(flat, n_bits, bitorder="little"),
+                _packed(flat, n_bits, low_first=True, bitorder="little"),
+            ),
             ("The zeros that fill up belong at the end, not in front.", in_front),
             ("Eight bits of every label are packed: its lowest n_bits only.", _packed(flat, 8)),
             ("The first label comes first.", _packed(flat[::-1], n_bits)),
             ("A last byte that is not full is still a byte.", wanted[:-1]),
-            ("The text of the bits: a byte a digit. Eight bits are one byte.",
-             np.frombuffer("".join(f"{label:0{n_bits}b}" for label in flat).encode(), np.uint8)),
-        ]  # fmt: skip
-        expect(got, wanted, tolerance=0, suspects=suspects, what=f"The packed bytes of {labels.size} labels",
-               shown={"labels": labels})  # fmt: skip
+            (
+                "The text of the bits: a byte a digit. Eight bits are one byte.",
+                np.frombuffer("".join(f"{label:0{n_bits}b}" for label in flat).encode(), np.uint8),
+            ),
+        ]
+        expect(
+            got,
+            wanted,
+            tolerance=0,
+            suspects=suspects,
+            what=f"The packed bytes of {labels.size} labels",
+            shown={"labels": labels},
+        )
     return "Labels of 3, 1 and 5 bits; bytes that are not full."
 
 
@@ -352,25 +440,39 @@ def check_optimal_inertia(answer: Callable) -> str:
         got = as_array(call(answer, ordered, k, told=f"12 values, k={k}"))
         wanted = _least(ordered, k)
         starts = (
-            np.linspace(ordered[0], ordered[-1], k), ordered[((np.arange(k) + 0.5) / k * n).astype(int)],
-        )  # fmt: skip
+            np.linspace(ordered[0], ordered[-1], k),
+            ordered[((np.arange(k) + 0.5) / k * n).astype(int)],
+        )
         even = tuple(np.arange(1, k) * n // k)
         suspects = [
-            ("That is where Lloyd's algorithm ends from one of the starts: a local minimum.",
-             *(_lloyd(ordered, start) for start in starts)),
-            ("That is for k intervals of equally many values: the cuts are to be chosen.",
-             _inertia(ordered, even)),
-            ("One interval too few or too many: k intervals have k − 1 cuts.",
-             _least(ordered, max(1, k - 1)), _least(ordered, min(n, k + 1))),
+            (
+                "That is where Lloyd's algorithm ends from one of the starts: a local minimum.",
+                *(_lloyd(ordered, start) for start in starts),
+            ),
+            (
+                "That is for k intervals of equally many values: the cuts are to be chosen.",
+                _inertia(ordered, even),
+            ),
+            (
+                "One interval too few or too many: k intervals have k − 1 cuts.",
+                _least(ordered, max(1, k - 1)),
+                _least(ordered, min(n, k + 1)),
+            ),
             ("The mean, not the sum.", wanted / n),
             ("The root: the inertia is the sum of the squares itself.", math.sqrt(wanted)),
-            ("That is the greatest, not the least.",
-             max(_inertia(ordered, cuts) for cuts in itertools.combinations(range(1, n), k - 1))),
-            ("Distances from 0: each interval has its own mean, (P_j − P_i) / (j − i).",
-             float((ordered**2).sum())),
-            ("The cost is the sum of squares *less* (P_j − P_i)² / (j − i); this is without the sum.",
-             wanted - float((ordered**2).sum())),
-        ]  # fmt: skip
+            (
+                "That is the greatest, not the least.",
+                max(_inertia(ordered, cuts) for cuts in itertools.combinations(range(1, n), k - 1)),
+            ),
+            (
+                "Distances from 0: each interval has its own mean, (P_j − P_i) / (j − i).",
+                float((ordered**2).sum()),
+            ),
+            (
+                "The cost is the sum of squares *less* (P_j − P_i)² / (j − i); this is without the sum.",
+                wanted - float((ordered**2).sum()),
+            ),
+        ]
         suspects = [
             (hint, *(wrong for wrong in wrongs if abs(wrong - wanted) > 1e-9)) for hint, *wrongs in suspects
         ]

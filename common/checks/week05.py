@@ -13,6 +13,7 @@ from common.checks.grading import Grades, NotYet, Question, check
 # ----------------------------------------------------------------------------------------------------
 # Week 5, the end: gaps with fillers, and what a sparse layer costs in bits.
 
+
 def _gaps(positions, n_bits, *, filler=True, once=False, over=0, first=-1, more=0, skips=False):
     """Gaps and fillers, with switches for what goes wrong."""
     most, at, gaps, fillers = 2**n_bits - 1, first, [], []
@@ -46,18 +47,24 @@ def check_encode_gaps(answer: Callable) -> str:
         wanted, wanted_flags = _gaps(positions, n_bits)
         most = 2**n_bits - 1
         wrong = {
-            "Distances, not gaps: between neighbours no zero is passed, and the gap is 0.":
-                [_gaps(positions, n_bits, more=1), _gaps(positions, n_bits, filler=False, more=1)],
-            f"Too large a gap: {n_bits} bits hold 0 to {most}, and what is larger needs a filler.":
-                [_gaps(positions, n_bits, filler=False)],
-            "One filler is not always enough: repeat until the rest fits.":
-                [_gaps(positions, n_bits, once=True)],
+            "Distances, not gaps: between neighbours no zero is passed, and the gap is 0.": [
+                _gaps(positions, n_bits, more=1),
+                _gaps(positions, n_bits, filler=False, more=1),
+            ],
+            f"Too large a gap: {n_bits} bits hold 0 to {most}, and what is larger needs a filler.": [
+                _gaps(positions, n_bits, filler=False)
+            ],
+            "One filler is not always enough: repeat until the rest fits.": [
+                _gaps(positions, n_bits, once=True)
+            ],
             f"A filler too many: a gap of {most} just fits.": [_gaps(positions, n_bits, over=1)],
-            "A filler stands in a cell of its own: it passes one more than its gap says.":
-                [_gaps(positions, n_bits, skips=True)],
-            "The first gap counts from the beginning: before position 2 there are two zeros.":
-                [_gaps(positions, n_bits, first=0)],
-        }  # fmt: skip
+            "A filler stands in a cell of its own: it passes one more than its gap says.": [
+                _gaps(positions, n_bits, skips=True)
+            ],
+            "The first gap counts from the beginning: before position 2 there are two zeros.": [
+                _gaps(positions, n_bits, first=0)
+            ],
+        }
         suspects = [(hint, *(gaps for gaps, _ in variants)) for hint, variants in wrong.items()]
         cut = [min(gap, most) for gap in _gaps(positions, n_bits, filler=False)[0]]
         rest = [gap % (most + 1) for gap in _gaps(positions, n_bits, filler=False)[0]]
@@ -71,9 +78,11 @@ def check_encode_gaps(answer: Callable) -> str:
             ("The flags are turned round: True is a filler.", [not flag for flag in wanted_flags]),
             ("The filler comes *before* the weight that is too far.", wanted_flags[1:] + wanted_flags[:1]),
             ("No filler is marked: the decoder would take it for a weight.", [False] * len(wanted_flags)),
-            ("A gap of the largest size is not always a filler: it may belong to a weight.",
-             [gap == most for gap in wanted]),
-        ]  # fmt: skip
+            (
+                "A gap of the largest size is not always a filler: it may belong to a weight.",
+                [gap == most for gap in wanted],
+            ),
+        ]
         expect(flags, wanted_flags, suspects=suspects, what="The list of fillers", shown=shown)
     got = pair(call(answer, np.array([], dtype=int), 3, told="no positions"), 2, "gaps, is_filler")
     expect(np.size(as_array(got[0])), 0, what="The number of gaps of an empty layer")
@@ -90,23 +99,29 @@ def check_layer_bits(answer: Callable) -> str:
     got = call(answer, mask, value_bits, gap_bits, told="a 4×10 mask, 5-bit values, 3-bit gaps")
     bitmap, gaps = pair(got, 2, "bits with a bitmap, bits with gaps")
     suspects = [
-        ("Only kept weights have a value: a bit for every weight, a value for each kept one.",
-         n * (value_bits + 1)),
+        (
+            "Only kept weights have a value: a bit for every weight, a value for each kept one.",
+            n * (value_bits + 1),
+        ),
         ("The bitmap has a bit for *every* weight.", n_kept * (value_bits + 1), n_kept * value_bits),
         ("The values are missing.", n),
         ("Bytes, not bits.", (n + n_kept * value_bits) / 8),
-    ]  # fmt: skip
+    ]
     expect(bitmap, n + n_kept * value_bits, suspects=suspects, what="The size with a bitmap")
     suspects = [
         ("The fillers are missing: they are stored like weights.", n_kept * (value_bits + gap_bits)),
-        ("A filler has a value too, 0: every entry takes value_bits + gap_bits.",
-         n_kept * value_bits + n_gaps * gap_bits),
+        (
+            "A filler has a value too, 0: every entry takes value_bits + gap_bits.",
+            n_kept * value_bits + n_gaps * gap_bits,
+        ),
         ("The values are missing.", n_gaps * gap_bits),
         ("The bitmap is not needed when there are gaps.", n + n_gaps * (value_bits + gap_bits)),
         ("Bytes, not bits.", n_gaps * (value_bits + gap_bits) / 8),
-        ("The rows are coded one by one: the positions run on through the whole layer, row after row.",
-         sum(len(_gaps(np.flatnonzero(row), gap_bits)[0]) for row in mask) * (value_bits + gap_bits)),
-    ]  # fmt: skip
+        (
+            "The rows are coded one by one: the positions run on through the whole layer, row after row.",
+            sum(len(_gaps(np.flatnonzero(row), gap_bits)[0]) for row in mask) * (value_bits + gap_bits),
+        ),
+    ]
     expect(gaps, n_gaps * (value_bits + gap_bits), suspects=suspects, what="The size with gaps")
     return "A small layer both ways, fillers counted."
 
@@ -145,9 +160,12 @@ def expect_each(
     hint = next((hint for hint, wrong in suspects if _all_equal(got, wrong)), "")
     for name, right in wanted.items():
         expect(
-            got[name], right, what=f"The {what} of {name!r}", shown={f"{name!r}": shown[name]},
+            got[name],
+            right,
+            what=f"The {what} of {name!r}",
+            shown={f"{name!r}": shown[name]},
             suspects=[(hint, got[name])] if hint else [],
-        )  # fmt: skip
+        )
 
 
 def keep(scores: Arrays, n_keep: int, *, last: bool = False) -> dict[str, np.ndarray]:
@@ -165,10 +183,7 @@ def keep(scores: Arrays, n_keep: int, *, last: bool = False) -> dict[str, np.nda
     }
 
 
-_WEIGHTS = {
-    "fc1": np.array([[0.5, -2.0, 0.0], [1.5, -0.25, 3.0]]),
-    "fc2": np.array([[-1.0, 4.0]]),
-}
+_WEIGHTS = {"fc1": np.array([[0.5, -2.0, 0.0], [1.5, -0.25, 3.0]]), "fc2": np.array([[-1.0, 4.0]])}
 
 
 @check(1, "magnitude")
@@ -178,11 +193,13 @@ def check_magnitude(answer: Callable) -> str:
     suspects = [
         ("A large negative weight matters as much as a large positive one: the sign has to go.", _WEIGHTS),
         ("Squares order one layer alike, but the criterion is the magnitude itself.", _mapped(np.square)),
-        ("Each layer is divided by its own largest weight: then the layers cannot be compared any more.",
-         _mapped(lambda w: np.abs(w) / np.abs(w).max())),
+        (
+            "Each layer is divided by its own largest weight: then the layers cannot be compared any more.",
+            _mapped(lambda w: np.abs(w) / np.abs(w).max()),
+        ),
         ("One number a layer: every weight has its own score.", _mapped(lambda w: np.abs(w).mean())),
         ("Every sign is turned: higher means keep.", _mapped(lambda w: -np.abs(w))),
-    ]  # fmt: skip
+    ]
     expect_each(got, _mapped(np.abs), suspects=suspects, shown=_WEIGHTS, what="scores")
     return "The magnitudes of two layers."
 
@@ -214,26 +231,41 @@ def check_global_masks(answer: Callable) -> str:
         got = _masks(call(answer, scores, sparsity, told=told), scores)
         magnitudes = {name: np.abs(score) for name, score in scores.items()}
         suspects = [
-            ("The number to keep is rounded to the nearest, not down.",
-             keep(scores, int((1 - sparsity) * n))),
-            ("The number to keep is rounded to the nearest, not up.",
-             keep(scores, int(np.ceil((1 - sparsity) * n)))),
-            ("All that reach the threshold are kept, the tied ones too: that is more than was asked for.",
-             _above(scores, n_keep, np.greater_equal)),
-            ("None of those that are tied at the threshold is kept: that is fewer than was asked for.",
-             _above(scores, n_keep, np.greater)),
-            ("Among equal scores the *earlier* one wins: a stable sort keeps their order.",
-             keep(scores, n_keep, last=True)),
-            ("That many are kept of *each* layer: here all scores compete in one list.",
-             _each(scores, sparsity)),
-            ("The mask is turned round: True stands for a weight that is kept.",
-             {name: ~mask for name, mask in keep(scores, n_keep).items()}),
+            (
+                "The number to keep is rounded to the nearest, not down.",
+                keep(scores, int((1 - sparsity) * n)),
+            ),
+            (
+                "The number to keep is rounded to the nearest, not up.",
+                keep(scores, int(np.ceil((1 - sparsity) * n))),
+            ),
+            (
+                "All that reach the threshold are kept, the tied ones too: that is more than was asked for.",
+                _above(scores, n_keep, np.greater_equal),
+            ),
+            (
+                "None of those that are tied at the threshold is kept: that is fewer than was asked for.",
+                _above(scores, n_keep, np.greater),
+            ),
+            (
+                "Among equal scores the *earlier* one wins: a stable sort keeps their order.",
+                keep(scores, n_keep, last=True),
+            ),
+            (
+                "That many are kept of *each* layer: here all scores compete in one list.",
+                _each(scores, sparsity),
+            ),
+            (
+                "The mask is turned round: True stands for a weight that is kept.",
+                {name: ~mask for name, mask in keep(scores, n_keep).items()},
+            ),
             ("The lowest scores are kept.", keep({k: -v for k, v in scores.items()}, n_keep)),
-            ("Sparsity is the fraction of *zeros*: 1 − sparsity is kept.",
-             keep(scores, round(sparsity * n))),
-            ("The scores are compared as they are: other criteria than magnitude may be negative.",
-             keep(magnitudes, n_keep)),
-        ]  # fmt: skip
+            ("Sparsity is the fraction of *zeros*: 1 − sparsity is kept.", keep(scores, round(sparsity * n))),
+            (
+                "The scores are compared as they are: other criteria than magnitude may be negative.",
+                keep(magnitudes, n_keep),
+            ),
+        ]
         expect_each(got, keep(scores, n_keep), suspects=suspects, shown=scores, what="mask")
     return "Exact counts over two layers, with ties, negative scores, and at both ends."
 
@@ -249,11 +281,15 @@ def check_layerwise_masks(answer: Callable) -> str:
         ("The layers compete with each other: each should have a list of its own.", keep(_TIED, n_keep)),
         ("Every layer got the first one's sparsity.", _each(_TIED, 0.75)),
         ("Every layer got the last one's sparsity.", _each(_TIED, 0.5)),
-        ("Sparsity is the fraction of *zeros*: 1 − sparsity is kept.",
-         _each(_TIED, {name: 1 - goal for name, goal in goals.items()})),
-        ("The mask is turned round: True stands for a weight that is kept.",
-         {name: ~mask for name, mask in wanted.items()}),
-    ]  # fmt: skip
+        (
+            "Sparsity is the fraction of *zeros*: 1 − sparsity is kept.",
+            _each(_TIED, {name: 1 - goal for name, goal in goals.items()}),
+        ),
+        (
+            "The mask is turned round: True stands for a weight that is kept.",
+            {name: ~mask for name, mask in wanted.items()},
+        ),
+    ]
     expect_each(got, wanted, suspects=suspects, shown=_TIED, what="mask")
     return "Two layers, two sparsities."
 
@@ -306,28 +342,40 @@ def check_cubic_sparsity(answer: Callable) -> str:
     inside = np.clip(part, 0, 1)
     right = _FINAL * (1 - (1 - inside) ** 3)
     suspects = [
-        ("Before the start nothing is pruned: the curve must not go on below 0.",
-         _FINAL * (1 - (1 - np.minimum(part, 1)) ** 3)),
-        ("After the end the sparsity stays at its final value.",
-         _FINAL * (1 - (1 - np.maximum(part, 0)) ** 3)),
-        ("It is right between start and end only: hold it at 0 before, and at the final value after.",
-         _FINAL * (1 - (1 - part) ** 3)),
+        (
+            "Before the start nothing is pruned: the curve must not go on below 0.",
+            _FINAL * (1 - (1 - np.minimum(part, 1)) ** 3),
+        ),
+        (
+            "After the end the sparsity stays at its final value.",
+            _FINAL * (1 - (1 - np.maximum(part, 0)) ** 3),
+        ),
+        (
+            "It is right between start and end only: hold it at 0 before, and at the final value after.",
+            _FINAL * (1 - (1 - part) ** 3),
+        ),
         ("That is a straight line: the exponent 3 is missing.", _FINAL * inside),
-        ("That is slow at first and steep at the end: it should be the other way round.",
-         _FINAL * inside**3),
+        ("That is slow at first and steep at the end: it should be the other way round.", _FINAL * inside**3),
         ("The curve goes down: that is what is still to be pruned.", _FINAL * (1 - inside) ** 3),
         ("That is the density: the sparsity is asked for.", 1 - right),
-        ("The steps count from the start, not from 0.",
-         _FINAL * (1 - (1 - np.clip(steps / _END, 0, 1)) ** 3)),
-        ("Divided by the end: the way is end − start long.",
-         _FINAL * (1 - (1 - np.clip((steps - _START) / _END, 0, 1)) ** 3)),
+        (
+            "The steps count from the start, not from 0.",
+            _FINAL * (1 - (1 - np.clip(steps / _END, 0, 1)) ** 3),
+        ),
+        (
+            "Divided by the end: the way is end − start long.",
+            _FINAL * (1 - (1 - np.clip((steps - _START) / _END, 0, 1)) ** 3),
+        ),
         ("The exponent is 2, expected 3.", _FINAL * (1 - (1 - inside) ** 2)),
         ("It ends at 1: the final sparsity is not used.", 1 - (1 - inside) ** 3),
-    ]  # fmt: skip
+    ]
     expect(
-        [value.item() for value in got], right, suspects=suspects, what="The curve",
+        [value.item() for value in got],
+        right,
+        suspects=suspects,
+        what="The curve",
         shown={"step": np.array(_STEPS)},
-    )  # fmt: skip
+    )
     return "Seven steps, two of them outside."
 
 
@@ -363,19 +411,24 @@ def check_masked_step(answer: Callable) -> str:
     unmoved = {name: -_RATE * _GRADIENTS[name] * mask + _START[name] for name, mask in _MASKS.items()}
     suspects = [
         ("The pruned weights move: apply the mask after the step.", _step(at_end=False)[0]),
-        ("Masking the gradient is not enough: the velocity from before still pushes pruned weights.",
-         _step(at_end=False, of_gradient=True)[0]),
+        (
+            "Masking the gradient is not enough: the velocity from before still pushes pruned weights.",
+            _step(at_end=False, of_gradient=True)[0],
+        ),
         ("The mask is turned round: True stands for a weight that is kept.", _step(turned=True)[0]),
         ("Uphill: the step goes against the velocity.", _step(sign=1.0)[0]),
         ("The momentum is not used.", unmoved, _step(momentum=0.0)[0]),
-        ("The velocity from before counts in full: it is multiplied by the momentum.",
-         _step(momentum=1.0)[0]),
-        ("The learning rate is missing, or used twice.",
-         _step(scaled=1 / _RATE)[0], _step(scaled=_RATE)[0]),
-        ("The step uses the old velocity: renew it first.",
-         {name: (_START[name] - _RATE * _VELOCITY[name]) * mask for name, mask in _MASKS.items()}),
+        (
+            "The velocity from before counts in full: it is multiplied by the momentum.",
+            _step(momentum=1.0)[0],
+        ),
+        ("The learning rate is missing, or used twice.", _step(scaled=1 / _RATE)[0], _step(scaled=_RATE)[0]),
+        (
+            "The step uses the old velocity: renew it first.",
+            {name: (_START[name] - _RATE * _VELOCITY[name]) * mask for name, mask in _MASKS.items()},
+        ),
         ("Nothing moves.", _START),
-    ]  # fmt: skip
+    ]
     flat = [(hint, wrong) for hint, *wrongs in suspects for wrong in wrongs]
     expect_each(weights, right, suspects=flat, shown=_MASKS, what="weights")
     for name, mask in _MASKS.items():  # the velocity of a pruned weight may be what it likes
@@ -384,9 +437,11 @@ def check_masked_step(answer: Callable) -> str:
         velocity[name] = np.where(mask, velocity[name], right_velocity[name])
     suspects = [
         ("The velocity is returned as it came: the next step needs the new one.", _VELOCITY),
-        ("The learning rate belongs to the weights, not into the velocity.",
-         {name: _RATE * value for name, value in right_velocity.items()}),
-    ]  # fmt: skip
+        (
+            "The learning rate belongs to the weights, not into the velocity.",
+            {name: _RATE * value for name, value in right_velocity.items()},
+        ),
+    ]
     visible = [
         (hint, {name: np.where(mask, wrong[name], right_velocity[name]) for name, mask in _MASKS.items()})
         for hint, wrong in suspects
@@ -396,9 +451,10 @@ def check_masked_step(answer: Callable) -> str:
 
 
 _LAYERS = {
-    "fc1": np.array([[4.0, -1.0], [2.0, -3.0]]), "fc2": np.array([[0.5, -8.0]]),
+    "fc1": np.array([[4.0, -1.0], [2.0, -3.0]]),
+    "fc2": np.array([[0.5, -8.0]]),
     "fc3": np.array([[-6.0, 5.0]]),
-}  # fmt: skip
+}
 _LEVELS = (0.5, 1.0, 0.25)
 
 
@@ -444,23 +500,40 @@ def check_sensitivity(answer: Callable) -> str:
             deeper[name].append(_accuracy(left))
     whole = _accuracy(_LAYERS)
     suspects = [
-        ("A layer stays pruned when the next one is: start from the whole network every time.",
-         cumulative, one_after_the_other),
-        ("A layer stays pruned from one sparsity to the next: start from the whole layer every time.",
-         deeper),
-        ("All layers are pruned together: only one at a time.",
-         {name: [_accuracy(_pruned(_LAYERS, names, level)) for level in _LEVELS] for name in names}),
-        ("All layers but the one are pruned: it is the one that should be.",
-         {name: [_accuracy(_pruned(_LAYERS, tuple(set(names) - {name}), level)) for level in _LEVELS]
-          for name in names}),
+        (
+            "A layer stays pruned when the next one is: start from the whole network every time.",
+            cumulative,
+            one_after_the_other,
+        ),
+        (
+            "A layer stays pruned from one sparsity to the next: start from the whole layer every time.",
+            deeper,
+        ),
+        (
+            "All layers are pruned together: only one at a time.",
+            {name: [_accuracy(_pruned(_LAYERS, names, level)) for level in _LEVELS] for name in names},
+        ),
+        (
+            "All layers but the one are pruned: it is the one that should be.",
+            {
+                name: [_accuracy(_pruned(_LAYERS, tuple(set(names) - {name}), level)) for level in _LEVELS]
+                for name in names
+            },
+        ),
         ("Nothing was pruned when it was measured.", {name: [whole] * len(_LEVELS) for name in names}),
-        ("Sparsity is the fraction of *zeros*: 1 − sparsity is kept.",
-         {name: [_accuracy(_pruned(_LAYERS, (name,), 1 - level)) for level in _LEVELS] for name in names}),
-        ("Losses, not accuracies: return what was measured.",
-         {name: [whole - value for value in row] for name, row in alone.items()}),
-        ("The sparsities are in another order: keep the caller's.",
-         {name: [row[2], row[0], row[1]] for name, row in alone.items()}),
-    ]  # fmt: skip
+        (
+            "Sparsity is the fraction of *zeros*: 1 − sparsity is kept.",
+            {name: [_accuracy(_pruned(_LAYERS, (name,), 1 - level)) for level in _LEVELS] for name in names},
+        ),
+        (
+            "Losses, not accuracies: return what was measured.",
+            {name: [whole - value for value in row] for name, row in alone.items()},
+        ),
+        (
+            "The sparsities are in another order: keep the caller's.",
+            {name: [row[2], row[0], row[1]] for name, row in alone.items()},
+        ),
+    ]
     flat = [(hint, wrong) for hint, *wrongs in suspects for wrong in wrongs]
     expect_each(rows, alone, suspects=flat, shown=_LAYERS, what="accuracies")
     return "Three layers at three sparsities, one at a time."

@@ -44,20 +44,31 @@ def check_centroid_gradient(answer: Callable) -> str:
     only_present = "Clusters 2 and 4 have no weights, and still have a gradient: 0. One number a cluster."
     suspects = [
         (_MEAN, _summed(grad, indices, 5, reduce="mean"), nan_mean, nan_mean[present]),
-        ("An index that comes twice is written twice, not added: with `sums[indices] += grad` the last one "
-         "wins. np.add.at or np.bincount add.", _summed(grad, indices, 5, reduce="last")),
+        (
+            "An index that comes twice is written twice, not added: with `sums[indices] += grad` the last "
+            "wins. np.add.at or np.bincount add.",
+            _summed(grad, indices, 5, reduce="last"),
+        ),
         (only_present, wanted[present], wanted[:4]),
         ("Absolute values: pulls in opposite directions cancel.", _summed(grad, indices, 5, reduce="abs")),
-        ("Those are the numbers of weights: their gradients are to be added.",
-         _summed(grad, indices, 5, reduce="count")),
-        ("That is the sum of all gradients: each centroid has its own weights.",
-         np.full(5, grad.sum()), grad.sum()),
+        (
+            "Those are the numbers of weights: their gradients are to be added.",
+            _summed(grad, indices, 5, reduce="count"),
+        ),
+        (
+            "That is the sum of all gradients: each centroid has its own weights.",
+            np.full(5, grad.sum()),
+            grad.sum(),
+        ),
         ("One number a weight: one a centroid is asked for.", wanted[indices]),
-    ]  # fmt: skip
+    ]
     expect(
-        got, wanted, suspects=suspects, what="The gradient by the centroids",
+        got,
+        wanted,
+        suspects=suspects,
+        what="The gradient by the centroids",
         shown={"grad": grad, "indices": indices},
-    )  # fmt: skip
+    )
     return "Sums by cluster, zeros for clusters without weights."
 
 
@@ -69,9 +80,10 @@ def check_take_step(answer: Callable) -> str:
     grad = np.array([[1.0, -2.0, 3.0], [0.5, 1.0, 2.0]])
     rate = 0.25
     got = pair(
-        call(answer, codebook, indices, grad, rate, told="6 weights, 4 centroids, rate 0.25"), 2,
+        call(answer, codebook, indices, grad, rate, told="6 weights, 4 centroids, rate 0.25"),
+        2,
         "codebook and weights",
-    )  # fmt: skip
+    )
     by_centroid = _summed(grad, indices, 4)
     moved = codebook - rate * by_centroid
     suspects = [
@@ -80,26 +92,38 @@ def check_take_step(answer: Callable) -> str:
         ("The rate is missing.", codebook - by_centroid),
         ("The rate is used twice.", codebook - rate**2 * by_centroid),
         ("The codebook is as it was.", codebook),
-        ("That is the change alone: codebook minus rate times gradient.",
-         -rate * by_centroid, rate * by_centroid),
-        ("An index that comes twice is written twice, not added: the last one won.",
-         codebook - rate * _summed(grad, indices, 4, reduce="last")),
-    ]  # fmt: skip
+        (
+            "That is the change alone: codebook minus rate times gradient.",
+            -rate * by_centroid,
+            rate * by_centroid,
+        ),
+        (
+            "An index that comes twice is written twice, not added: the last one won.",
+            codebook - rate * _summed(grad, indices, 4, reduce="last"),
+        ),
+    ]
     expect(got[0], moved, suspects=suspects, what="The codebook", shown={"indices": indices, "grad": grad})
     nearest = np.abs(codebook[indices][..., None] - moved).argmin(axis=-1)
     suspects = [
         ("The weights are still those of the old codebook.", codebook[indices]),
-        ("Every weight moved by its own gradient: then they no longer share values.",
-         codebook[indices] - rate * grad),
-        ("The indices were assigned anew: they stay as they are, and the weights follow their centroids.",
-         moved[nearest]),
+        (
+            "Every weight moved by its own gradient: then they no longer share values.",
+            codebook[indices] - rate * grad,
+        ),
+        (
+            "The indices were assigned anew: they stay as they are, and the weights follow their centroids.",
+            moved[nearest],
+        ),
         ("Those are the indices: decode them with the new codebook.", indices),
         ("The weights have the shape of the indices.", moved[indices].ravel()),
-    ]  # fmt: skip
+    ]
     expect(
-        got[1], moved[indices], suspects=suspects, what="The matrix of weights",
+        got[1],
+        moved[indices],
+        suspects=suspects,
+        what="The matrix of weights",
         shown={"indices": indices, "new codebook": moved},
-    )  # fmt: skip
+    )
     return "The codebook against its gradient, the weights with it."
 
 
@@ -145,32 +169,45 @@ def check_fine_tune(answer: Callable) -> str:
         )
     more, fewer = (codebook, indices, gradient_of, rate, 5), (codebook, indices, gradient_of, rate, 3)
     suspects = [
-        ("The gradient was taken once, at the beginning: each step needs it at the present weights.",
-         _descended(*problem, fresh=False)),
+        (
+            "The gradient was taken once, at the beginning: each step needs it at the present weights.",
+            _descended(*problem, fresh=False),
+        ),
         (_UPHILL, _descended(*problem, sign=1.0)),
         (_MEAN, _descended(*problem, reduce="mean")),
-        ("An index that comes twice is written twice, not added: the last one won.",
-         _descended(*problem, reduce="last")),
-        ("That is one step: n_steps of them are asked for.",
-         _descended(codebook, indices, gradient_of, rate, 1)),
+        (
+            "An index that comes twice is written twice, not added: the last one won.",
+            _descended(*problem, reduce="last"),
+        ),
+        (
+            "That is one step: n_steps of them are asked for.",
+            _descended(codebook, indices, gradient_of, rate, 1),
+        ),
         ("One step too many.", _descended(*more)),
         ("One step too few.", _descended(*fewer)),
         ("The rate is not used as given.", _descended(codebook, indices, gradient_of, 1.0, n_steps)),
-        ("The weights were trained each by itself and averaged at the end: the centroids are to be trained.",
-         _descended(*problem, free=True)),
+        (
+            "The weights were trained each by itself and averaged at the end: train the centroids.",
+            _descended(*problem, free=True),
+        ),
         ("The codebook is as it was.", codebook),
         ("Those are the weights: the codebook is asked for.", _descended(*problem)[indices]),
-    ]  # fmt: skip
+    ]
     unknown = f"gradient_of was called {len(calls)} times in {n_steps} steps."
     expect(
-        got, _descended(*problem), suspects=suspects, what="The codebook", shown={"indices": indices},
+        got,
+        _descended(*problem),
+        suspects=suspects,
+        what="The codebook",
+        shown={"indices": indices},
         unknown=unknown,
-    )  # fmt: skip
+    )
     return "Four steps, each with the gradient at the weights as they are then."
 
 
 # ----------------------------------------------------------------------------------------------------
 # Week 6, first half: decoding a codebook, assigning indices, what sharing saves, a codebook put in order.
+
 
 @check(1, "decode")
 def check_decode(answer: Callable) -> str:
@@ -185,16 +222,19 @@ def check_decode(answer: Callable) -> str:
     first = np.zeros(mask.size)
     first[: values.size] = values
     suspects = [
-        ("The pruned weights took the first centroid: they are 0, whatever the codebook holds.",
-         codebook[full]),
+        (
+            "The pruned weights took the first centroid: they are 0, whatever the codebook holds.",
+            codebook[full],
+        ),
         ("Those are the indices: the value is codebook[index].", full),
         ("One value a kept weight: put them into a matrix of the mask's shape.", values),
         ("Kept and pruned are exchanged: True in the mask is a kept weight.", _placed(values, ~mask)),
-        ("The values go down the columns: kept weights are counted row by row.",
-         _placed(values, mask.T).T),
-        ("The values fill the first places: the mask says which places are theirs.",
-         first.reshape(mask.shape)),
-    ]  # fmt: skip
+        ("The values go down the columns: kept weights are counted row by row.", _placed(values, mask.T).T),
+        (
+            "The values fill the first places: the mask says which places are theirs.",
+            first.reshape(mask.shape),
+        ),
+    ]
     shown = {"mask": mask, "indices": indices}
     expect(got, _placed(values, mask), suspects=suspects, what="The layer", shown=shown)
     return "Kept weights in their places, zeros elsewhere."
@@ -216,22 +256,27 @@ def check_assign(answer: Callable) -> str:
     nearest = distance.argmin(axis=-1)
     above = np.searchsorted(codebook, weights)
     suspects = [
-        ("Of two equally near centroids the lower index wins.",
-         3 - distance[..., ::-1].argmin(axis=-1)),
+        ("Of two equally near centroids the lower index wins.", 3 - distance[..., ::-1].argmin(axis=-1)),
         ("Those are the values: the indices are asked for.", codebook[nearest]),
         ("That is the farthest centroid.", distance.argmax(axis=-1)),
-        ("Without an absolute value (or a square), the least difference is the most negative one.",
-         (weights[..., None] - codebook).argmin(axis=-1), (codebook - weights[..., None]).argmin(axis=-1)),
+        (
+            "Without an absolute value (or a square), the least difference is the most negative one.",
+            (weights[..., None] - codebook).argmin(axis=-1),
+            (codebook - weights[..., None]).argmin(axis=-1),
+        ),
         ("That is the first centroid above the weight, not the nearest.", above, np.minimum(above, 3)),
-        ("That is the last centroid below the weight, not the nearest.",
-         above - 1, np.clip(above - 1, 0, 3)),
-        ("Signs count: compare the numbers, not their absolute values.",
-         np.abs(np.abs(weights)[..., None] - np.abs(codebook)).argmin(axis=-1)),
+        ("That is the last centroid below the weight, not the nearest.", above - 1, np.clip(above - 1, 0, 3)),
+        (
+            "Signs count: compare the numbers, not their absolute values.",
+            np.abs(np.abs(weights)[..., None] - np.abs(codebook)).argmin(axis=-1),
+        ),
         ("The indices have the shape of the weights.", nearest.ravel()),
-        ("That is the weight nearest to each centroid: each weight looks for its centroid.",
-         np.abs(weights.reshape(-1, 1) - codebook).argmin(axis=0)),
+        (
+            "That is the weight nearest to each centroid: each weight looks for its centroid.",
+            np.abs(weights.reshape(-1, 1) - codebook).argmin(axis=0),
+        ),
         ("Those are distances: the place of the least one is asked for.", distance.min(axis=-1)),
-    ]  # fmt: skip
+    ]
     shown = {"weights": weights, "codebook": codebook}
     expect(got, nearest, suspects=suspects, what="The table of indices", shown=shown)
     if got.dtype.kind not in "iu":
@@ -252,20 +297,34 @@ def check_shrink_factor(answer: Callable) -> str:
     suspects = [
         ("The codebook is missing: it is stored too.", _factor(n, k, book=0.0)),
         ("An index has a whole number of bits: the logarithm is rounded up.", _factor(n, k, bits=np.log2)),
-        ("Rounded down, an index cannot tell all clusters apart.",
-         _factor(n, k, bits=lambda k: np.floor(np.log2(k)))),
-        ("A bit doubles what an index can tell apart: the base of the logarithm is 2.",
-         _factor(n, k, bits=np.log), _factor(n, k, bits=lambda k: np.ceil(np.log(k))),
-         _factor(n, k, bits=lambda k: np.ceil(np.log10(k)))),
+        (
+            "Rounded down, an index cannot tell all clusters apart.",
+            _factor(n, k, bits=lambda k: np.floor(np.log2(k))),
+        ),
+        (
+            "A bit doubles what an index can tell apart: the base of the logarithm is 2.",
+            _factor(n, k, bits=np.log),
+            _factor(n, k, bits=lambda k: np.ceil(np.log(k))),
+            _factor(n, k, bits=lambda k: np.ceil(np.log10(k))),
+        ),
         ("An index among k clusters takes log2 k bits, not k.", _factor(n, k, bits=lambda k: k)),
-        ("Centroids are stored as floats of 32 bits.", _factor(n, k, book=5.0), _factor(n, k, book=1.0),
-         _factor(n, k, book=8.0), _factor(n, k, book=64.0)),
+        (
+            "Centroids are stored as floats of 32 bits.",
+            _factor(n, k, book=5.0),
+            _factor(n, k, book=1.0),
+            _factor(n, k, book=8.0),
+            _factor(n, k, book=64.0),
+        ),
         ("Upside down: how many times *smaller* does the layer become?", 1 / wanted),
         ("That is the size in bits: by what factor is it smaller than 32 n?", 32 * n / wanted),
         ("A float has 32 bits, also those that are not shared.", _factor(n, k, dense=64.0)),
-        ("Bits and bytes are mixed: count everything in bits.", wanted / 8, wanted * 8,
-         _factor(n, k, book=4.0)),
-    ]  # fmt: skip
+        (
+            "Bits and bytes are mixed: count everything in bits.",
+            wanted / 8,
+            wanted * 8,
+            _factor(n, k, book=4.0),
+        ),
+    ]
     expect(got, wanted, tolerance=1e-6, suspects=suspects, what="The factor")
     got = as_array(call(answer, n, 16, told=f"{n} weights, 16 clusters"))
     hint = "Sixteen clusters need exactly 4 bits: log2(16) is whole."
@@ -289,15 +348,18 @@ def check_tidy(answer: Callable) -> str:
         ("Equal centroids are still there twice: two clusters of one value become one.", np.sort(codebook)),
         ("Descending: the file wants them ascending.", merged[::-1], np.sort(codebook)[::-1]),
         ("The codebook is as it was.", codebook),
-    ]  # fmt: skip
+    ]
     expect(book, merged, suspects=suspects, what="The codebook", shown={"codebook": codebook})
     wanted = place.ravel()[indices]
     suspects = [
         ("The indices did not follow: an index has to name the same value as before.", indices),
-        ("argsort says from where each sorted value came; needed is where each old one went.",
-         order[indices], np.minimum(order, 3)[indices]),
+        (
+            "argsort says from where each sorted value came; needed is where each old one went.",
+            order[indices],
+            np.minimum(order, 3)[indices],
+        ),
         ("The indices have the shape that they had.", wanted.ravel()),
-    ]  # fmt: skip
+    ]
     shown = {"old codebook": codebook, "old indices": indices}
     expect(index, wanted, suspects=suspects, what="The table of indices", shown=shown)
     unused = np.array([3.0, -2.0, 0.0])

@@ -15,6 +15,7 @@ from common.codec.huffman_kernels import spell_table
 # ----------------------------------------------------------------------------------------------------
 # Week 7, first half: entropy, Huffman's lengths, complete codes, canonical words.
 
+
 @check(1, "entropy")
 def check_entropy(answer: Callable) -> str:
     """Bits a symbol, from counts; a count of 0 adds nothing."""
@@ -24,22 +25,24 @@ def check_entropy(answer: Callable) -> str:
     wanted = -(p * np.log2(p)).sum()
     if np.isnan(as_array(got, "The entropy").astype(float)).any():
         raise NotYet(
-            "The entropy is nan.", hint="0 · log 0 is nan in NumPy: leave out the kinds of count 0.",
+            "The entropy is nan.",
+            hint="0 · log 0 is nan in NumPy: leave out the kinds of count 0.",
             picture=side_by_side({"counts": counts}),
-        )  # fmt: skip
+        )
     suspects = [
         ("The base is 2, not e or 10.", wanted * np.log(2), wanted * np.log10(2)),
         ("That is all symbols together: an entropy is per symbol.", wanted * counts.sum()),
         ("The sign is wrong: a logarithm of a share is negative, the surprise is not.", -wanted),
         ("The surprises are averaged over the kinds: weigh each by its share.", -np.log2(p).mean()),
         ("The surprises are added up: weigh each by its share.", -np.log2(p).sum()),
-        ("That is the bits of a fixed width: no count has been looked at.",
-         np.log2(5), np.log2(4), 2, 3),
-        ("Counts are no shares yet: divide by their sum first.",
-         -(counts[counts > 0] * np.log2(counts[counts > 0])).sum(),
-         (counts[counts > 0] * np.log2(counts[counts > 0])).sum()),
+        ("That is the bits of a fixed width: no count has been looked at.", np.log2(5), np.log2(4), 2, 3),
+        (
+            "Counts are no shares yet: divide by their sum first.",
+            -(counts[counts > 0] * np.log2(counts[counts > 0])).sum(),
+            (counts[counts > 0] * np.log2(counts[counts > 0])).sum(),
+        ),
         ("That is the Gini index of week 2.", 1 - (p**2).sum()),
-    ]  # fmt: skip
+    ]
     expect(got, wanted, suspects=suspects, what="The entropy", shown={"counts": counts})
     got = call(answer, np.array([0, 7]), told="one kind only")
     expect(got, 0.0, what="The entropy of one kind", unknown="A symbol that is certain does not surprise.")
@@ -89,18 +92,20 @@ def _check_optimal(counts: np.ndarray, lengths: np.ndarray, picture: str) -> Non
         )
     if (lengths[used] == 0).any():
         raise NotYet(
-            "A symbol that occurs has length 0.", hint="Each leaf's length is its depth: is a leaf lost?",
+            "A symbol that occurs has length 0.",
+            hint="Each leaf's length is its depth: is a leaf lost?",
             picture=picture,
-        )  # fmt: skip
+        )
     if np.array_equal(lengths[used], counts[used]):
         raise NotYet("Those are the counts.", hint="Bits are asked for, not counts.", picture=picture)
     kraft = (2.0 ** -lengths[used].astype(float)).sum()
     shannon = np.ceil(-np.log2(counts[used] / counts.sum())).astype(int)
     if np.array_equal(lengths[used], shannon) and kraft < 1:
         raise NotYet(
-            "The lengths are longer than need be.", picture=picture,
+            "The lengths are longer than need be.",
+            picture=picture,
             hint="That is the surprise rounded up, as Shannon did: Huffman joins the two rarest.",
-        )  # fmt: skip
+        )
     if abs(kraft - 1) > 1e-9:
         hint = (
             "No prefix code has such lengths: every join adds one bit to *all* symbols below it."
@@ -180,23 +185,37 @@ def check_canonical_codes(answer: Callable) -> str:
         reverse = [int(f"{code:0{n}b}"[::-1], 2) if n else 0 for code, n in zip(wanted, lengths, strict=True)]
         ones = [(1 << n) - 1 - int(code) if n else 0 for code, n in zip(wanted, lengths, strict=True)]
         suspects = [
-            ("Of equally long words the lower symbol comes first.",
-             _words(lengths, key=lambda length, symbol: (length, -symbol))),
-            ("Shorter words come first: sort by length, then by symbol.",
-             _words(lengths, key=lambda length, symbol: symbol)),
-            ("The shortest words come first, not the longest.",
-             _words(lengths, key=lambda length, symbol: (-length, symbol))),
-            ("When words get longer, zeros are appended: shift to the left by the difference.",
-             _words(lengths, shift=False)),
+            (
+                "Of equally long words the lower symbol comes first.",
+                _words(lengths, key=lambda length, symbol: (length, -symbol)),
+            ),
+            (
+                "Shorter words come first: sort by length, then by symbol.",
+                _words(lengths, key=lambda length, symbol: symbol),
+            ),
+            (
+                "The shortest words come first, not the longest.",
+                _words(lengths, key=lambda length, symbol: (-length, symbol)),
+            ),
+            (
+                "When words get longer, zeros are appended: shift to the left by the difference.",
+                _words(lengths, shift=False),
+            ),
             ("The first word is all zeros.", _words(lengths, first=1)),
-            ("The words' bits are in reverse order: the first bit of a word is the highest of its number.",
-             reverse),
+            (
+                "The words' bits are in reverse order: the first bit of a word is the highest of its number.",
+                reverse,
+            ),
             ("Zeros and ones are exchanged.", ones),
-        ]  # fmt: skip
+        ]
         expect(
-            got, wanted, suspects=suspects, what="The list of codes", shown={"lengths": np.array(lengths)},
+            got,
+            wanted,
+            suspects=suspects,
+            what="The list of codes",
+            shown={"lengths": np.array(lengths)},
             unknown="Count upwards; where the length grows, shift to the left. Absent symbols get 0.",
-        )  # fmt: skip
+        )
     lengths = huffman.code_lengths(_COUNTS[-1])
     got = call(answer, lengths.astype(np.int64), told="40 lengths")
     expect(got, huffman.canonical_codes(lengths), what="The list of 40 codes")
@@ -259,9 +278,12 @@ def check_encode(answer: Callable) -> str:
     data, n_bits = pair(call(answer, symbols, lengths, told="2,000 symbols"), 2, "bytes and bits")
     expect_bytes(bytes(data), *huffman.encode(symbols, lengths))
     _refuses(
-        answer, np.uint8([0, 2]), _LENGTHS, told="a symbol without a word",
+        answer,
+        np.uint8([0, 2]),
+        _LENGTHS,
+        told="a symbol without a word",
         hint="A symbol of length 0 would vanish without a trace: refuse it.",
-    )  # fmt: skip
+    )
     return "Words in a row, the highest bit first, zeros behind; none, one kind, and a symbol without a word."
 
 
@@ -272,18 +294,22 @@ def expect_bytes(data: bytes, wanted: bytes, n_bits: int) -> None:
     padding = -n_bits % 8
     number = int.from_bytes(wanted, "big")
     suspects = {
-        np.packbits(_bits(wanted)[:, ::-1]).tobytes():
-            "The bits of each byte are in reverse order: the first bit is the highest of its byte.",
-        (number >> padding).to_bytes(len(wanted), "big"):
-            "The zeros that fill up the last byte stand at the front: shift the bits to the left.",
+        np.packbits(
+            _bits(wanted)[:, ::-1]
+        ).tobytes(): "The bits of each byte are in reverse order: the first bit is the highest of its byte.",
+        (number >> padding).to_bytes(
+            len(wanted), "big"
+        ): "The zeros that fill up the last byte stand at the front: shift the bits to the left.",
         (number | (1 << padding) - 1).to_bytes(len(wanted), "big"): "The last byte is filled up with zeros.",
         wanted[::-1]: "The bytes are in reverse order.",
         wanted[: n_bits // 8]: "The last byte, which is not full, is missing.",
-        "".join(map(str, np.unpackbits(np.frombuffer(wanted, np.uint8))[:n_bits])).encode():
-            "Those are the characters '0' and '1', a byte for every bit: eight bits make one byte.",
-        np.unpackbits(np.frombuffer(wanted, np.uint8))[:n_bits].tobytes():
-            "A byte for every bit: eight bits make one byte.",
-    }  # fmt: skip
+        "".join(
+            map(str, np.unpackbits(np.frombuffer(wanted, np.uint8))[:n_bits])
+        ).encode(): "Those are the characters '0' and '1', a byte for every bit: eight bits make one byte.",
+        np.unpackbits(np.frombuffer(wanted, np.uint8))[
+            :n_bits
+        ].tobytes(): "A byte for every bit: eight bits make one byte.",
+    }
     hint = suspects.get(data, "")
     if not hint and len(data) < len(wanted):
         hint = "Too few bytes: a word of length 3 has three bits, also when its number begins with zeros."
@@ -309,20 +335,28 @@ def check_decode(answer: Callable) -> str:
     got = as_array(call(answer, data, n_bits, _SYMBOLS.size, _LENGTHS, told="seven symbols"), what)
     reverse = _decoded(np.packbits(_bits(data)[:, ::-1]).tobytes(), _SYMBOLS.size)
     suspects = [
-        ("The bits of each byte are read in reverse order: the highest comes first.",
-         *([] if reverse is None else [reverse])),
-        ("Those are the places in the canonical order: look up which symbol stands there.",
-         np.array([{0: 0, 3: 1, 1: 2, 4: 3}[symbol] for symbol in _SYMBOLS.tolist()])),
+        (
+            "The bits of each byte are read in reverse order: the highest comes first.",
+            *([] if reverse is None else [reverse]),
+        ),
+        (
+            "Those are the places in the canonical order: look up which symbol stands there.",
+            np.array([{0: 0, 3: 1, 1: 2, 4: 3}[symbol] for symbol in _SYMBOLS.tolist()]),
+        ),
         ("The symbols are in reverse order.", _SYMBOLS[::-1]),
         ("The last symbol is missing.", _SYMBOLS[:-1]),
         ("The padding was read, too: stop after n_symbols.", np.append(_SYMBOLS, 0)),
         ("Those are words, not symbols.", huffman.canonical_codes(_LENGTHS)[_SYMBOLS]),
         ("Those are lengths, not symbols.", _LENGTHS[_SYMBOLS]),
-    ]  # fmt: skip
+    ]
     expect(
-        got, _SYMBOLS, suspects=suspects, what=what, shown={"lengths": _LENGTHS},
+        got,
+        _SYMBOLS,
+        suspects=suspects,
+        what=what,
+        shown={"lengths": _LENGTHS},
         unknown="Read bit by bit; a word is whole when its length *and* its bits fit.",
-    )  # fmt: skip
+    )
     got = as_array(call(answer, b"", 0, 0, _LENGTHS, told="no symbols"))
     if got.size:
         raise NotYet("No symbols do not come back as none.")
@@ -335,12 +369,18 @@ def check_decode(answer: Callable) -> str:
     got = call(answer, stream, n_long, symbols.size, lengths, told="3,000 symbols")
     expect(got, symbols, what="The list of 3,000 symbols")
     for arguments, told, hint in (
-        ((data, n_bits, 9, _LENGTHS), "more symbols than the bits spell",
-         "The padding is no payload: past n_bits nothing may be read."),
-        ((data, n_bits, 6, _LENGTHS), "fewer symbols than the bits spell",
-         "After the last symbol exactly n_bits must have been read, else the stream is damaged."),
+        (
+            (data, n_bits, 9, _LENGTHS),
+            "more symbols than the bits spell",
+            "The padding is no payload: past n_bits nothing may be read.",
+        ),
+        (
+            (data, n_bits, 6, _LENGTHS),
+            "fewer symbols than the bits spell",
+            "After the last symbol exactly n_bits must have been read, else the stream is damaged.",
+        ),
         ((b"\x80", 1, 1, np.array([0, 1])), "a 1 where the only word is 0", "No word matches: refuse it."),
-    ):  # fmt: skip
+    ):
         _refuses(answer, *arguments, told=told, hint=hint)
     return "Symbols come back; none, one kind, 3,000; damaged streams are refused."
 
@@ -402,17 +442,26 @@ def check_read_lengths(answer: Callable) -> str:
         got = pair(call(answer, data, n_kinds, told=told), 2, "the lengths, and how many bytes they take")
         suspects = [
             ("After a first length: `0` is one *more*, `10` one less.", _read(data, n_kinds, step=-1)[0]),
-            ("A run is an Elias gamma code: n zeros, a one, n bits; the one counts, as the highest bit.",
-             _read(data, n_kinds, gamma=1)[0], _read(data, n_kinds, gamma=-1)[0]),
+            (
+                "A run is an Elias gamma code: n zeros, a one, n bits; the one counts, as the highest bit.",
+                _read(data, n_kinds, gamma=1)[0],
+                _read(data, n_kinds, gamma=-1)[0],
+            ),
             ("A length after `11` has four bits.", _read(data, n_kinds, absolute=3)[0]),
-            ("The bits of each byte are read in reverse order.",
-             _read(np.packbits(_bits(data)[:, ::-1]).tobytes(), n_kinds)[0]),
-        ]  # fmt: skip
+            (
+                "The bits of each byte are read in reverse order.",
+                _read(np.packbits(_bits(data)[:, ::-1]).tobytes(), n_kinds)[0],
+            ),
+        ]
         shown = {"table": _bits(table)} if len(table) <= 4 else {}
         expect(
-            got[0], lengths, suspects=suspects, what="The list of lengths", shown=shown,
+            got[0],
+            lengths,
+            suspects=suspects,
+            what="The list of lengths",
+            shown=shown,
             unknown="The first length in four bits; then runs and steps, until n_kinds are there.",
-        )  # fmt: skip
+        )
         suspects = [
             ("Bytes are asked for, not bits.", n_bits),
             ("The table ends before the end of the data: count what was read.", len(data)),

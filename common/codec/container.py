@@ -242,6 +242,7 @@ def _read_metadata(reader: ByteReader) -> dict:
 # ----------------------------------------------------------------------------------------------------
 # Where the bits of one tensor in a container go.
 
+
 @dataclass(frozen=True)
 class TensorSizes:
     """Bits and bytes of a record by kind, row scales included; they add up to `n_bytes`.

@@ -124,8 +124,10 @@ def check_lengths(lengths: ArrayLike) -> np.ndarray:
     """
     lengths = np.asarray(lengths)
     if lengths.ndim != 1 or lengths.size > MAX_KINDS or (lengths.size and lengths.dtype.kind not in "iu"):
-        raise HuffmanError(f"code lengths: got {lengths.dtype} of shape {lengths.shape}, "
-                           f"expected one axis of at most {MAX_KINDS} integers")
+        raise HuffmanError(
+            f"code lengths: got {lengths.dtype} of shape {lengths.shape}, "
+            f"expected one axis of at most {MAX_KINDS} integers"
+        )
     if lengths.size and not 0 <= int(lengths.min()) <= int(lengths.max()) <= MAX_LENGTH:
         raise HuffmanError(f"code lengths: got up to {lengths.max()}, expected 0 to {MAX_LENGTH}")
     used = lengths[lengths > 0].astype(np.int64)
@@ -279,8 +281,10 @@ def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.n
     lengths = check_lengths(lengths)
     n_used = int(np.count_nonzero(lengths))
     if not n_symbols <= n_bits <= n_symbols * MAX_LENGTH or (n_symbols > 0 and n_used == 0):
-        raise HuffmanError(f"stream: got {n_bits} bits for {n_symbols} symbols of {n_used} kinds, "
-                           f"expected 1 to {MAX_LENGTH} bits a symbol")
+        raise HuffmanError(
+            f"stream: got {n_bits} bits for {n_symbols} symbols of {n_used} kinds, "
+            f"expected 1 to {MAX_LENGTH} bits a symbol"
+        )
     if len(data) != coded_bytes(n_bits, n_symbols):
         raise HuffmanError(f"stream: got {len(data)} bytes, expected {coded_bytes(n_bits, n_symbols)}")
     out = np.empty(n_symbols, dtype=np.uint8 if lengths.size <= 256 else np.uint16)

@@ -321,6 +321,7 @@ def decode_four(data, bits, ends, out, ats, stops, table, table_bits, limits, of
 #
 # It runs for every code that the writer considers, and most are only measured.
 
+
 @kernel
 def spell_table(lengths):
     """Return a table of code lengths as bits: uint8, 0 or 1."""

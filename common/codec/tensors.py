@@ -144,8 +144,10 @@ class SharedTensor:
                 f"expected one axis of at most {MAX_CLUSTERS} float32 or float16 values"
             )
         if not np.isfinite(codebook).all() or (codebook[1:] <= codebook[:-1]).any():
-            raise ValueError("codebook: got repeated, unsorted or infinite values, expected them finite and "
-                             "strictly ascending; sort with np.unique")
+            raise ValueError(
+                "codebook: got repeated, unsorted or infinite values, expected them finite and "
+                "strictly ascending; sort with np.unique"
+            )
 
     def _check_positions(self) -> None:
         if any(size < 0 for size in self.shape):
@@ -154,19 +156,23 @@ class SharedTensor:
         if positions is None:
             return
         if positions.ndim != 1 or positions.dtype != np.int64:
-            raise ValueError(f"positions: got {positions.dtype} of shape {positions.shape}, "
-                             "expected one axis of int64")
+            raise ValueError(
+                f"positions: got {positions.dtype} of shape {positions.shape}, expected one axis of int64"
+            )
         if positions.size and not (0 <= positions[0] and positions[-1] < self.n_weights):
-            raise ValueError(f"positions: got {positions[0]} to {positions[-1]}, "
-                             f"expected them within 0 to {self.n_weights - 1}")
+            raise ValueError(
+                f"positions: got {positions[0]} to {positions[-1]}, "
+                f"expected them within 0 to {self.n_weights - 1}"
+            )
         if (positions[1:] <= positions[:-1]).any():
             raise ValueError("positions: got repeated or unsorted ones, expected them strictly ascending")
 
     def _check_indices(self) -> None:
         indices = self.indices
         if indices.ndim != 1 or indices.dtype not in INDEX_DTYPES:
-            raise ValueError(f"indices: got {indices.dtype} of shape {indices.shape}, "
-                             "expected one axis of uint8 or uint16")
+            raise ValueError(
+                f"indices: got {indices.dtype} of shape {indices.shape}, expected one axis of uint8 or uint16"
+            )
         n_expected = self.n_weights if self.positions is None else self.positions.size
         if indices.size != n_expected:
             raise ValueError(f"indices: got {indices.size}, expected one a kept weight: {n_expected}")

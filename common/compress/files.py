@@ -119,11 +119,21 @@ def _shapes(name: str, batch_norm: str, **options) -> dict[str, tuple[int, ...]]
 # ----------------------------------------------------------------------------------------------------
 # From a file of weights to a `.dcz` file: what ``dnnc compress`` does.
 
+
 def compress_file(
-    source: str | Path, out: str | Path, *, sparsity: float, clusters: int | None = None,
-    criterion: str = "magnitude", epochs: int = 0, share_epochs: int = 0, dataset: str | None = None,
-    device: str | None = None, target_ratio: float | None = None, target_drop: float | None = None,
-) -> None:  # fmt: skip
+    source: str | Path,
+    out: str | Path,
+    *,
+    sparsity: float,
+    clusters: int | None = None,
+    criterion: str = "magnitude",
+    epochs: int = 0,
+    share_epochs: int = 0,
+    dataset: str | None = None,
+    device: str | None = None,
+    target_ratio: float | None = None,
+    target_drop: float | None = None,
+) -> None:
     """Compress a network with the course's own three stages.
 
     Parameters
@@ -147,10 +157,11 @@ def compress_file(
     network = architecture["architecture"]
     recipe = replace(train_config(network), warmup=0.1)
     config = CompressConfig(
-        sparsity=sparsity, criterion=criterion,
+        sparsity=sparsity,
+        criterion=criterion,
         prune=replace(recipe, epochs=epochs, max_lr=recipe.max_lr / 4),
         share=replace(recipe, epochs=share_epochs, max_lr=1e-3, optimizer="adam"),
-    )  # fmt: skip
+    )
     if clusters is not None:
         config = replace(config, conv_clusters=clusters, linear_clusters=clusters)
     training = validation = None
@@ -159,15 +170,18 @@ def compress_file(
         training, validation = training_sets(dataset or DATASETS[network], architecture)
     if is_searched:
         best, _ = search(
-            model, architecture, validation, target_ratio=target_ratio, target_drop=target_drop,
-            criterion=criterion, device=device,
-        )  # fmt: skip
+            model,
+            architecture,
+            validation,
+            target_ratio=target_ratio,
+            target_drop=target_drop,
+            criterion=criterion,
+            device=device,
+        )
         config = replace(config, sparsity=best.config.sparsity, layer_bits=best.config.layer_bits)
     data = compress(model, training, config, architecture, validation=validation, device=device)
     with whole_file(out) as aside:
         aside.write_bytes(data)
-
-
 
 
 def training_sets(dataset: str, architecture: dict) -> tuple[ImageSet, ImageSet]:

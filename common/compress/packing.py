@@ -25,9 +25,13 @@ _LEAST_SHARED = 4
 
 
 def pack(
-    model: nn.Module, shared: Mapping[str, SharedTensor], architecture: Mapping[str, object], *,
-    kept: Mapping[str, Tensor] | None = None, bias_clusters: int = 32,
-) -> CompressedModel:  # fmt: skip
+    model: nn.Module,
+    shared: Mapping[str, SharedTensor],
+    architecture: Mapping[str, object],
+    *,
+    kept: Mapping[str, Tensor] | None = None,
+    bias_clusters: int = 32,
+) -> CompressedModel:
     """Put a network with shared weights into the order and shapes of its architecture.
 
     Parameters
@@ -121,8 +125,6 @@ def fill(model: nn.Module, compressed: CompressedModel) -> nn.Module:
     return model.eval()
 
 
-
-
 def _read_channels(reader: SharedTensor | None, n_channels: int) -> np.ndarray:
     """Which channels the layer behind reads (bool); all of them when there is none."""
     read = np.ones(n_channels, dtype=bool)
@@ -145,9 +147,12 @@ def _scatter(
         column = column if columns is None else columns.cpu().numpy()[column]
         positions = np.ravel_multi_index((rows[row], column, *taps), shape).astype(np.int64)
     return SharedTensor(
-        shape=shape, codebook=tensor.codebook, positions=positions, indices=tensor.indices,
+        shape=shape,
+        codebook=tensor.codebook,
+        positions=positions,
+        indices=tensor.indices,
         row_scales=row_scales,
-    )  # fmt: skip
+    )
 
 
 def _pack_vector(
@@ -167,9 +172,11 @@ def _pack_vector(
     codebook, inverse = np.unique(result.codebook.astype(np.float16), return_inverse=True)
     positions = rows[chosen].astype(np.int64)
     return SharedTensor(
-        shape=(length,), codebook=codebook, positions=None if n == length else positions,
+        shape=(length,),
+        codebook=codebook,
+        positions=None if n == length else positions,
         indices=inverse[result.indices].astype(np.uint8),
-    )  # fmt: skip
+    )
 
 
 def _to_numpy(value: Tensor) -> np.ndarray:

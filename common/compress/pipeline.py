@@ -66,9 +66,14 @@ class CompressConfig:
 
 
 def compress(
-    model: nn.Module, data: ImageSet | None, config: CompressConfig, architecture: Mapping[str, object], *,
-    workdir: str | Path | None = None, **options,
-) -> bytes:  # fmt: skip
+    model: nn.Module,
+    data: ImageSet | None,
+    config: CompressConfig,
+    architecture: Mapping[str, object],
+    *,
+    workdir: str | Path | None = None,
+    **options,
+) -> bytes:
     """Compress a trained network into the bytes of a `.dcz` file.
 
     Parameters
@@ -89,9 +94,15 @@ def compress(
     if config.macs_fraction is not None:
         thin = take_out_channels(thin, data, macs_fraction=config.macs_fraction, seed=config.prune.seed)
     prune(
-        thin, data, config.prune, sparsity=config.sparsity, criterion=config.criterion,
-        checkpoint=_in(workdir, "prune.pt"), description="pruning", **options,
-    )  # fmt: skip
+        thin,
+        data,
+        config.prune,
+        sparsity=config.sparsity,
+        criterion=config.criterion,
+        checkpoint=_in(workdir, "prune.pt"),
+        description="pruning",
+        **options,
+    )
     shared = share(thin, data, config, checkpoint=_in(workdir, "share.pt"), **options)
     return encode(thin, shared, config, architecture)
 
@@ -107,16 +118,25 @@ def share(
         n_clusters = config.conv_clusters if is_conv else config.linear_clusters
         mask = thin.masks[name].cpu().numpy() if name in thin.masks else None
         shared[name] = share_weights(
-            weight.detach().cpu().numpy(), mask, rate_weight=config.rate_weight, codebook_dtype=np.float16,
-            n_clusters=1 << bits[name] if name in bits else n_clusters, seed=config.share.seed,
-        )  # fmt: skip
+            weight.detach().cpu().numpy(),
+            mask,
+            rate_weight=config.rate_weight,
+            codebook_dtype=np.float16,
+            n_clusters=1 << bits[name] if name in bits else n_clusters,
+            seed=config.share.seed,
+        )
     tuner = CentroidTuner(shared, thin.model)
     if config.share.epochs:
         others = [p for name, p in thin.model.named_parameters() if name not in shared]
         train(
-            thin.model, data, config.share, callbacks=[tuner], parameters=[*tuner.parameters(), *others],
-            description="sharing", **options,
-        )  # fmt: skip
+            thin.model,
+            data,
+            config.share,
+            callbacks=[tuner],
+            parameters=[*tuner.parameters(), *others],
+            description="sharing",
+            **options,
+        )
     return tuner.shared_tensors()
 
 

@@ -38,13 +38,18 @@ class OperatingPoint:
     pruned_as: str | None = None
 
 
-
-
 def run_point(
-    point: OperatingPoint, model: nn.Module, training: ImageSet, *, test: ImageSet, folder: str | Path,
-    workdir: str | Path, architecture: Mapping, validation: ImageSet | None = None,
+    point: OperatingPoint,
+    model: nn.Module,
+    training: ImageSet,
+    *,
+    test: ImageSet,
+    folder: str | Path,
+    workdir: str | Path,
+    architecture: Mapping,
+    validation: ImageSet | None = None,
     device: str | None = None,
-) -> dict:  # fmt: skip
+) -> dict:
     """Make one point: prune, share, code, write `folder/<name>.dcz`, read it back, and measure every stage.
 
     Parameters
@@ -73,9 +78,14 @@ def run_point(
     pruned_top1 = evaluate(thin.model, test, **measure).top1
     histograms["pruned"] = _histogram(thin.model)
     packed = shared_and_packed(
-        point, thin, training, validation=validation, workdir=workdir, architecture=architecture,
+        point,
+        thin,
+        training,
+        validation=validation,
+        workdir=workdir,
+        architecture=architecture,
         device=device,
-    )  # fmt: skip
+    )
     shared_top1 = evaluate(thin.model, test, **measure).top1
     histograms["shared"] = _histogram(thin.model)
     path = Path(folder) / f"{point.name}.dcz"
@@ -84,9 +94,7 @@ def run_point(
     decoded: Evaluation = evaluate(decompress(data), test, **measure)
     whole_bytes = dense_bytes(model)
     sizes = stage_sizes(data, dense_bytes=whole_bytes)
-    top1 = {
-        "dense": baseline.top1, "pruned": pruned_top1, "shared": shared_top1, "huffman": decoded.top1
-    }  # fmt: skip
+    top1 = {"dense": baseline.top1, "pruned": pruned_top1, "shared": shared_top1, "huffman": decoded.top1}
     return {
         "file": path.name,
         "file_bytes": len(data),
@@ -104,23 +112,39 @@ def run_point(
 
 
 def shared_and_packed(
-    point: OperatingPoint, thin: ThinNetwork, training: ImageSet, *, workdir: Path, architecture: Mapping,
-    validation: ImageSet | None = None, device: str | None = None,
-) -> CompressedModel:  # fmt: skip
+    point: OperatingPoint,
+    thin: ThinNetwork,
+    training: ImageSet,
+    *,
+    workdir: Path,
+    architecture: Mapping,
+    validation: ImageSet | None = None,
+    device: str | None = None,
+) -> CompressedModel:
     """Share the weights of the point's pruned network, in place, and what the container stores of it."""
     shared = share(
-        thin, training, point.config, validation=validation, device=device,
-        objective=_taught_by(thin, point.config.share), checkpoint=workdir / f"{point.name}.share.pt",
-    )  # fmt: skip
+        thin,
+        training,
+        point.config,
+        validation=validation,
+        device=device,
+        objective=_taught_by(thin, point.config.share),
+        checkpoint=workdir / f"{point.name}.share.pt",
+    )
     return pack(
         thin.model, shared, architecture, kept=thin.kept or None, bias_clusters=point.config.bias_clusters
     )
 
 
 def pruned_network(
-    point: OperatingPoint, model: nn.Module, training: ImageSet, *, workdir: Path,
-    validation: ImageSet | None = None, device: str | None = None,
-) -> ThinNetwork:  # fmt: skip
+    point: OperatingPoint,
+    model: nn.Module,
+    training: ImageSet,
+    *,
+    workdir: Path,
+    validation: ImageSet | None = None,
+    device: str | None = None,
+) -> ThinNetwork:
     """The point's pruned and fine-tuned network: read if it stands in `workdir`, else made."""
     name = point.pruned_as or point.name
     path = workdir / f"{name}.pruned.pt"
@@ -142,10 +166,17 @@ def pruned_network(
                 thin = take_out_channels(thin, training, macs_fraction=point.config.macs_fraction)
             save_thin(thin, start)
     prune(
-        thin, training, point.config.prune, sparsity=point.config.sparsity, criterion=point.config.criterion,
-        validation=validation, device=device, objective=objective,
-        checkpoint=workdir / f"{name}.prune.pt", description=f"pruning {name}",
-    )  # fmt: skip
+        thin,
+        training,
+        point.config.prune,
+        sparsity=point.config.sparsity,
+        criterion=point.config.criterion,
+        validation=validation,
+        device=device,
+        objective=objective,
+        checkpoint=workdir / f"{name}.prune.pt",
+        description=f"pruning {name}",
+    )
     save_thin(thin, path)
     return thin
 

@@ -60,10 +60,16 @@ class TargetMissed(ValueError):
 
 
 def search(
-    model: nn.Module, architecture: Mapping[str, object], validation: ImageSet, *,
-    target_ratio: float | None = None, target_drop: float | None = None, criterion: str = "magnitude",
-    distortions: Sequence[float] = DISTORTIONS, device: str | None = None,
-) -> tuple[Trial, list[Trial]]:  # fmt: skip
+    model: nn.Module,
+    architecture: Mapping[str, object],
+    validation: ImageSet,
+    *,
+    target_ratio: float | None = None,
+    target_drop: float | None = None,
+    criterion: str = "magnitude",
+    distortions: Sequence[float] = DISTORTIONS,
+    device: str | None = None,
+) -> tuple[Trial, list[Trial]]:
     """Find the sparsity and the bits of each layer.
 
     Parameters

@@ -39,9 +39,18 @@ class BatchSource:
     """
 
     def __init__(
-        self, images: np.ndarray, labels: np.ndarray, *, mean, std, crop_padding: int = 0, flip: bool = False,
-        cutout: int = 0, size: tuple[int, int] | None = None, device: torch.device | str = "cpu",
-    ):  # fmt: skip
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        mean,
+        std,
+        crop_padding: int = 0,
+        flip: bool = False,
+        cutout: int = 0,
+        size: tuple[int, int] | None = None,
+        device: torch.device | str = "cpu",
+    ):
         pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
         if crop_padding:
             pixels = F.pad(pixels.float(), (crop_padding,) * 4, mode="reflect").to(torch.uint8)

@@ -5,7 +5,6 @@ after the SHA-256 of their content. A file that was cut short, altered, or writt
 pass for the set: it fails the check, and the caller decodes the source again.
 """
 
-
 import contextlib
 import hashlib
 import math
@@ -41,9 +40,7 @@ def content_sha256(images: np.ndarray, labels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def read_arrays(
-    name: str, sha256: str, image_shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray] | None:
+def read_arrays(name: str, sha256: str, image_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
     """The cached images and labels of `name` whose content has `sha256`; None when there are none.
 
     Parameters

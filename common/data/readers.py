@@ -6,7 +6,6 @@ file that is there but broken raises ValueError. Whether the content is the publ
 caller to check; what these readers promise is that no file, whatever it holds, runs code.
 """
 
-
 import gzip
 import hashlib
 import io
@@ -170,6 +169,7 @@ def _parse_idx(path: Path) -> np.ndarray:
 # The published CIFAR batches and the Parquet files on the hub hold the same images in different orders.
 # Sorted by digest, both give the same arrays; the order is as good as random, so the first n images of a set
 # are a fair sample; and unlike a random generator's, it stays the same in every version of every library.
+
 
 def image_digests(images: np.ndarray) -> np.ndarray:
     """A 64-bit digest of every image (BLAKE2b, RFC 7693, as a big-endian number).

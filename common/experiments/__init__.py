@@ -78,9 +78,13 @@ def store(
     from common.networks.training import default_device
 
     write_result(
-        ROOT / _known(name).result, figures, command=f"dnnc reproduce {name}", seed=seed,
-        dataset=list(datasets), device=device or default_device(),
-    )  # fmt: skip
+        ROOT / _known(name).result,
+        figures,
+        command=f"dnnc reproduce {name}",
+        seed=seed,
+        dataset=list(datasets),
+        device=device or default_device(),
+    )
 
 
 def read_reproduction(name: str) -> dict:
@@ -113,7 +117,6 @@ def _known(name: str) -> Entry:
 # them with `read_study` and shows them beside a small live run of the same code.
 
 
-
 @dataclass(frozen=True)
 class Study:
     """A study's result file, relative to the repository, and what it measures, in a few words."""
@@ -142,9 +145,13 @@ STUDIES = {
 
 
 def run_study(
-    name: str, *, workdir: str | Path = ROOT / "runs" / "studies", device: str | None = None,
-    resume: bool = True, command: str | None = None,
-) -> dict:  # fmt: skip
+    name: str,
+    *,
+    workdir: str | Path = ROOT / "runs" / "studies",
+    device: str | None = None,
+    resume: bool = True,
+    command: str | None = None,
+) -> dict:
     """Run a study and store its figures.
 
     Parameters
@@ -172,9 +179,13 @@ def run_study(
     module = importlib.import_module(f"common.experiments.{name}")
     result = module.run(workdir=Path(workdir) / name, device=device, resume=resume)
     write_result(
-        ROOT / study.result, result.figures, command=command or f"dnnc study {name}", seed=result.seed,
-        dataset=list(result.datasets), device=device,
-    )  # fmt: skip
+        ROOT / study.result,
+        result.figures,
+        command=command or f"dnnc study {name}",
+        seed=result.seed,
+        dataset=list(result.datasets),
+        device=device,
+    )
     return dict(result.figures)
 
 

@@ -39,7 +39,7 @@ POINT = OperatingPoint(
     CompressConfig(
         sparsity=0.975, criterion="lamp", prune=_PRUNE, share=_SHARE, conv_clusters=16, linear_clusters=8
     ),
-)  # fmt: skip
+)
 
 
 def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
@@ -60,10 +60,16 @@ def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
 
 
 def reproduce_alexnet(
-    *, point: OperatingPoint = POINT, dataset: str = "cifar10", baseline_epochs: int | None = None,
-    folder: str | Path = ROOT / "capstone", workdir: str | Path = WORKDIR, device: str | None = None,
-    resume: bool = True, keep: Callable[..., None] = store,
-) -> Reproduction:  # fmt: skip
+    *,
+    point: OperatingPoint = POINT,
+    dataset: str = "cifar10",
+    baseline_epochs: int | None = None,
+    folder: str | Path = ROOT / "capstone",
+    workdir: str | Path = WORKDIR,
+    device: str | None = None,
+    resume: bool = True,
+    keep: Callable[..., None] = store,
+) -> Reproduction:
     """Train AlexNet, compress it to a file, and measure what the file decodes to.
 
     Parameters
@@ -93,9 +99,16 @@ def reproduce_alexnet(
     folder, workdir, device = Path(folder), Path(workdir), device or default_device()
     weights = workdir / f"{NETWORK}_{dataset}.safetensors"
     trained = train_baseline(
-        NETWORK, weights=weights, result=weights.with_suffix(".json"), workdir=workdir, dataset=dataset,
-        epochs=baseline_epochs, device=device, resume=resume, command=f"dnnc reproduce {NETWORK}",
-    )  # fmt: skip
+        NETWORK,
+        weights=weights,
+        result=weights.with_suffix(".json"),
+        workdir=workdir,
+        dataset=dataset,
+        epochs=baseline_epochs,
+        device=device,
+        resume=resume,
+        command=f"dnnc reproduce {NETWORK}",
+    )
     whole, test = (
         fit_images(load_dataset(dataset, split), INPUT_SHAPES[NETWORK]) for split in ("train", "test")
     )
@@ -109,16 +122,20 @@ def reproduce_alexnet(
         shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True, exist_ok=True)
     figures = run_point(
-        point, model, training, validation=validation, test=test, folder=folder, workdir=place,
-        architecture=architecture, device=device,
-    )  # fmt: skip
+        point,
+        model,
+        training,
+        validation=validation,
+        test=test,
+        folder=folder,
+        workdir=place,
+        architecture=architecture,
+        device=device,
+    )
     figures["sha256"] = fingerprint((folder / figures["file"]).read_bytes())
     figures["baseline"] = {key: trained[key] for key in ("epochs", "n_train", "validation_top1")}
     stored = {point.name: figures}
-    keep(
-        NETWORK, stored, seed=point.config.prune.seed, datasets=(training, validation, test),
-        device=device,
-    )  # fmt: skip
+    keep(NETWORK, stored, seed=point.config.prune.seed, datasets=(training, validation, test), device=device)
     return Reproduction(stored, to_markdown(stored))
 
 

@@ -40,16 +40,20 @@ from common.networks.training import TrainConfig, default_device, evaluate, trai
 WORKDIR = ROOT / "runs" / "binary"
 PUBLISHED = (
     {
-        "method": "BinaryConnect", "network": "an MLP", "error": 1.18,
+        "method": "BinaryConnect",
+        "network": "an MLP",
+        "error": 1.18,
         "source": "Courbariaux, Bengio, David 2015, arXiv:1511.00363; the authors' code, README: "
         "about 1.18 % (stochastic signs)",
     },
     {
-        "method": "Ternary weights, another's code", "network": "lenet_5", "error": 0.86,
+        "method": "Ternary weights, another's code",
+        "network": "lenet_5",
+        "error": 0.86,
         "baseline_error": 0.75,
         "source": "B. Reidy, TernaryWeightNetworks, README: 99.14 against 99.25 % after 10 epochs",
     },
-)  # fmt: skip
+)
 
 
 RULES: dict[str, Rule] = {"binary": binarize, "ternary": ternarize, "8 bits": eight_bits}
@@ -68,9 +72,13 @@ class NetworkPlan:
 
 def _tune(network: str, *, epochs: int, max_lr: float, crop_padding: int) -> TrainConfig:
     return replace(
-        train_config(network), epochs=epochs, max_lr=max_lr, warmup=0.1, weight_decay=0.0,
+        train_config(network),
+        epochs=epochs,
+        max_lr=max_lr,
+        warmup=0.1,
+        weight_decay=0.0,
         crop_padding=crop_padding,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -80,22 +88,31 @@ class Plan:
     networks: tuple[NetworkPlan, ...] = field(
         default=(
             NetworkPlan(
-                "lenet_300_100", "mnist", _tune("lenet_300_100", epochs=15, max_lr=0.05, crop_padding=1),
+                "lenet_300_100",
+                "mnist",
+                _tune("lenet_300_100", epochs=15, max_lr=0.05, crop_padding=1),
                 ("fc3.weight",),
             ),
             NetworkPlan(
-                "lenet_5", "mnist", _tune("lenet_5", epochs=4, max_lr=0.02, crop_padding=2),
+                "lenet_5",
+                "mnist",
+                _tune("lenet_5", epochs=4, max_lr=0.02, crop_padding=2),
                 ("conv1.weight", "fc2.weight"),
             ),
         )
-    )  # fmt: skip
+    )
     kinds: tuple[str, ...] = ("binary", "ternary")
 
 
 def run(
-    *, device: str | None = None, resume: bool = True, plan: Plan | None = None, workdir: Path = WORKDIR,
-    baselines: Path = LENETS, is_stored: bool = True,
-) -> Reproduction:  # fmt: skip
+    *,
+    device: str | None = None,
+    resume: bool = True,
+    plan: Plan | None = None,
+    workdir: Path = WORKDIR,
+    baselines: Path = LENETS,
+    is_stored: bool = True,
+) -> Reproduction:
     """Train, write, read back and measure.
 
     The figures are ``files``, one mapping each: ``network``, ``kind``, ``file_bytes``, ``bits_per_weight``,
@@ -119,12 +136,20 @@ def run(
         for kind in plan.kinds:
             options = [json.loads(json.dumps(asdict(one))), kind, made_of]
             row = kept(
-                workdir / one.network / f"{kind}.json", options, resume=resume,
+                workdir / one.network / f"{kind}.json",
+                options,
+                resume=resume,
                 measure=lambda one=one, kind=kind, images=images, model=model, baseline=baseline: _measure(
-                    one, kind, images, copy.deepcopy(model), baseline, folder=workdir / one.network,
-                    device=device, resume=resume,
+                    one,
+                    kind,
+                    images,
+                    copy.deepcopy(model),
+                    baseline,
+                    folder=workdir / one.network,
+                    device=device,
+                    resume=resume,
                 ),
-            )  # fmt: skip
+            )
             print(
                 f"{one.network}, {kind}: {row['file_bytes']:,} bytes, test error {1 - row['top1']:.2%} "
                 f"(trained network {1 - row['baseline_top1']:.2%})",
@@ -145,12 +170,17 @@ def run(
 def point_of(row: Mapping) -> dict:
     """A file as a point of the map of methods."""
     return {
-        "method": "binary, ternary", "label": row["kind"], "network": row["network"],
-        "dataset": row["dataset"], "file_bytes": row["file_bytes"], "dense_bytes": row["dense_bytes"],
-        "top1": row["top1"], "baseline_top1": row["baseline_top1"],
+        "method": "binary, ternary",
+        "label": row["kind"],
+        "network": row["network"],
+        "dataset": row["dataset"],
+        "file_bytes": row["file_bytes"],
+        "dense_bytes": row["dense_bytes"],
+        "top1": row["top1"],
+        "baseline_top1": row["baseline_top1"],
         "note": f"{row['kind']}, a scale a row; {', '.join(row['at_eight_bits'])} at 8 bits; "
         f"{row['epochs']} epochs",
-    }  # fmt: skip
+    }
 
 
 def to_markdown(figures: Mapping) -> str:
@@ -159,11 +189,14 @@ def to_markdown(figures: Mapping) -> str:
     for row in figures["files"]:
         rows.append(
             (
-                TITLES.get(row["network"], row["network"]), f"ours, {row['kind']}", f"{row['file_bytes']:,}",
-                f"{row['dense_bytes'] / row['file_bytes']:.1f}×", f"{row['bits_per_weight']:.2f}",
+                TITLES.get(row["network"], row["network"]),
+                f"ours, {row['kind']}",
+                f"{row['file_bytes']:,}",
+                f"{row['dense_bytes'] / row['file_bytes']:.1f}×",
+                f"{row['bits_per_weight']:.2f}",
                 f"{100 * (1 - row['baseline_top1']):.2f} → {100 * (1 - row['top1']):.2f} %",
             )
-        )  # fmt: skip
+        )
     for row in figures["published"]:
         before = f"{row['baseline_error']:.2f} → " if "baseline_error" in row else ""
         network = TITLES.get(row["network"], row["network"])
@@ -179,9 +212,16 @@ def to_markdown(figures: Mapping) -> str:
 
 
 def _measure(
-    plan: NetworkPlan, kind: str, images: tuple[ImageSet, ImageSet, ImageSet], model: nn.Module,
-    baseline: Mapping, *, folder: Path, device: str, resume: bool,
-) -> dict:  # fmt: skip
+    plan: NetworkPlan,
+    kind: str,
+    images: tuple[ImageSet, ImageSet, ImageSet],
+    model: nn.Module,
+    baseline: Mapping,
+    *,
+    folder: Path,
+    device: str,
+    resume: bool,
+) -> dict:
     """One file: trained on from `model`, which is changed, written, read back."""
     training, validation, test = images
     architecture = {"architecture": plan.network, "num_classes": len(training.classes)}
@@ -196,9 +236,14 @@ def _measure(
     if not resume:
         checkpoint.unlink(missing_ok=True)
     train(
-        model, training, plan.tune, device=device, checkpoint=checkpoint, checkpoint_steps=200,
+        model,
+        training,
+        plan.tune,
+        device=device,
+        checkpoint=checkpoint,
+        checkpoint_steps=200,
         description=f"{plan.network}, {kind}",
-    )  # fmt: skip
+    )
     for name in rules:  # the float weights come back: the file's codes are made of them
         layer = model.get_submodule(name.removesuffix(".weight"))
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
@@ -211,15 +256,22 @@ def _measure(
     n_few = sum(weight.numel() for weight in few)
     measure = {"device": device}
     return {
-        "network": plan.network, "dataset": plan.dataset, "kind": kind, "epochs": plan.tune.epochs,
-        "at_eight_bits": list(plan.at_eight_bits), "file_bytes": path.stat().st_size,
-        "dense_bytes": dense_bytes(decoded), "bits_per_weight": 8 * path.stat().st_size / n_weights,
+        "network": plan.network,
+        "dataset": plan.dataset,
+        "kind": kind,
+        "epochs": plan.tune.epochs,
+        "at_eight_bits": list(plan.at_eight_bits),
+        "file_bytes": path.stat().st_size,
+        "dense_bytes": dense_bytes(decoded),
+        "bits_per_weight": 8 * path.stat().st_size / n_weights,
         "zeros": sum(int((weight == 0).sum()) for weight in few) / n_few,
-        "baseline_top1": baseline["top1"], "baseline_validation_top1": baseline["validation_top1"],
+        "baseline_top1": baseline["top1"],
+        "baseline_validation_top1": baseline["validation_top1"],
         "untrained_validation_top1": evaluate(untrained, validation, **measure).top1,
         "validation_top1": evaluate(decoded, validation, **measure).top1,
-        "top1": evaluate(decoded, test, **measure).top1, "n_test": len(test),
-    }  # fmt: skip
+        "top1": evaluate(decoded, test, **measure).top1,
+        "n_test": len(test),
+    }
 
 
 def _coded(model: nn.Module, rules: Mapping[str, Rule], architecture: Mapping) -> CompressedModel:
@@ -230,7 +282,13 @@ def _coded(model: nn.Module, rules: Mapping[str, Rule], architecture: Mapping) -
 def _baseline(plan: NetworkPlan, folder: Path, *, n_classes: int, device: str) -> tuple[nn.Module, dict]:
     weights = folder / plan.network / f"{plan.network}.safetensors"
     figures = train_baseline(
-        plan.network, weights=weights, result=weights.with_suffix(".json"), workdir=weights.parent,
-        dataset=plan.dataset, epochs=plan.baseline_epochs, device=device, command="dnnc reproduce binary",
-    )  # fmt: skip
+        plan.network,
+        weights=weights,
+        result=weights.with_suffix(".json"),
+        workdir=weights.parent,
+        dataset=plan.dataset,
+        epochs=plan.baseline_epochs,
+        device=device,
+        command="dnnc reproduce binary",
+    )
     return load_weights(build(plan.network, num_classes=n_classes), weights), figures

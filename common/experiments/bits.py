@@ -59,9 +59,12 @@ UNTRAINED: dict[str, Coder] = {
 LEVELS = {"uniform_step": STEPS, "binary": (1,), "ternary": (math.log2(3),)}
 _EIGHT_DOWN = (2, 3, 4, 5, 6, 8)
 VGG_LEVELS = {
-    "per_tensor": _EIGHT_DOWN, "per_channel": _EIGHT_DOWN, "per_channel_mse": (2, 3, 4, 5, 6),
-    "k_means": (2, 3, 4, 6), "uniform_step": STEPS,
-}  # fmt: skip
+    "per_tensor": _EIGHT_DOWN,
+    "per_channel": _EIGHT_DOWN,
+    "per_channel_mse": (2, 3, 4, 5, 6),
+    "k_means": (2, 3, 4, 6),
+    "uniform_step": STEPS,
+}
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,10 @@ def run(*, workdir: Path, device: str, resume: bool, plan: Plan | None = None) -
                 (plan.network, name, level, seed),
                 lambda tune=tune, level=level, model=model, seed=seed: _accuracy(
                     tune(copy.deepcopy(model), training, level, _tuning(plan, seed), device),
-                    validation, device,
+                    validation,
+                    device,
                 ),
-            )  # fmt: skip
+            )
     sets = [training, validation]
     if plan.with_vgg:
         _, images = train_val_split(load_dataset("cifar10", "train"), n_validation=N_VALIDATION["cifar10"])
@@ -137,9 +141,16 @@ class _Points:
         self._bar.update(1)
 
     def measure(
-        self, network: str, model: nn.Module, data: ImageSet, levels: Mapping[str, Sequence[float]], *,
-        seed: int | None, device: str, precision: str = "fp32",
-    ) -> None:  # fmt: skip
+        self,
+        network: str,
+        model: nn.Module,
+        data: ImageSet,
+        levels: Mapping[str, Sequence[float]],
+        *,
+        seed: int | None,
+        device: str,
+        precision: str = "fp32",
+    ) -> None:
         """The network as it is, and coded without training by every method at its levels."""
         whole = {"bits": 32.0, "huffman_bits": 32.0}
         self.add(
@@ -206,9 +217,14 @@ def _tune_centroids(model, training, n_bits, config, device) -> tuple[nn.Module,
     tuner = CentroidTuner(shared, model)
     config = replace(config, optimizer="adam", max_lr=1e-3, weight_decay=0.0)
     train(
-        model, training, config, parameters=tuner.parameters(), callbacks=[tuner], device=device,
+        model,
+        training,
+        config,
+        parameters=tuner.parameters(),
+        callbacks=[tuner],
+        device=device,
         description=f"centroids, {n_bits} bits",
-    )  # fmt: skip
+    )
     return code_weights_(model, coded_by_centroids, n_bits)
 
 

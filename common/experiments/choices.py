@@ -114,18 +114,22 @@ def _prune_epochs(name: str, epochs: int) -> OperatingPoint:
 
 def _lenets(name: str, rule: Rule, network: str, epochs: tuple[int, int], **variants: Mapping) -> Choice:
     return Choice(
-        name, rule,
+        name,
+        rule,
         {
             label: lenet_point(name, network, **({"epochs": epochs} | options))
             for label, options in variants.items()
         },
-    )  # fmt: skip
+    )
 
 
 _A, _B = {"crop_padding": 1}, {"crop_padding": 2}
 CHOICES = (
     _lenets(
-        "lenet_300_100", Rule(40.0, is_smallest=True), "lenet_300_100", (40, 15),
+        "lenet_300_100",
+        Rule(40.0, is_smallest=True),
+        "lenet_300_100",
+        (40, 15),
         s95=_A | {"sparsity": 0.95, "linear_clusters": 16},
         s96=_A | {"sparsity": 0.96, "linear_clusters": 16},
         s97=_A | {"sparsity": 0.97, "linear_clusters": 16},
@@ -134,33 +138,46 @@ CHOICES = (
         s985_taught=_A | {"sparsity": 0.985, "linear_clusters": 16, "is_taught": True},
     ),
     _lenets(
-        "lenet_300_100_small", Rule(124.0), "lenet_300_100", (40, 15),
+        "lenet_300_100_small",
+        Rule(124.0),
+        "lenet_300_100",
+        (40, 15),
         s975=_A | {"sparsity": 0.975, "linear_clusters": 8},
         s98=_A | {"sparsity": 0.98, "linear_clusters": 8},
         s98_taught=_A | {"sparsity": 0.98, "linear_clusters": 8, "is_taught": True},
     ),
     _lenets(
-        "lenet_5", Rule(39.0, is_smallest=True), "lenet_5", (8, 3),
+        "lenet_5",
+        Rule(39.0, is_smallest=True),
+        "lenet_5",
+        (8, 3),
         s96=_B | {"sparsity": 0.96, "conv_clusters": 16, "linear_clusters": 16},
         s97_taught=_B | {"sparsity": 0.97, "conv_clusters": 16, "linear_clusters": 16, "is_taught": True},
         s98_taught=_B | {"sparsity": 0.98, "conv_clusters": 16, "linear_clusters": 16, "is_taught": True},
     ),
     _lenets(
-        "lenet_5_small", Rule(280.0), "lenet_5", (24, 8),
+        "lenet_5_small",
+        Rule(280.0),
+        "lenet_5",
+        (24, 8),
         s987=_B | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6},
         s986=_B | {"sparsity": 0.986, "conv_clusters": 8, "linear_clusters": 5},
         s987_long=_B | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6, "epochs": (60, 20)},
         s9875_long=_B | {"sparsity": 0.9875, "conv_clusters": 12, "linear_clusters": 6, "epochs": (60, 20)},
     ),
     _vgg(
-        "vgg16_cifar10", Rule(160.0),
-        clusters14=_clusters("vgg16_cifar10", 14), clusters15=_clusters("vgg16_cifar10", 15),
+        "vgg16_cifar10",
+        Rule(160.0),
+        clusters14=_clusters("vgg16_cifar10", 14),
+        clusters15=_clusters("vgg16_cifar10", 15),
     ),
     _vgg(
-        "vgg16_cifar10_small", Rule(465.0),
-        epochs6=_prune_epochs("vgg16_cifar10_small", 6), epochs8=_prune_epochs("vgg16_cifar10_small", 8),
+        "vgg16_cifar10_small",
+        Rule(465.0),
+        epochs6=_prune_epochs("vgg16_cifar10_small", 6),
+        epochs8=_prune_epochs("vgg16_cifar10_small", 8),
     ),
-)  # fmt: skip
+)
 
 
 def run(*, device: str | None = None, resume: bool = True, only: str | None = None) -> Reproduction:
@@ -185,9 +202,15 @@ def run(*, device: str | None = None, resume: bool = True, only: str | None = No
 
 
 def choose(
-    choice: Choice, *, device: str | None = None, resume: bool = True, lenet_workdir: Path = LENET_WORKDIR,
-    vgg_workdir: Path = VGG_WORKDIR, dataset: str | None = None, baseline_epochs: int | None = None,
-) -> tuple[dict, tuple[ImageSet, ImageSet]]:  # fmt: skip
+    choice: Choice,
+    *,
+    device: str | None = None,
+    resume: bool = True,
+    lenet_workdir: Path = LENET_WORKDIR,
+    vgg_workdir: Path = VGG_WORKDIR,
+    dataset: str | None = None,
+    baseline_epochs: int | None = None,
+) -> tuple[dict, tuple[ImageSet, ImageSet]]:
     """Compress with each candidate, measure on validation images, and choose.
 
     Without `resume`, a LeNet's candidates are made anew. VGG-16's take hours and share their work folder with
@@ -212,9 +235,14 @@ def choose(
             )
             trained = evaluate(network, validation, device=device)
             data = compressed_point(
-                point, network, training, validation=validation, device=device, resume=resume,
+                point,
+                network,
+                training,
+                validation=validation,
+                device=device,
+                resume=resume,
                 workdir=lenet_workdir / "candidates" / f"{choice.name}-{label}",
-            )  # fmt: skip
+            )
         else:
             network, _ = open_model(FOLDER / BASELINE)
             trained = evaluate(network, validation, device=device)
@@ -224,10 +252,12 @@ def choose(
             data = container.save(packed, store_names=False)
         whole_bytes = dense_bytes(network)
         row = {
-            "name": label, "options": options_of(point), "file_bytes": len(data),
+            "name": label,
+            "options": options_of(point),
+            "file_bytes": len(data),
             "ratio": whole_bytes / len(data),
             "validation_error": 1 - evaluate(decompress(data), validation, device=device).top1,
-        }  # fmt: skip
+        }
         print(
             f"{choice.name}, {label}: {len(data):,} bytes, {row['ratio']:.0f}×, "
             f"validation error {row['validation_error']:.2%} (trained network {1 - trained.top1:.2%})",
@@ -235,10 +265,13 @@ def choose(
         )
         rows.append(row)
     return {
-        "name": choice.name, "rule": str(choice.rule), "n_validation": len(validation),
-        "trained_validation_error": 1 - trained.top1, "candidates": rows,
+        "name": choice.name,
+        "rule": str(choice.rule),
+        "n_validation": len(validation),
+        "trained_validation_error": 1 - trained.top1,
+        "candidates": rows,
         "chosen": choice.rule.choose(rows, most_error=1 - trained.top1),
-    }, (training, validation)  # fmt: skip
+    }, (training, validation)
 
 
 def options_of(point: OperatingPoint | LenetPoint) -> dict:
@@ -252,13 +285,17 @@ def to_markdown(rows: Sequence[Mapping]) -> str:
     heads = ("file", "candidate", "bytes", "ratio", "validation error", "trained network", "taken")
     lines = [
         (
-            row["name"], one["name"], f"{one['file_bytes']:,}", f"{one['ratio']:.0f}×",
-            f"{one['validation_error']:.2%}", f"{row['trained_validation_error']:.2%}",
+            row["name"],
+            one["name"],
+            f"{one['file_bytes']:,}",
+            f"{one['ratio']:.0f}×",
+            f"{one['validation_error']:.2%}",
+            f"{row['trained_validation_error']:.2%}",
             row["rule"] if one["name"] == row["chosen"] else "",
         )
         for row in rows
         for one in row["candidates"]
-    ]  # fmt: skip
+    ]
     return "\n".join(markdown_table(heads, lines))
 
 
@@ -268,7 +305,14 @@ def _trained_lenet(
     """The trained network that `lenets` starts from, trained if it is not there."""
     weights = workdir / network / f"{network}.safetensors"
     train_baseline(
-        network, weights=weights, result=weights.with_suffix(".json"), workdir=weights.parent,
-        dataset=dataset, epochs=epochs, device=device, resume=True, command="dnnc reproduce choices",
-    )  # fmt: skip
+        network,
+        weights=weights,
+        result=weights.with_suffix(".json"),
+        workdir=weights.parent,
+        dataset=dataset,
+        epochs=epochs,
+        device=device,
+        resume=True,
+        command="dnnc reproduce choices",
+    )
     return load_weights(build(network), weights)

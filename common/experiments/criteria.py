@@ -83,9 +83,16 @@ def reference_images(data: ImageSet, n: int, *, seed: int = 0) -> ImageSet:
 
 
 def compare_criteria(
-    model: nn.Module, training: ImageSet, validation: ImageSet, test: ImageSet, plan: CriteriaPlan, *,
-    workdir: Path, device: str, resume: bool = True,
-) -> dict:  # fmt: skip
+    model: nn.Module,
+    training: ImageSet,
+    validation: ImageSet,
+    test: ImageSet,
+    plan: CriteriaPlan,
+    *,
+    workdir: Path,
+    device: str,
+    resume: bool = True,
+) -> dict:
     """Run every criterion, with little and with much data.
 
     Parameters
@@ -112,26 +119,34 @@ def compare_criteria(
     key["images"] = [training.sha256, validation.sha256, test.sha256]
     key["model"] = state_digest(model)
     figures: dict = {
-        "n_little": plan.n_little, "n_much": plan.n_much, "seeds": list(plan.seeds),
-        "n_measured": len(measured), "n_tested": len(tested), "criteria": list(NAMES),
+        "n_little": plan.n_little,
+        "n_much": plan.n_much,
+        "seeds": list(plan.seeds),
+        "n_measured": len(measured),
+        "n_tested": len(tested),
+        "criteria": list(NAMES),
         "dense": kept(
-            workdir / "dense.json", _plain(key),
+            workdir / "dense.json",
+            _plain(key),
             lambda: {
                 "top1": evaluate(model, measured, precision="bf16", device=device).top1,
                 "test_top1": evaluate(model, tested, precision="bf16", device=device).top1,
-            }, resume=resume,
+            },
+            resume=resume,
         ),
-    }  # fmt: skip
+    }
     jobs = [(kind, *job) for kind in ("weights", "filters") for job in _jobs(plan)]
     found: dict = {}
     for kind, name, amount, seed in progress(jobs, desc="criteria", unit="scoring"):
         job = _plain(key | {"kind": kind, "criterion": name, "amount": amount, "seed": seed})
         found[kind, name, amount, seed] = kept(
-            workdir / f"{kind}-{name}-{amount}-{seed}.json", job,
+            workdir / f"{kind}-{name}-{amount}-{seed}.json",
+            job,
             lambda kind=kind, name=name, amount=amount, seed=seed: _measure(
                 model, training, measured, tested, plan, kind, name, amount, seed, device=device
-            ), resume=resume,
-        )  # fmt: skip
+            ),
+            resume=resume,
+        )
     for kind in ("weights", "filters"):
         figures[kind] = _together(plan, kind, found)
     return figures
@@ -147,9 +162,18 @@ def _jobs(plan: CriteriaPlan) -> Iterator[tuple[str, str, int]]:
 
 
 def _measure(
-    model: nn.Module, training: ImageSet, measured: ImageSet, tested: ImageSet, plan: CriteriaPlan, kind: str,
-    name: str, amount: str, seed: int, *, device: str,
-) -> dict:  # fmt: skip
+    model: nn.Module,
+    training: ImageSet,
+    measured: ImageSet,
+    tested: ImageSet,
+    plan: CriteriaPlan,
+    kind: str,
+    name: str,
+    amount: str,
+    seed: int,
+    *,
+    device: str,
+) -> dict:
     n = plan.n_little if amount == "little" else plan.n_much
     some = reference_images(training, n, seed=seed)
     criterion = (CRITERIA if kind == "weights" else FILTER_CRITERIA)[name]
@@ -203,7 +227,7 @@ def _together(plan: CriteriaPlan, kind: str, found: dict) -> dict:
             name: [_rank(sample, best[name]["sample"]) for sample in draws(name, "little", "sample")]
             for name in NEEDS_DATA
         },
-    }  # fmt: skip
+    }
 
 
 def _rank(first: list[float], second: list[float]) -> float:
@@ -284,14 +308,22 @@ def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: b
             with whole_file(path) as aside:
                 Path(aside).write_text(json.dumps({"size": key, "figures": found[-1]}))
     figures = {
-        "channels": list(size.channels), "n_parameters": found[0]["n_parameters"],
-        "n_train": len(training), "n_validation": len(validation), "n_tune": min(size.n_tune, len(training)),
-        "train": asdict(size.train), "tune": asdict(size.tune), "seeds": list(size.seeds),
-        "dense": [one["dense"] for one in found], "sparsities": list(size.sparsities),
-        "kept": list(size.kept), "macs": found[0]["macs"], "whole_macs": found[0]["whole_macs"],
+        "channels": list(size.channels),
+        "n_parameters": found[0]["n_parameters"],
+        "n_train": len(training),
+        "n_validation": len(validation),
+        "n_tune": min(size.n_tune, len(training)),
+        "train": asdict(size.train),
+        "tune": asdict(size.tune),
+        "seeds": list(size.seeds),
+        "dense": [one["dense"] for one in found],
+        "sparsities": list(size.sparsities),
+        "kept": list(size.kept),
+        "macs": found[0]["macs"],
+        "whole_macs": found[0]["whole_macs"],
         "unstructured": _stacked([one["unstructured"] for one in found]),
         "structured": _stacked([one["structured"] for one in found]),
-    }  # fmt: skip
+    }
     return StudyResult(figures, (training, validation), seed=size.seeds[0])
 
 
@@ -315,9 +347,12 @@ def _one_seed(training, validation, size: Size, *, seed: int, device: str, bar) 
         return before, judged(network)
 
     result = {
-        "dense": judged(model), "n_parameters": count_parameters(model),
-        "unstructured": {}, "structured": {}, "macs": [],
-    }  # fmt: skip
+        "dense": judged(model),
+        "n_parameters": count_parameters(model),
+        "unstructured": {},
+        "structured": {},
+        "macs": [],
+    }
     sizes = {"image_size": training.images.shape[-1], "in_channels": training.images.shape[1]}
     result["whole_macs"] = multiply_adds(configuration(model), **sizes)
     for name, criterion in _weight_criteria().items():

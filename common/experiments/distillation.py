@@ -51,9 +51,11 @@ _VGG_EPOCHS_ON_GPU = 100
 _VGG = TrainConfig(epochs=8, max_lr=0.05, label_smoothing=0.0, crop_padding=2)
 _EIGHT_BITS = CompressConfig(sparsity=0.0, linear_clusters=256)
 _PRUNED = CompressConfig(
-    sparsity=0.95, linear_clusters=16, prune=replace(_STUDENT, epochs=10, max_lr=0.02),
+    sparsity=0.95,
+    linear_clusters=16,
+    prune=replace(_STUDENT, epochs=10, max_lr=0.02),
     share=replace(_STUDENT, epochs=2, max_lr=1e-3, optimizer="adam"),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,14 @@ class Runs:
         return model.eval()
 
     def student(
-        self, name: str, data: ImageSet, config: TrainConfig, *, width: float,
+        self,
+        name: str,
+        data: ImageSet,
+        config: TrainConfig,
+        *,
+        width: float,
         objective: Distillation | None = None,
-    ) -> nn.Module:  # fmt: skip
+    ) -> nn.Module:
         """A network without regularization, from random weights of the configuration's seed."""
         model = build(NETWORK, num_classes=len(data.classes), width=width, seed=config.seed)
         self.train(name, model, data, config, objective=objective)
@@ -154,22 +161,31 @@ class Runs:
         checkpoint = self.workdir / f"{name}.pt"
         if not self.resume:
             checkpoint.unlink(missing_ok=True)
-        train(
-            model, data, config, device=self.device, checkpoint=checkpoint, description=name, **options
-        )
+        train(model, data, config, device=self.device, checkpoint=checkpoint, description=name, **options)
 
     def coded(
-        self, name: str, model: nn.Module, data: ImageSet, config: CompressConfig, *, architecture: dict,
+        self,
+        name: str,
+        model: nn.Module,
+        data: ImageSet,
+        config: CompressConfig,
+        *,
+        architecture: dict,
         objective: Distillation | None = None,
-    ) -> bytes:  # fmt: skip
+    ) -> bytes:
         """The bytes of the file that the model is compressed to; the model is changed."""
         if not self.resume:
             for checkpoint in ("prune.pt", "share.pt"):
                 (self.workdir / name / checkpoint).unlink(missing_ok=True)
         return compress(
-            model, data, config, architecture, workdir=self.workdir / name, objective=objective,
+            model,
+            data,
+            config,
+            architecture,
+            workdir=self.workdir / name,
+            objective=objective,
             device=self.device,
-        )  # fmt: skip
+        )
 
 
 def n_errors(model: nn.Module, data: ImageSet, *, device: str) -> int:
@@ -185,11 +201,16 @@ def map_point(
     `words` are its ``method``, ``label``, ``network`` and ``note``.
     """
     return {
-        "method": words["method"], "label": words["label"], "network": words["network"],
-        "dataset": test.name, "file_bytes": len(data), "dense_bytes": teacher_bytes,
-        "top1": evaluate(decompress(data), test, device=device).top1, "baseline_top1": teacher_top1,
+        "method": words["method"],
+        "label": words["label"],
+        "network": words["network"],
+        "dataset": test.name,
+        "file_bytes": len(data),
+        "dense_bytes": teacher_bytes,
+        "top1": evaluate(decompress(data), test, device=device).top1,
+        "baseline_top1": teacher_top1,
         "note": words["note"],
-    }  # fmt: skip
+    }
 
 
 def without_classes(data: ImageSet, omitted: Sequence[int]) -> ImageSet:
@@ -229,18 +250,22 @@ def bias_adjustment(
     best = float(biases[int(np.argmin(tried))])
     logits, hidden = logits_of(model, test, device=device), np.isin(test.labels, omitted)
     found = {
-        "omitted": list(omitted), "biases": biases.tolist(), "validation_errors": tried, "bias": best,
+        "omitted": list(omitted),
+        "biases": biases.tolist(),
+        "validation_errors": tried,
+        "bias": best,
         "n_omitted": int(hidden.sum()),
-    }  # fmt: skip
+    }
     for when, bias in (("before", 0.0), ("after", best)):
         answers = (logits + bias * raised).argmax(1)
         confusion = np.zeros((len(raised), len(raised)), dtype=int)
         np.add.at(confusion, (test.labels, answers), 1)
         wrong = answers != test.labels
         found[when] = {
-            "errors": int(wrong.sum()), "errors_on_omitted": int(wrong[hidden].sum()),
+            "errors": int(wrong.sum()),
+            "errors_on_omitted": int(wrong[hidden].sum()),
             "confusion": confusion.tolist(),
-        }  # fmt: skip
+        }
     return found
 
 
@@ -256,12 +281,17 @@ PUBLISHED = [
     _PUBLISHED_STUDENT | {"method": "student alone", "errors": 146},
     _PUBLISHED_STUDENT
     | {
-        "method": "distilled without 3s", "errors": 206, "errors_on_omitted": 133, "errors_after": 109,
-        "errors_on_omitted_after": 14, "n_omitted": 1010, "bias": 3.5,
+        "method": "distilled without 3s",
+        "errors": 206,
+        "errors_on_omitted": 133,
+        "errors_after": 109,
+        "errors_on_omitted_after": 14,
+        "n_omitted": 1010,
+        "bias": 3.5,
     },
     _PUBLISHED_STUDENT
     | {"method": "distilled on 7s and 8s only", "errors": 4730, "errors_after": 1320, "bias": 7.6},
-]  # fmt: skip
+]
 BUDGETS = {
     "published": "60,000 training images; epochs, learning rates and batch size are not stated",
     "ours": "55,000 training images, 5,000 to choose by; epochs, rates and batch size stand in the plan",
@@ -334,21 +364,26 @@ def _omitted_published(row: Mapping) -> list[str]:
 def _omitted_ours(found: Mapping) -> list[str]:
     before, after = found["before"], found["after"]
     return [
-        "ours", str(before["errors"]), f"{after['errors']} (by {found['bias']:g})",
+        "ours",
+        str(before["errors"]),
+        f"{after['errors']} (by {found['bias']:g})",
         f"{before['errors_on_omitted']} → {after['errors_on_omitted']}",
-    ]  # fmt: skip
+    ]
 
 
 def _point(point: Mapping) -> list[str]:
     return [
-        f"{point['network']}: {point['label']}", f"{point['file_bytes']:,}",
-        f"{point['dense_bytes'] / point['file_bytes']:.1f}×", f"{100 * point['top1']:.2f} %",
+        f"{point['network']}: {point['label']}",
+        f"{point['file_bytes']:,}",
+        f"{point['dense_bytes'] / point['file_bytes']:.1f}×",
+        f"{100 * point['top1']:.2f} %",
         f"{100 * point['baseline_top1']:.2f} %",
-    ]  # fmt: skip
+    ]
 
 
 # ----------------------------------------------------------------------------------------------------
 # VGG-16 as the teacher of a network a quarter as wide, on CIFAR-10.
+
 
 def teach_small_vgg(
     plan: VggPlan, coding: CompressConfig, runs: Runs
@@ -379,17 +414,26 @@ def teach_small_vgg(
         data = runs.coded(f"vgg_{kind}_coded", student, training, coding, architecture=architecture)
         points.append(
             map_point(
-                data, test, teacher_top1=whole, teacher_bytes=n_bytes, device=runs.device,
-                method="distillation", label=f"VGG-16 of width {plan.width:g}, {kind}, 8 bits",
-                network="vgg16", note="dense_bytes and baseline_top1 are those of the teacher, VGG-16",
+                data,
+                test,
+                teacher_top1=whole,
+                teacher_bytes=n_bytes,
+                device=runs.device,
+                method="distillation",
+                label=f"VGG-16 of width {plan.width:g}, {kind}, 8 bits",
+                network="vgg16",
+                note="dense_bytes and baseline_top1 are those of the teacher, VGG-16",
             )
-        )  # fmt: skip
+        )
     figures = {
-        "top1": found, "file_bytes": {"alone": points[0]["file_bytes"], "distilled": points[1]["file_bytes"]},
+        "top1": found,
+        "file_bytes": {"alone": points[0]["file_bytes"], "distilled": points[1]["file_bytes"]},
         "parameters": {"teacher": count_parameters(teacher), "student": count_parameters(student)},
-        "n_train": len(training), "n_test": len(test), "epochs": plan.train.epochs,
+        "n_train": len(training),
+        "n_test": len(test),
+        "epochs": plan.train.epochs,
         "epochs_on_gpu": plan.epochs_on_gpu,
-    }  # fmt: skip
+    }
     return figures, points if plan.n_train is None else [], (training, test)
 
 
@@ -416,9 +460,13 @@ def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
 
 
 def reproduce(
-    plan: Plan, *, workdir: str | Path, device: str, resume: bool = True,
+    plan: Plan,
+    *,
+    workdir: str | Path,
+    device: str,
+    resume: bool = True,
     save: Callable[[dict, tuple], None] = lambda figures, datasets: None,
-) -> Reproduction:  # fmt: skip
+) -> Reproduction:
     """Train, choose, measure; runs that stand in `workdir` are read.
 
     Parameters
@@ -450,9 +498,14 @@ def reproduce(
     training, validation = train_val_split(whole, n_validation=N_VALIDATION[plan.dataset])
     bench = _Bench(plan, Runs(Path(workdir), device, resume), training, validation, test)
     figures = dict.fromkeys(("teacher", "search", "chosen", "errors", "omitted", "vgg")) | {
-        "points": [], "n_train": len(training), "n_validation": len(validation), "n_test": len(test),
-        "budgets": BUDGETS, "published": PUBLISHED, "plan": plan.to_dict(),
-    }  # fmt: skip
+        "points": [],
+        "n_train": len(training),
+        "n_validation": len(validation),
+        "n_test": len(test),
+        "budgets": BUDGETS,
+        "published": PUBLISHED,
+        "plan": plan.to_dict(),
+    }
     for part in (bench.teach, bench.search, bench.compare, bench.omit, bench.code, bench.teach_vgg):
         figures |= part(figures)
         save(figures, tuple(bench.images))
@@ -475,16 +528,20 @@ class _Bench:
     def teach(self, figures: dict) -> dict:
         plan = self.plan
         self.teacher = self.runs.teacher(
-            self.training, plan.teacher, hidden=plan.teacher_hidden, dropout=plan.dropout,
+            self.training,
+            plan.teacher,
+            hidden=plan.teacher_hidden,
+            dropout=plan.dropout,
             max_norm=plan.max_norm,
-        )  # fmt: skip
+        )
         return {
             "teacher": {
                 "errors": self._errors(self.teacher, self.test),
                 "validation_errors": self._errors(self.teacher, self.validation),
-                "parameters": count_parameters(self.teacher), "dense_bytes": dense_bytes(self.teacher),
+                "parameters": count_parameters(self.teacher),
+                "dense_bytes": dense_bytes(self.teacher),
             }
-        }  # fmt: skip
+        }
 
     def search(self, figures: dict) -> dict:
         """A temperature at one learning rate, then a learning rate each: alone, taught, and by relations."""
@@ -517,19 +574,23 @@ class _Bench:
         by_rate = {
             kind: [tried(named(kind, rate), objective, max_lr=rate) for rate in plan.rates]
             for kind, objective in (
-                ("alone", None), ("taught", self._soft(temperature)),
+                ("alone", None),
+                ("taught", self._soft(temperature)),
                 ("relational", RelationalDistillation(self.teacher)),
             )
-        }  # fmt: skip
+        }
         rates = {f"max_lr_{kind}": plan.rates[least(errors)] for kind, errors in by_rate.items()}
         return {
             "search": {
-                "epochs": plan.search_epochs, "temperatures": list(plan.temperatures),
-                "by_temperature": by_temperature, "by_temperature_small": small, "rates": list(plan.rates),
+                "epochs": plan.search_epochs,
+                "temperatures": list(plan.temperatures),
+                "by_temperature": by_temperature,
+                "by_temperature_small": small,
+                "rates": list(plan.rates),
                 "by_rate": by_rate,
             },
             "chosen": {"temperature": temperature, **rates},
-        }  # fmt: skip
+        }
 
     def compare(self, figures: dict) -> dict:
         """Students alone and taught, one a seed, and the variants of the loss with the first seed."""
@@ -547,9 +608,10 @@ class _Bench:
             students[kind] = [self._run(f"{kind}_{s}", replace(config, seed=s), objective) for s in seeds]
         self.students = {kind: found[0] for kind, found in students.items()}
         return {
-            "errors": {kind: [self._errors(one, self.test) for one in found]
-                       for kind, found in students.items()}
-        }  # fmt: skip
+            "errors": {
+                kind: [self._errors(one, self.test) for one in found] for kind, found in students.items()
+            }
+        }
 
     def omit(self, figures: dict) -> dict:
         """Transfer sets that lack classes: with the teacher's answers and no label, and with labels only."""
@@ -580,20 +642,36 @@ class _Bench:
             ("alone", "alone", plan.eight_bits, None, "student alone, 8 bits", note),
             ("distilled", "distilled", plan.eight_bits, None, "distilled student, 8 bits", note),
             ("by_labels", "distilled", plan.pruned, None, "distilled, pruned by labels", sparse),
-            ("by_teacher", "distilled", plan.pruned, self._chosen_objective(figures),
-             "distilled, pruned with the teacher", sparse),
-        ):  # fmt: skip
+            (
+                "by_teacher",
+                "distilled",
+                plan.pruned,
+                self._chosen_objective(figures),
+                "distilled, pruned with the teacher",
+                sparse,
+            ),
+        ):
             data = self.runs.coded(
-                f"coded_{name}", copy.deepcopy(self.students[start]), self.training, config,
-                architecture=architecture, objective=objective,
-            )  # fmt: skip
+                f"coded_{name}",
+                copy.deepcopy(self.students[start]),
+                self.training,
+                config,
+                architecture=architecture,
+                objective=objective,
+            )
             points.append(
                 map_point(
-                    data, self.test, teacher_top1=1 - teacher["errors"] / len(self.test),
-                    teacher_bytes=teacher["dense_bytes"], device=self.runs.device, method="distillation",
-                    label=label, network=network, note=words,
+                    data,
+                    self.test,
+                    teacher_top1=1 - teacher["errors"] / len(self.test),
+                    teacher_bytes=teacher["dense_bytes"],
+                    device=self.runs.device,
+                    method="distillation",
+                    label=label,
+                    network=network,
+                    note=words,
                 )
-            )  # fmt: skip
+            )
         return {"points": points}
 
     def teach_vgg(self, figures: dict) -> dict:

@@ -38,9 +38,11 @@ from common.report.sizes import fixed_gap_bits, size_report, stage_sizes
 # The reproduced rows as markdown: the paper's networks and layers beside ours, as in its tables 1 to 5.
 
 TITLES = {
-    "lenet_300_100": "LeNet-300-100", "lenet_5": "LeNet-5", "vgg16": "VGG-16",
+    "lenet_300_100": "LeNet-300-100",
+    "lenet_5": "LeNet-5",
+    "vgg16": "VGG-16",
     "mlp_800": "MLP of 800, 800 units",
-}  # fmt: skip
+}
 PAPERS = {"vgg16": "vgg16_imagenet"}  # where the paper's network is another one: 224 × 224, 1000 classes
 
 
@@ -52,9 +54,16 @@ def to_markdown(points: Sequence[Mapping]) -> str:
         rows.append(_paper_row(network))
         rows += [_own_row(point) for point in points if point["network"] == network]
     layer_heads = (
-        "file", "layer", "weights", "kept", "value bits", "with Huffman", "index bits", "with Huffman",
+        "file",
+        "layer",
+        "weights",
+        "kept",
+        "value bits",
+        "with Huffman",
+        "index bits",
+        "with Huffman",
         "bytes",
-    )  # fmt: skip
+    )
     layers = []
     for network in dict.fromkeys(point["network"] for point in points):
         layers += [_paper_layer(network, layer) for layer in HAN_2016_LAYERS[PAPERS.get(network, network)]]
@@ -63,11 +72,14 @@ def to_markdown(points: Sequence[Mapping]) -> str:
                 layers += [_layer_row(point["file"], layer) for layer in point["layers"]]
     return "\n".join(
         [
-            *markdown_table(heads, rows), "", *markdown_table(layer_heads, layers), "",
+            *markdown_table(heads, rows),
+            "",
+            *markdown_table(layer_heads, layers),
+            "",
             "Ratios are dense float32 bytes of all parameters over bytes of the file, everything included. "
             "Bits are per kept weight.",
         ]
-    )  # fmt: skip
+    )
 
 
 def _paper(network: str) -> str:
@@ -78,10 +90,14 @@ def _paper_row(network: str) -> tuple[str, ...]:
     published = PAPERS.get(network, network)
     (paper,) = (row for row in PUBLISHED[published] if row.method == "Deep Compression")
     return (
-        TITLES[network], _paper(network), f"{paper.baseline_error:.2f} → {paper.error:.2f} %",
-        _size(paper.compressed_bytes), f"{paper.ratio:.0f}×",
-        f"{HAN_2016_STAGES[published]['shared']:.0f}×", "",
-    )  # fmt: skip
+        TITLES[network],
+        _paper(network),
+        f"{paper.baseline_error:.2f} → {paper.error:.2f} %",
+        _size(paper.compressed_bytes),
+        f"{paper.ratio:.0f}×",
+        f"{HAN_2016_STAGES[published]['shared']:.0f}×",
+        "",
+    )
 
 
 def _size(n_bytes: int) -> str:
@@ -96,27 +112,42 @@ def _own_row(point: Mapping) -> tuple[str, ...]:
         for target in point.get("targets", ())
     ]
     return (
-        "", point["file"], f"{100 * point['baseline_error']:.2f} → {100 * point['error']:.2f} %",
-        f"{point['file_bytes'] / 1000:.2f} KB", f"{point['ratio']:.0f}×",
-        f"{point['ratio_before_huffman']:.0f}×", "; ".join(targets),
-    )  # fmt: skip
+        "",
+        point["file"],
+        f"{100 * point['baseline_error']:.2f} → {100 * point['error']:.2f} %",
+        f"{point['file_bytes'] / 1000:.2f} KB",
+        f"{point['ratio']:.0f}×",
+        f"{point['ratio_before_huffman']:.0f}×",
+        "; ".join(targets),
+    )
 
 
 def _paper_layer(network: str, layer: PublishedLayer) -> tuple[str, ...]:
     return (
-        _paper(network), layer.name, f"{layer.n_weights:,}", f"{100 * layer.kept:.0f} %",
-        f"{layer.value_bits}", f"{layer.value_bits_huffman}", f"{layer.index_bits}",
-        f"{layer.index_bits_huffman}", "",
-    )  # fmt: skip
+        _paper(network),
+        layer.name,
+        f"{layer.n_weights:,}",
+        f"{100 * layer.kept:.0f} %",
+        f"{layer.value_bits}",
+        f"{layer.value_bits_huffman}",
+        f"{layer.index_bits}",
+        f"{layer.index_bits_huffman}",
+        "",
+    )
 
 
 def _layer_row(file: str, layer: Mapping) -> tuple[str, ...]:
     return (
-        file, layer["name"].removesuffix(".weight"), f"{layer['n_weights']:,}",
-        f"{100 * layer['n_kept'] / layer['n_weights']:.2f} %", str(layer["value_bits"]),
-        f"{layer['value_bits_huffman']:.2f}", f"{layer['index_bits']:.2f}",
-        f"{layer['index_bits_huffman']:.2f}", f"{layer['file_bytes']:,}",
-    )  # fmt: skip
+        file,
+        layer["name"].removesuffix(".weight"),
+        f"{layer['n_weights']:,}",
+        f"{100 * layer['n_kept'] / layer['n_weights']:.2f} %",
+        str(layer["value_bits"]),
+        f"{layer['value_bits_huffman']:.2f}",
+        f"{layer['index_bits']:.2f}",
+        f"{layer['index_bits_huffman']:.2f}",
+        f"{layer['file_bytes']:,}",
+    )
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,9 +175,15 @@ class LenetPoint:
 
 
 def lenet_point(
-    name: str, network: str, *, sparsity: float, crop_padding: int, epochs: tuple[int, int],
-    is_taught: bool = False, **options,
-) -> LenetPoint:  # fmt: skip
+    name: str,
+    network: str,
+    *,
+    sparsity: float,
+    crop_padding: int,
+    epochs: tuple[int, int],
+    is_taught: bool = False,
+    **options,
+) -> LenetPoint:
     """`epochs` of fine-tuning while pruning, and of centroids; one of LeNet-5's takes ten times as long."""
     prune_epochs, share_epochs = epochs
     recipe = replace(train_config(network), warmup=0.1, crop_padding=crop_padding)
@@ -163,25 +200,45 @@ POINTS = (
         "lenet_300_100", "lenet_300_100", sparsity=0.97, crop_padding=1, epochs=(40, 15), linear_clusters=16
     ),
     lenet_point(
-        "lenet_300_100_small", "lenet_300_100", sparsity=0.975, crop_padding=1, epochs=(40, 15),
+        "lenet_300_100_small",
+        "lenet_300_100",
+        sparsity=0.975,
+        crop_padding=1,
+        epochs=(40, 15),
         linear_clusters=8,
     ),
     lenet_point(
-        "lenet_5", "lenet_5", sparsity=0.96, crop_padding=2, epochs=(8, 3), conv_clusters=16,
+        "lenet_5",
+        "lenet_5",
+        sparsity=0.96,
+        crop_padding=2,
+        epochs=(8, 3),
+        conv_clusters=16,
         linear_clusters=16,
     ),
     lenet_point(
-        "lenet_5_small", "lenet_5", sparsity=0.9875, crop_padding=2, epochs=(60, 20), conv_clusters=12,
+        "lenet_5_small",
+        "lenet_5",
+        sparsity=0.9875,
+        crop_padding=2,
+        epochs=(60, 20),
+        conv_clusters=12,
         linear_clusters=6,
     ),
 )
 
 
 def reproduce_lenets(
-    *, points: Sequence[LenetPoint] = POINTS, dataset: str = "mnist", baseline_epochs: int | None = None,
-    folder: str | Path = FOLDER, workdir: str | Path = WORKDIR, device: str | None = None,
-    resume: bool = True, command: str = "dnnc reproduce lenets",
-) -> Reproduction:  # fmt: skip
+    *,
+    points: Sequence[LenetPoint] = POINTS,
+    dataset: str = "mnist",
+    baseline_epochs: int | None = None,
+    folder: str | Path = FOLDER,
+    workdir: str | Path = WORKDIR,
+    device: str | None = None,
+    resume: bool = True,
+    command: str = "dnnc reproduce lenets",
+) -> Reproduction:
     """Train the LeNets, compress them, and measure the files.
 
     Parameters
@@ -226,17 +283,31 @@ def reproduce_lenets(
     for network in dict.fromkeys(point.network for point in points):
         weights = workdir / network / f"{network}.safetensors"
         baseline = train_baseline(
-            network, weights=weights, result=weights.with_suffix(".json"), workdir=weights.parent,
-            dataset=dataset, epochs=baseline_epochs, device=device, resume=resume, command=command,
-        )  # fmt: skip
+            network,
+            weights=weights,
+            result=weights.with_suffix(".json"),
+            workdir=weights.parent,
+            dataset=dataset,
+            epochs=baseline_epochs,
+            device=device,
+            resume=resume,
+            command=command,
+        )
         for point in points:
             if point.network == network:
                 model = load_weights(build(network, num_classes=len(whole.classes)), weights)
                 row = _run_point(
-                    point, model, training, validation=validation, test=test, baseline_top1=baseline["top1"],
-                    path=folder / f"{point.name}.dcz", workdir=workdir / point.name, device=device,
+                    point,
+                    model,
+                    training,
+                    validation=validation,
+                    test=test,
+                    baseline_top1=baseline["top1"],
+                    path=folder / f"{point.name}.dcz",
+                    workdir=workdir / point.name,
+                    device=device,
                     resume=resume,
-                )  # fmt: skip
+                )
                 print(
                     f"{row['file']}: {row['file_bytes']:,} bytes, {row['ratio']:.0f}×, test error "
                     f"{100 * row['error']:.2f} % (trained network {100 * row['baseline_error']:.2f} %)",
@@ -245,9 +316,13 @@ def reproduce_lenets(
                 rows.append(row)
         # After each network, so that a stopped run has stored what it has finished.
         write_result(
-            folder / "results" / "lenets.json", {"points": rows}, command=command,
-            device=device, seed=points[0].config.prune.seed, dataset=[training, validation, test],
-        )  # fmt: skip
+            folder / "results" / "lenets.json",
+            {"points": rows},
+            command=command,
+            device=device,
+            seed=points[0].config.prune.seed,
+            dataset=[training, validation, test],
+        )
     return Reproduction({"points": rows}, to_markdown(rows))
 
 
@@ -257,24 +332,44 @@ def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
 
 
 def compressed_point(
-    point: LenetPoint, model: nn.Module, training: ImageSet, *, validation: ImageSet, workdir: Path,
-    device: str | None = None, resume: bool = True,
-) -> bytes:  # fmt: skip
+    point: LenetPoint,
+    model: nn.Module,
+    training: ImageSet,
+    *,
+    validation: ImageSet,
+    workdir: Path,
+    device: str | None = None,
+    resume: bool = True,
+) -> bytes:
     """The bytes of the point's file; the trained network `model` is changed."""
     if not resume:
         for checkpoint in ("prune.pt", "share.pt"):
             (workdir / checkpoint).unlink(missing_ok=True)
     return compress(
-        model, training, point.config, {"architecture": point.network, "num_classes": len(training.classes)},
-        workdir=workdir, validation=validation, device=device,
+        model,
+        training,
+        point.config,
+        {"architecture": point.network, "num_classes": len(training.classes)},
+        workdir=workdir,
+        validation=validation,
+        device=device,
         objective=Distillation(model) if point.is_taught else None,
-    )  # fmt: skip
+    )
 
 
 def _run_point(
-    point: LenetPoint, model: nn.Module, training: ImageSet, *, validation: ImageSet, test: ImageSet,
-    baseline_top1: float, path: Path, workdir: Path, device: str, resume: bool,
-) -> dict:  # fmt: skip
+    point: LenetPoint,
+    model: nn.Module,
+    training: ImageSet,
+    *,
+    validation: ImageSet,
+    test: ImageSet,
+    baseline_top1: float,
+    path: Path,
+    workdir: Path,
+    device: str,
+    resume: bool,
+) -> dict:
     """Compress to a file, and measure what the file decodes to."""
     whole_bytes = dense_bytes(model)
     data = compressed_point(
@@ -318,12 +413,17 @@ def layer_rows(data: bytes) -> list[dict]:
             index_bits = fixed_gap_bits(tensor.positions, width) / n_kept - width
         rows.append(
             {
-                "name": layer.name, "n_weights": layer.n_weights, "n_kept": layer.n_kept,
-                "n_clusters": layer.n_clusters, "value_bits": width,
-                "value_bits_huffman": layer.values_bits / n_kept, "index_bits": index_bits,
-                "index_bits_huffman": layer.index_bits / n_kept, "file_bytes": layer.file_bytes,
+                "name": layer.name,
+                "n_weights": layer.n_weights,
+                "n_kept": layer.n_kept,
+                "n_clusters": layer.n_clusters,
+                "value_bits": width,
+                "value_bits_huffman": layer.values_bits / n_kept,
+                "index_bits": index_bits,
+                "index_bits_huffman": layer.index_bits / n_kept,
+                "file_bytes": layer.file_bytes,
             }
-        )  # fmt: skip
+        )
     return rows
 
 

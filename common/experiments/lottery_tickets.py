@@ -59,8 +59,12 @@ from common.pruning.network import ThinNetwork, prune
 # The figures of a lottery ticket experiment: what every network measured, ordered for plotting.
 
 _MEASURES = {
-    "stop_step": None, "stop_loss": 5, "stop_top1": 5, "end_top1": 5, "validation_top1": 5,
-}  # name to digits  # fmt: skip
+    "stop_step": None,
+    "stop_loss": 5,
+    "stop_top1": 5,
+    "end_top1": 5,
+    "validation_top1": 5,
+}  # name to digits
 
 
 def experiment_figures(trials: Sequence[Sequence[Mapping]], n_weights: int) -> dict:
@@ -98,8 +102,9 @@ def experiment_figures(trials: Sequence[Sequence[Mapping]], n_weights: int) -> d
         if rows[0]["kind"] in curves and rows[0]["level"] in compared:
             mean = np.mean([row["curve"] for row in rows], axis=0)
             curves[rows[0]["kind"]][str(rows[0]["level"])] = {
-                "loss": mean[:, 1].round(4).tolist(), "top1": mean[:, 2].round(4).tolist()
-            }  # fmt: skip
+                "loss": mean[:, 1].round(4).tolist(),
+                "top1": mean[:, 2].round(4).tolist(),
+            }
     drawn = [row for row in trials[0] if "inputs" in row and row["level"] in compared[1::2]]
     return {
         "kinds": kinds,
@@ -113,14 +118,22 @@ def experiment_figures(trials: Sequence[Sequence[Mapping]], n_weights: int) -> d
 # Which networks the tickets are drawn from, and for how long: as in the paper, and shortened for a CPU.
 
 CONV_CHANNELS = {
-    "conv_2": (64, 64, "M"), "conv_4": (64, 64, "M", 128, 128, "M"),
+    "conv_2": (64, 64, "M"),
+    "conv_4": (64, 64, "M", 128, 128, "M"),
     "conv_6": (64, 64, "M", 128, 128, "M", 256, 256, "M"),
-}  # fmt: skip
+}
 # Fine-tuning of the shared values of a ticket that becomes a file.
 CODING = TrainConfig(
-    epochs=2, batch_size=100, max_lr=1e-3, label_smoothing=0.0, crop_padding=0, flip=False, weight_decay=0.0,
-    optimizer="adam", precision="fp32",
-)  # fmt: skip
+    epochs=2,
+    batch_size=100,
+    max_lr=1e-3,
+    label_smoothing=0.0,
+    crop_padding=0,
+    flip=False,
+    weight_decay=0.0,
+    optimizer="adam",
+    precision="fp32",
+)
 
 
 def _constant(rate: float, epochs: int) -> TrainConfig:
@@ -177,37 +190,63 @@ def _whole_size(network: str, rate: float, epochs: int, conv_rate: float, levels
     some = tuple(range(1, levels, 2))
     controls = tuple((kind, some) for kind in ("reinit", "random_mask", "one_shot", "early"))
     return Plan(
-        network, _constant(rate, epochs), tuple(range(levels)), controls, dataset="cifar10",
-        conv_rate=conv_rate, early_step=500, trials=tuple(range(5)), needs_gpu=True,
-    )  # fmt: skip
+        network,
+        _constant(rate, epochs),
+        tuple(range(levels)),
+        controls,
+        dataset="cifar10",
+        conv_rate=conv_rate,
+        early_step=500,
+        trials=tuple(range(5)),
+        needs_gpu=True,
+    )
 
 
 # For one CPU core and half an hour. With all 55,000 images the validation loss is least after more steps than
 # that affords; with 20,000 the networks overfit sooner, and the least loss lies within the training.
 SHORT = Plan(
-    "lenet_300_100", _constant(1.2e-3, 9), (*range(17), 18, 21, 24, 28),
+    "lenet_300_100",
+    _constant(1.2e-3, 9),
+    (*range(17), 18, 21, 24, 28),
     (
-        ("reinit", (3, 7, 12, 15, 18, 24, 28)), ("random_mask", (7, 15, 24)), ("one_shot", (7, 15, 24)),
-        ("fine_tuned", (15,)), ("early", (24,)),
+        ("reinit", (3, 7, 12, 15, 18, 24, 28)),
+        ("random_mask", (7, 15, 24)),
+        ("one_shot", (7, 15, 24)),
+        ("fine_tuned", (15,)),
+        ("early", (24,)),
     ),
-    n_train=20_000, n_watched=2500, files=(0.0, 0.02),
-)  # fmt: skip
+    n_train=20_000,
+    n_watched=2500,
+    files=(0.0, 0.02),
+)
 # Half an hour a trial: fewer levels, with several rounds between them; the larger networks' rate, since steps
 # are few; bfloat16, twice as fast.
 SHORT_CONV = Plan(
-    "conv_2", replace(_constant(3e-4, 8), precision="bf16"), (0, 4, 8, 11, 14),
+    "conv_2",
+    replace(_constant(3e-4, 8), precision="bf16"),
+    (0, 4, 8, 11, 14),
     (("reinit", (8, 11, 14)), ("random_mask", (8, 14))),
-    dataset="cifar10", conv_rate=0.1, n_watched=1000, n_train=10_000,
-)  # fmt: skip
+    dataset="cifar10",
+    conv_rate=0.1,
+    n_watched=1000,
+    n_train=10_000,
+)
 _EVERY_SECOND = tuple(range(1, 25, 2))
 LONG = replace(  # as in the paper: 50,000 steps, five trials
-    SHORT, train=_constant(1.2e-3, 55), levels=tuple(range(25)), trials=tuple(range(5)), n_train=None,
-    controls=tuple((kind, _EVERY_SECOND) for kind, _ in SHORT.controls), n_watched=5000, needs_gpu=True,
-)  # fmt: skip
+    SHORT,
+    train=_constant(1.2e-3, 55),
+    levels=tuple(range(25)),
+    trials=tuple(range(5)),
+    n_train=None,
+    controls=tuple((kind, _EVERY_SECOND) for kind, _ in SHORT.controls),
+    n_watched=5000,
+    needs_gpu=True,
+)
 CONVS = (  # the paper's table of rates and 20,000, 25,000 and 30,000 steps, for 45,000 images
-    _whole_size("conv_2", 2e-4, 27, 0.1, 21), _whole_size("conv_4", 3e-4, 34, 0.1, 21),
+    _whole_size("conv_2", 2e-4, 27, 0.1, 21),
+    _whole_size("conv_4", 3e-4, 34, 0.1, 21),
     _whole_size("conv_6", 3e-4, 40, 0.15, 21),
-)  # fmt: skip
+)
 PLANS = (SHORT, SHORT_CONV, LONG, *CONVS)
 
 
@@ -232,13 +271,19 @@ def conv_network(name: str, *, width: float = 1.0, num_classes: int = 10) -> nn.
         inputs = units
     hidden = max(1, round(256 * width))
     return nn.Sequential(
-        *layers, nn.Flatten(), nn.Linear(inputs * side * side, hidden), nn.ReLU(),
-        nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, num_classes),
-    )  # fmt: skip
+        *layers,
+        nn.Flatten(),
+        nn.Linear(inputs * side * side, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, num_classes),
+    )
 
 
 # ----------------------------------------------------------------------------------------------------
 # The trainings of one plan: winning tickets, their controls, and tickets coded as files; each done once.
+
 
 class Bench:
     """One plan's images, and the trainings on them, each of which is done once."""
@@ -263,15 +308,22 @@ class Bench:
         """What the figures must say of how they were made."""
         plan, model = self.plan, self.network(0)
         return {
-            "network": plan.network, "dataset": plan.dataset, "n_train": len(self.training),
-            "n_validation": len(self.validation), "n_watched": len(self._watched), "n_test": len(self.test),
-            "n_weights": n_kept(whole_masks(model)), "batch_size": plan.train.batch_size,
+            "network": plan.network,
+            "dataset": plan.dataset,
+            "n_train": len(self.training),
+            "n_validation": len(self.validation),
+            "n_watched": len(self._watched),
+            "n_test": len(self.test),
+            "n_weights": n_kept(whole_masks(model)),
+            "batch_size": plan.train.batch_size,
             "steps": plan.train.epochs * (len(self.training) // plan.train.batch_size),
-            "max_lr": plan.train.max_lr, "precision": plan.train.precision, "every": plan.every,
+            "max_lr": plan.train.max_lr,
+            "precision": plan.train.precision,
+            "every": plan.every,
             "early_step": plan.early_step,
             "rates": list(pruning_rates(model, conv_rate=plan.conv_rate).values()),
             "planned_trials": len(plan.trials),
-        }  # fmt: skip
+        }
 
     def run_trial(self, trial: int) -> list[dict]:
         """The winning tickets of one trial, then their controls: the figures of every network."""
@@ -328,10 +380,14 @@ class Bench:
         watch = LossWatch(self._watched, plan.every, device=self.device, precision=plan.train.precision)
         snapshot, keeper = Snapshot(plan.early_step), KeptWeights(model, masks)
         train(
-            model, self.training, replace(plan.train, seed=1000 * trial + level), device=self.device,
-            callbacks=[keeper, watch, snapshot], parameters=keeper.parameters(),
+            model,
+            self.training,
+            replace(plan.train, seed=1000 * trial + level),
+            device=self.device,
+            callbacks=[keeper, watch, snapshot],
+            parameters=keeper.parameters(),
             description=f"{kind} {level}",
-        )  # fmt: skip
+        )
         end = weights_of(model)
         quiet = {"device": self.device, "precision": plan.train.precision}
         figures = {"kind": kind, "level": level, "n_kept": n_kept(masks), "curve": watch.curve}
@@ -346,10 +402,13 @@ class Bench:
         model.load_state_dict(end)
         is_ticket = kind == "ticket"
         state = {
-            "key": key, "figures": figures, "end": end if is_ticket else {},
-            "stop": watch.weights if is_ticket else {}, "masks": masks if is_ticket else {},
+            "key": key,
+            "figures": figures,
+            "end": end if is_ticket else {},
+            "stop": watch.weights if is_ticket else {},
+            "masks": masks if is_ticket else {},
             "early": snapshot.weights if level == 0 else None,
-        }  # fmt: skip
+        }
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as aside:
             torch.save(state, aside)
@@ -430,11 +489,14 @@ def to_markdown(figures: Mapping) -> str:
     experiments = {row["network"]: row for row in figures["experiments"]}
     claims = [
         (
-            row["network"], f"{100 * row['kept']:.1f} %", f"ticket against {row['beside']}", _statement(row),
+            row["network"],
+            f"{100 * row['kept']:.1f} %",
+            f"ticket against {row['beside']}",
+            _statement(row),
             _own(row, experiments.get(row["network"])),
         )
         for row in figures["published"]
-    ]  # fmt: skip
+    ]
     lines = markdown_table(("network", "weights", "what", "paper", "ours"), claims)
     for experiment in figures["experiments"]:
         lines += ["", *_levels(experiment)]
@@ -550,11 +612,14 @@ def _files(points: list[Mapping]) -> list[str]:
     heads = ("file", "bytes", "ratio", "top-1", "dense network")
     rows = [
         (
-            point["label"], f"{point['file_bytes']:,}", f"{point['dense_bytes'] / point['file_bytes']:.0f}×",
-            f"{100 * point['top1']:.2f} %", f"{100 * point['baseline_top1']:.2f} %",
+            point["label"],
+            f"{point['file_bytes']:,}",
+            f"{point['dense_bytes'] / point['file_bytes']:.0f}×",
+            f"{100 * point['top1']:.2f} %",
+            f"{100 * point['baseline_top1']:.2f} %",
         )
         for point in points
-    ]  # fmt: skip
+    ]
     return markdown_table(heads, rows)
 
 
@@ -568,9 +633,13 @@ def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
 
 
 def reproduce_lottery_tickets(
-    *, plans: Sequence[Plan] | None = None, workdir: str | Path = WORKDIR, device: str | None = None,
-    resume: bool = True, is_stored: bool = True,
-) -> Reproduction:  # fmt: skip
+    *,
+    plans: Sequence[Plan] | None = None,
+    workdir: str | Path = WORKDIR,
+    device: str | None = None,
+    resume: bool = True,
+    is_stored: bool = True,
+) -> Reproduction:
     """Find winning tickets, train the controls, code two tickets as files.
 
     Parameters
@@ -603,11 +672,14 @@ def reproduce_lottery_tickets(
         plans = [plan for plan in PLANS if plan.needs_gpu == on_gpu]
     not_run = [
         {
-            "network": plan.network, "epochs": plan.train.epochs, "trials": len(plan.trials),
+            "network": plan.network,
+            "epochs": plan.train.epochs,
+            "trials": len(plan.trials),
             "reason": "needs a GPU: on one CPU core it takes many hours",
         }
-        for plan in PLANS if plan.needs_gpu and plan not in plans
-    ]  # fmt: skip
+        for plan in PLANS
+        if plan.needs_gpu and plan not in plans
+    ]
     experiments, points, sets = [], [], []
     for plan in plans:
         bench = Bench(plan, Path(workdir), device, resume)

@@ -42,14 +42,20 @@ from common.networks.training import TrainConfig, default_device, evaluate, trai
 _ADA_TUCKER = "Zhong et al. 2019, ADA-Tucker, arXiv:1906.07671, abstract: no loss of accuracy"
 PUBLISHED = (
     {
-        "method": "SCADA-Tucker", "network": "lenet_300_100", "ratio": 233.0, "drop_points": 0.0,
+        "method": "SCADA-Tucker",
+        "network": "lenet_300_100",
+        "ratio": 233.0,
+        "drop_points": 0.0,
         "source": _ADA_TUCKER,
     },
     {
-        "method": "SCADA-Tucker", "network": "lenet_5", "ratio": 691.0, "drop_points": 0.0,
+        "method": "SCADA-Tucker",
+        "network": "lenet_5",
+        "ratio": 691.0,
+        "drop_points": 0.0,
         "source": _ADA_TUCKER,
     },
-)  # fmt: skip
+)
 
 
 def points_of(network: Mapping) -> list[dict]:
@@ -58,14 +64,17 @@ def points_of(network: Mapping) -> list[dict]:
         {
             "method": "low rank" if file["coding"] == "float16" else "low rank, shared",
             "label": f"{100 * size['parameters'] / network['parameters']:.0f} % of the parameters",
-            "network": network["network"], "dataset": network["dataset"],
-            "file_bytes": file["file_bytes"], "dense_bytes": network["dense_bytes"],
-            "top1": file["top1"], "baseline_top1": network["baseline_top1"],
+            "network": network["network"],
+            "dataset": network["dataset"],
+            "file_bytes": file["file_bytes"],
+            "dense_bytes": network["dense_bytes"],
+            "top1": file["top1"],
+            "baseline_top1": network["baseline_top1"],
             "note": f"{file['coding']}; fine-tuned for {network['tuning']}",
         }
         for size in network["sizes"]
         for file in size.get("files", ())
-    ]  # fmt: skip
+    ]
 
 
 def to_markdown(figures: Mapping) -> str:
@@ -73,8 +82,17 @@ def to_markdown(figures: Mapping) -> str:
     rows = []
     for network in figures["networks"]:
         title, whole = TITLES.get(network["network"], network["network"]), network["parameters"]
-        rows.append((title, "whole, float32", f"{whole:,}", "", f"{network['dense_bytes']:,}", "1×",
-                     f"{100 * (1 - network['baseline_top1']):.2f} %"))
+        rows.append(
+            (
+                title,
+                "whole, float32",
+                f"{whole:,}",
+                "",
+                f"{network['dense_bytes']:,}",
+                "1×",
+                f"{100 * (1 - network['baseline_top1']):.2f} %",
+            )
+        )
         rows += [
             (title, f"{row['method']}, published", "", "", "", f"{row['ratio']:.0f}×", "no loss")
             for row in figures["published"]
@@ -82,13 +100,17 @@ def to_markdown(figures: Mapping) -> str:
         ]
         rows += [
             (
-                title, f"ours, {file['coding']}", f"{size['parameters']:,}",
-                f"{network['multiply_adds'] / size['multiply_adds']:.1f}×", f"{file['file_bytes']:,}",
-                f"{network['dense_bytes'] / file['file_bytes']:.0f}×", f"{100 * (1 - file['top1']):.2f} %",
+                title,
+                f"ours, {file['coding']}",
+                f"{size['parameters']:,}",
+                f"{network['multiply_adds'] / size['multiply_adds']:.1f}×",
+                f"{file['file_bytes']:,}",
+                f"{network['dense_bytes'] / file['file_bytes']:.0f}×",
+                f"{100 * (1 - file['top1']):.2f} %",
             )
             for size in network["sizes"]
             for file in size.get("files", ())
-        ]  # fmt: skip
+        ]
     heads = ("network", "what", "parameters", "fewer multiply-adds", "bytes", "ratio", "test error")
     notes = [
         f"{TITLES.get(network['network'], network['network'])}: fine-tuned for {network['tuning']}."
@@ -100,6 +122,7 @@ def to_markdown(figures: Mapping) -> str:
 
 WORKDIR = ROOT / "runs" / "low_rank"
 LENETS = ROOT / "runs" / "lenets"  # the networks that `lenets` trains are the same
+
 
 @dataclass(frozen=True)
 class NetworkPlan:
@@ -141,9 +164,15 @@ class NetworkPlan:
 
 
 _LENET = TrainConfig(
-    epochs=5, max_lr=0.05, warmup=0.1, weight_decay=1e-4, label_smoothing=0.0, crop_padding=1, flip=False,
+    epochs=5,
+    max_lr=0.05,
+    warmup=0.1,
+    weight_decay=1e-4,
+    label_smoothing=0.0,
+    crop_padding=1,
+    flip=False,
     precision="fp32",
-)  # fmt: skip
+)
 _SIZES = (0.5, 0.25, 0.12, 0.06, 0.03)
 
 
@@ -158,18 +187,29 @@ class Plan:
                 "lenet_5", "mnist", _SIZES, _SIZES[2:], replace(_LENET, epochs=3, max_lr=0.02, crop_padding=2)
             ),
             NetworkPlan(
-                "vgg16", "cifar10", (0.7, 0.5, 0.35, 0.25, 0.12, 0.06), (0.25, 0.12),
+                "vgg16",
+                "cifar10",
+                (0.7, 0.5, 0.35, 0.25, 0.12, 0.06),
+                (0.25, 0.12),
                 TrainConfig(epochs=1, max_lr=0.01, warmup=0.1, label_smoothing=0.1, crop_padding=2),
-                n_tune=150 * 128, n_validation=1000, n_renewed=2000, is_shipped=True,
+                n_tune=150 * 128,
+                n_validation=1000,
+                n_renewed=2000,
+                is_shipped=True,
             ),
         )
-    )  # fmt: skip
+    )
 
 
 def run(
-    *, device: str | None = None, resume: bool = True, plan: Plan | None = None, workdir: Path = WORKDIR,
-    baselines: Path = LENETS, is_stored: bool = True,
-) -> Reproduction:  # fmt: skip
+    *,
+    device: str | None = None,
+    resume: bool = True,
+    plan: Plan | None = None,
+    workdir: Path = WORKDIR,
+    baselines: Path = LENETS,
+    is_stored: bool = True,
+) -> Reproduction:
     """Factorize, fine-tune, write, read back and measure.
 
     The figures are ``networks``, one mapping each: ``network``, ``dataset``, ``baseline_top1`` (test),
@@ -230,20 +270,33 @@ def _measure_network(
     shape = INPUT_SHAPES[plan.network]
     n_images = len(training) if plan.n_tune is None else min(plan.n_tune, len(training))
     figures = {
-        "network": plan.network, "dataset": plan.dataset, "parameters": count_parameters(model),
-        "dense_bytes": dense_bytes(model), "multiply_adds": multiply_adds(model, shape),
-        "n_test": len(test), "n_validation": len(validation),
+        "network": plan.network,
+        "dataset": plan.dataset,
+        "parameters": count_parameters(model),
+        "dense_bytes": dense_bytes(model),
+        "multiply_adds": multiply_adds(model, shape),
+        "n_test": len(test),
+        "n_validation": len(validation),
         "tuning": f"{plan.tune.epochs} epochs of {n_images // plan.tune.batch_size} steps of "
         f"{plan.tune.batch_size} images",
         **kept(workdir / "baseline.json", [*made_of, precision], measured, resume=resume),
         "sizes": [],
-    }  # fmt: skip
+    }
     for fraction in plan.fractions:
+
         def size(fraction: float = fraction) -> dict:
             return _measure_size(
-                plan, fraction, model, architecture, training, validation, test, workdir=workdir,
-                device=device, resume=resume,
-            )  # fmt: skip
+                plan,
+                fraction,
+                model,
+                architecture,
+                training,
+                validation,
+                test,
+                workdir=workdir,
+                device=device,
+                resume=resume,
+            )
 
         own = json.loads(json.dumps(asdict(replace(plan, fractions=(fraction,), tuned=()))))
         own["is_tuned"] = fraction in plan.tuned
@@ -254,9 +307,18 @@ def _measure_network(
 
 
 def _measure_size(
-    plan: NetworkPlan, fraction: float, model: nn.Module, architecture: Mapping, training: ImageSet,
-    validation: ImageSet, test: ImageSet, *, workdir: Path, device: str, resume: bool,
-) -> dict:  # fmt: skip
+    plan: NetworkPlan,
+    fraction: float,
+    model: nn.Module,
+    architecture: Mapping,
+    training: ImageSet,
+    validation: ImageSet,
+    test: ImageSet,
+    *,
+    workdir: Path,
+    device: str,
+    resume: bool,
+) -> dict:
     """One size: factorized, perhaps fine-tuned, and then in two files."""
     ranks = ranks_by_budget(model.cpu(), fraction)
     small = factorize(model, ranks)
@@ -265,11 +327,12 @@ def _measure_size(
         return evaluate(small, validation, precision=plan.tune.precision, device=device).top1
 
     row = {
-        "fraction": fraction, "parameters": count_parameters(small),
+        "fraction": fraction,
+        "parameters": count_parameters(small),
         "multiply_adds": multiply_adds(small, INPUT_SHAPES[plan.network]),
         "ranks": {name: list(rank) for name, rank in ranks.items()},
         "validation_top1": {"factorized": top1()},
-    }  # fmt: skip
+    }
     if plan.n_renewed:
         renew_batch_norm_(small, first_images(training, plan.n_renewed), device)
         row["validation_top1"]["renewed"] = top1()
@@ -279,9 +342,14 @@ def _measure_size(
     if not resume:
         checkpoint.unlink(missing_ok=True)
     train(
-        small, first_images(training, plan.n_tune), plan.tune, device=device, checkpoint=checkpoint,
-        checkpoint_steps=50, description=f"{plan.network} at {fraction:g}",
-    )  # fmt: skip
+        small,
+        first_images(training, plan.n_tune),
+        plan.tune,
+        device=device,
+        checkpoint=checkpoint,
+        checkpoint_steps=50,
+        description=f"{plan.network} at {fraction:g}",
+    )
     row["validation_top1"]["tuned"] = top1()
     row["files"] = []
     for coding, n_clusters in (("float16", None), (f"{plan.n_clusters} shared values", plan.n_clusters)):
@@ -291,10 +359,11 @@ def _measure_size(
         decoded = unpack_low_rank(container.load(path.read_bytes()))
         row["files"].append(
             {
-                "coding": coding, "file_bytes": path.stat().st_size,
+                "coding": coding,
+                "file_bytes": path.stat().st_size,
                 "top1": evaluate(decoded, test, device=device).top1,
             }
-        )  # fmt: skip
+        )
     return row
 
 
@@ -309,9 +378,15 @@ def _baseline(
         return open_model(FOLDER / BASELINE)
     weights = folder / plan.network / f"{plan.network}.safetensors"
     train_baseline(
-        plan.network, weights=weights, result=weights.with_suffix(".json"), workdir=weights.parent,
-        dataset=plan.dataset, epochs=plan.baseline_epochs, device=device, command="dnnc reproduce low_rank",
-    )  # fmt: skip
+        plan.network,
+        weights=weights,
+        result=weights.with_suffix(".json"),
+        workdir=weights.parent,
+        dataset=plan.dataset,
+        epochs=plan.baseline_epochs,
+        device=device,
+        command="dnnc reproduce low_rank",
+    )
     model = load_weights(build(plan.network, num_classes=n_classes), weights).eval()
     return model, {"architecture": plan.network, "num_classes": n_classes}
 

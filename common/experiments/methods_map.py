@@ -19,9 +19,7 @@ from common.networks.models import dense_bytes_of
 from common.report.published import PUBLISHED, PublishedResult
 
 PIPELINE = "prune, share, code"
-KEYS = (
-    "method", "label", "network", "dataset", "file_bytes", "dense_bytes", "top1", "baseline_top1", "note"
-)  # fmt: skip
+KEYS = ("method", "label", "network", "dataset", "file_bytes", "dense_bytes", "top1", "baseline_top1", "note")
 _OTHER_SHAPE = ("alexnet", "choices", "lenets", "vgg16")  # no points of this map, or made into them here
 
 
@@ -137,7 +135,10 @@ def _why_not(row: PublishedResult) -> str:
 def _pipeline_point(row: Mapping, **rest) -> dict:
     file = row["file"].removesuffix(".dcz")
     return {
-        "method": PIPELINE, "label": "small" if file.endswith("_small") else "main",
-        "file_bytes": row["file_bytes"], "dense_bytes": row["dense_bytes"], "note": f"capstone/{row['file']}",
+        "method": PIPELINE,
+        "label": "small" if file.endswith("_small") else "main",
+        "file_bytes": row["file_bytes"],
+        "dense_bytes": row["dense_bytes"],
+        "note": f"capstone/{row['file']}",
         **rest,
-    }  # fmt: skip
+    }

@@ -101,7 +101,7 @@ def magnitude_masks(model: nn.Module, sparsity: float, *, current: Masks | None 
 
 def fine_tuned(
     model: nn.Module, data: ImageSet, config: TrainConfig, *, way: str, sparsity: float, device: str = "cpu"
-) -> nn.Module:  # fmt: skip
+) -> nn.Module:
     """A copy of a trained network, pruned in one of three ways and trained on meanwhile.
 
     Parameters
@@ -132,9 +132,14 @@ def fine_tuned(
 
 
 def round_after_round(
-    model: nn.Module, data: ImageSet, config: TrainConfig, *, sparsities: tuple[float, ...], folder: Path,
+    model: nn.Module,
+    data: ImageSet,
+    config: TrainConfig,
+    *,
+    sparsities: tuple[float, ...],
+    folder: Path,
     device: str = "cpu",
-) -> Iterator[nn.Module]:  # fmt: skip
+) -> Iterator[nn.Module]:
     """The network at ascending sparsities, each made from the one before, like the paper's."""
     for sparsity in sparsities:
         path = folder / f"rounds_{sparsity}.pt"
@@ -149,10 +154,16 @@ def round_after_round(
 
 
 def lenet_curves(
-    model: nn.Module, training: ImageSet, validation: ImageSet, config: TrainConfig, memory: Memory, *,
-    ways: Mapping[str, tuple[float, ...]] = WAYS, sparsities: tuple[float, ...] = LENET_SPARSITIES,
+    model: nn.Module,
+    training: ImageSet,
+    validation: ImageSet,
+    config: TrainConfig,
+    memory: Memory,
+    *,
+    ways: Mapping[str, tuple[float, ...]] = WAYS,
+    sparsities: tuple[float, ...] = LENET_SPARSITIES,
     device: str = "cpu",
-) -> dict:  # fmt: skip
+) -> dict:
     """Accuracy against sparsity of a trained network: without training, and in every way to fine-tune."""
 
     def untrained(sparsity: float) -> float:
@@ -183,16 +194,22 @@ def lenet_curves(
     ]
     return {
         "n_weights": sum(weight.numel() for weight in prunable_parameters(model).values()),
-        "n_train": len(training), "n_validation": len(validation), "fine_tuning_epochs": config.epochs,
+        "n_train": len(training),
+        "n_validation": len(validation),
+        "fine_tuning_epochs": config.epochs,
         "top1": memory.recall("lenet dense", lambda: evaluate(model, validation, device=device).top1),
         "curves": curves,
-    }  # fmt: skip
+    }
 
 
 def untrained_curves(
-    model: nn.Module, images: ImageSet, memory: Memory, *,
-    sparsities: tuple[float, ...] = VGG16_SPARSITIES, device: str = "cpu",
-) -> dict:  # fmt: skip
+    model: nn.Module,
+    images: ImageSet,
+    memory: Memory,
+    *,
+    sparsities: tuple[float, ...] = VGG16_SPARSITIES,
+    device: str = "cpu",
+) -> dict:
     """Accuracy against sparsity without any training: over all layers, in each layer alike, by LAMP."""
     weights = prunable_parameters(model)
     choose = {
@@ -218,9 +235,13 @@ def untrained_curves(
 
 
 def sensitivity(
-    model: nn.Module, images: ImageSet, memory: Memory, *,
-    sparsities: tuple[float, ...] = SCAN_SPARSITIES, device: str = "cpu",
-) -> dict:  # fmt: skip
+    model: nn.Module,
+    images: ImageSet,
+    memory: Memory,
+    *,
+    sparsities: tuple[float, ...] = SCAN_SPARSITIES,
+    device: str = "cpu",
+) -> dict:
     """Accuracy with one layer pruned and all others whole, for every layer."""
 
     def top1(network: nn.Module) -> float:
@@ -235,8 +256,10 @@ def sensitivity(
             ],
         )
     return {
-        "n_images": len(images), "top1": memory.recall("scan dense", lambda: top1(model)), "layers": layers,
-    }  # fmt: skip
+        "n_images": len(images),
+        "top1": memory.recall("scan dense", lambda: top1(model)),
+        "layers": layers,
+    }
 
 
 def run(*, workdir: str | Path, device: str, resume: bool) -> StudyResult:
@@ -260,9 +283,13 @@ def run(*, workdir: str | Path, device: str, resume: bool) -> StudyResult:
     training, config = first_images(training, LENET_IMAGES), train_config("lenet_300_100")
     lenet = build("lenet_300_100", seed=0)
     train(
-        lenet, training, replace(config, epochs=LENET_EPOCHS), device=device, checkpoint=checkpoint,
+        lenet,
+        training,
+        replace(config, epochs=LENET_EPOCHS),
+        device=device,
+        checkpoint=checkpoint,
         description="LeNet-300-100",
-    )  # fmt: skip
+    )
     tuning = replace(config, epochs=FINE_TUNING_EPOCHS, warmup=0.1)
     figures["lenet"] = lenet_curves(lenet, training, validation, tuning, memory, device=device)
     figures["lenet"]["epochs"] = LENET_EPOCHS

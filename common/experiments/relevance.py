@@ -66,6 +66,7 @@ from common.report.sizes import stage_sizes
 # Rates, ratios and the number of reference images of a chain were set beforehand, after a look at a few
 # hundred validation images; no chain was run twice. (CIFAR-100 has two: see `relevance`.)
 
+
 @dataclass(frozen=True)
 class Chain:
     """One way from a trained network to a file.
@@ -104,9 +105,17 @@ class Chain:
 
 
 def run_chain(
-    chain: Chain, model: nn.Module, training: ImageSet, validation: ImageSet, test: ImageSet,
-    architecture: Mapping[str, object], *, workdir: Path, device: str, resume: bool = True,
-) -> dict:  # fmt: skip
+    chain: Chain,
+    model: nn.Module,
+    training: ImageSet,
+    validation: ImageSet,
+    test: ImageSet,
+    architecture: Mapping[str, object],
+    *,
+    workdir: Path,
+    device: str,
+    resume: bool = True,
+) -> dict:
     """Prune, fine-tune, share, code, write ``workdir/<name>-<digest>/<name>.dcz``, read it back, and measure.
 
     Returns
@@ -124,14 +133,17 @@ def run_chain(
         shutil.rmtree(place, ignore_errors=True)
     measured = {"model": key["model"], "images": test.sha256}
     baseline = kept(
-        workdir / f"baseline-{chain.dataset}.json", measured,
-        lambda: asdict(evaluate(model, test, device=device)), resume=resume,
-    )  # fmt: skip
+        workdir / f"baseline-{chain.dataset}.json",
+        measured,
+        lambda: asdict(evaluate(model, test, device=device)),
+        resume=resume,
+    )
     return kept(
-        place / "figures.json", key,
+        place / "figures.json",
+        key,
         lambda: _run(chain, model, training, validation, test, architecture, place, baseline, device),
         resume=resume,
-    )  # fmt: skip
+    )
 
 
 def is_made(
@@ -153,18 +165,29 @@ def _place(workdir: Path, chain: Chain, key: dict) -> Path:
 
 
 def _run(
-    chain: Chain, model: nn.Module, training: ImageSet, validation: ImageSet, test: ImageSet,
-    architecture: Mapping[str, object], place: Path, baseline: Mapping, device: str,
-) -> dict:  # fmt: skip
+    chain: Chain,
+    model: nn.Module,
+    training: ImageSet,
+    validation: ImageSet,
+    test: ImageSet,
+    architecture: Mapping[str, object],
+    place: Path,
+    baseline: Mapping,
+    device: str,
+) -> dict:
     some = first_images(training, chain.n_tune)
     objective = Distillation(model, label_smoothing=chain.tune.label_smoothing) if chain.is_taught else None
     options = {"objective": objective, "device": device}
     thin = prune(
-        model, reference_images(training, chain.n_reference, seed=chain.tune.seed),
-        sparsity_ratios=chain.sparsity_ratios, weight_prune_ratios=chain.weight_prune_ratios,
-        criterion=chain.criterion, seed=chain.tune.seed, workdir=place,
+        model,
+        reference_images(training, chain.n_reference, seed=chain.tune.seed),
+        sparsity_ratios=chain.sparsity_ratios,
+        weight_prune_ratios=chain.weight_prune_ratios,
+        criterion=chain.criterion,
+        seed=chain.tune.seed,
+        workdir=place,
         tune=fine_tuning(some, chain.tune, description=chain.name, checkpoint_steps=100, **options),
-    )  # fmt: skip
+    )
     pruned_top1 = evaluate(thin.model, validation, precision="bf16", device=device).top1
     config = CompressConfig(
         share=chain.share, conv_clusters=chain.conv_clusters, linear_clusters=chain.linear_clusters
@@ -237,14 +260,17 @@ def points_of(figures: Mapping) -> list[dict]:
         {
             "method": "pruning by relevance" if chain["criterion"] == "relevance" else "pruning in rounds",
             "label": f"{chain['criterion']}, {chain['weights_gone']:.0%} of weights gone",
-            "network": "vgg16", "dataset": chain["chain"]["dataset"],
-            "file_bytes": chain["file_bytes"], "dense_bytes": chain["dense_bytes"],
-            "top1": chain["top1"], "baseline_top1": chain["baseline_top1"],
+            "network": "vgg16",
+            "dataset": chain["chain"]["dataset"],
+            "file_bytes": chain["file_bytes"],
+            "dense_bytes": chain["dense_bytes"],
+            "top1": chain["top1"],
+            "baseline_top1": chain["baseline_top1"],
             "note": f"{chain['filters_gone']:.0%} of the filters and {chain['weights_gone']:.1%} of the "
             f"weights gone, {chain['steps']} steps of fine-tuning in all, weights shared, Huffman-coded",
         }
         for chain in chains_of(figures)
-    ]  # fmt: skip
+    ]
 
 
 def chains_of(figures: Mapping) -> list[Mapping]:
@@ -289,12 +315,20 @@ def _length(found: Mapping) -> list[str]:
 def _criteria(criteria: Mapping, kind: str, title: str) -> list[str]:
     ours, little, much = criteria[kind], criteria["n_little"], criteria["n_much"]
     heads = (
-        f"{title}: criterion", "reference images",
-        *(f"{ratio:.0%} gone" for ratio in ours["ratios"]), f"test, {ours['test_ratio']:.0%} gone",
-    )  # fmt: skip
+        f"{title}: criterion",
+        "reference images",
+        *(f"{ratio:.0%} gone" for ratio in ours["ratios"]),
+        f"test, {ours['test_ratio']:.0%} gone",
+    )
     images = {"none": "none", "little": f"{little}", "much": f"{much}"}
-    rows = [("nothing pruned", "", *(_mean([criteria["dense"]["top1"]]),) * len(ours["ratios"]),
-             _mean([criteria["dense"]["test_top1"]]))]  # fmt: skip
+    rows = [
+        (
+            "nothing pruned",
+            "",
+            *(_mean([criteria["dense"]["top1"]]),) * len(ours["ratios"]),
+            _mean([criteria["dense"]["test_top1"]]),
+        )
+    ]
     for name, amounts in ours["top1"].items():
         for amount, draws in amounts.items():
             cells = [_mean([draw[k] for draw in draws]) for k in range(len(ours["ratios"]))]
@@ -314,20 +348,24 @@ def _mean(values: list[float]) -> str:
 
 def _published(row: Mapping) -> tuple[str, ...]:
     return (
-        "published", f"VGG-16, {row['dataset']}",
+        "published",
+        f"VGG-16, {row['dataset']}",
         f"{100 * row['baseline_top1']:.2f} → {100 * row['top1']:.2f} %",
-        f"{row['dense_megabytes']:.1f} → {row['megabytes']:.1f} MB", f"{row['smaller']:.1%}", "",
-    )  # fmt: skip
+        f"{row['dense_megabytes']:.1f} → {row['megabytes']:.1f} MB",
+        f"{row['smaller']:.1%}",
+        "",
+    )
 
 
 def _own(chain: Mapping) -> tuple[str, ...]:
     return (
-        f"ours, {chain['criterion']}", f"VGG-16, {chain['chain']['dataset']}",
+        f"ours, {chain['criterion']}",
+        f"VGG-16, {chain['chain']['dataset']}",
         f"{100 * chain['baseline_top1']:.2f} → {100 * chain['top1']:.2f} %",
         f"{chain['dense_bytes'] / 1e6:.1f} → {chain['file_bytes'] / 1e6:.2f} MB",
         f"{1 - chain['file_bytes'] / chain['dense_bytes']:.1%}",
         f"{chain['filters_gone']:.0%}, {chain['weights_gone']:.1%}",
-    )  # fmt: skip
+    )
 
 
 WORKDIR = ROOT / "runs" / "relevance"
@@ -335,25 +373,43 @@ BASELINE_FOLDERS = (ROOT / "capstone", ROOT / "runs" / "vgg16_cifar100", WORKDIR
 
 _TUNE = TrainConfig(epochs=1, batch_size=128, max_lr=0.02, warmup=0.2, label_smoothing=0.1)
 _SHORT = Chain(
-    name="vgg16_cifar10_relevance", dataset="cifar10", sparsity_ratios=(0.15, 0.3, 0.45),
-    weight_prune_ratios=(0.8, 0.88, 0.92, 0.94), n_reference=100, n_tune=5120, tune=_TUNE,
+    name="vgg16_cifar10_relevance",
+    dataset="cifar10",
+    sparsity_ratios=(0.15, 0.3, 0.45),
+    weight_prune_ratios=(0.8, 0.88, 0.92, 0.94),
+    n_reference=100,
+    n_tune=5120,
+    tune=_TUNE,
     share=replace(_TUNE, epochs=1, max_lr=1e-3, optimizer="adam"),
-)  # fmt: skip
+)
 _FAR = Chain(
-    name="vgg16_cifar100_relevance", dataset="cifar100", sparsity_ratios=(0.15, 0.3),
-    weight_prune_ratios=(0.8, 0.9, 0.95), n_reference=1000, n_tune=None, is_taught=True,
-    tune=replace(_TUNE, epochs=20, batch_size=256, max_lr=0.07), conv_clusters=32,
+    name="vgg16_cifar100_relevance",
+    dataset="cifar100",
+    sparsity_ratios=(0.15, 0.3),
+    weight_prune_ratios=(0.8, 0.9, 0.95),
+    n_reference=1000,
+    n_tune=None,
+    is_taught=True,
+    tune=replace(_TUNE, epochs=20, batch_size=256, max_lr=0.07),
+    conv_clusters=32,
     share=replace(_TUNE, epochs=4, batch_size=256, max_lr=1e-3, optimizer="adam"),
-)  # fmt: skip
+)
 _MILD = replace(
-    _FAR, sparsity_ratios=(0.1,), weight_prune_ratios=(0.7, 0.88),
+    _FAR,
+    sparsity_ratios=(0.1,),
+    weight_prune_ratios=(0.7, 0.88),
     tune=replace(_FAR.tune, epochs=22, max_lr=0.1, cutout=8),
-)  # fmt: skip
+)
 # As much smaller as the source's, in as many rounds as two thirds of the images leave time for.
 _LONG_ON_A_CPU = replace(
-    _FAR, sparsity_ratios=(0.1, 0.2), weight_prune_ratios=(0.8, 0.92), n_tune=32_000, tune=_TUNE,
-    share=replace(_FAR.share, epochs=1, batch_size=128), conv_clusters=16,
-)  # fmt: skip
+    _FAR,
+    sparsity_ratios=(0.1, 0.2),
+    weight_prune_ratios=(0.8, 0.92),
+    n_tune=32_000,
+    tune=_TUNE,
+    share=replace(_FAR.share, epochs=1, batch_size=128),
+    conv_clusters=16,
+)
 
 
 @dataclass(frozen=True)
@@ -386,8 +442,9 @@ class Plan:
     width: float = 1.0
     criteria: CriteriaPlan = field(default_factory=CriteriaPlan)
     short: tuple[Chain, ...] = (
-        _SHORT, replace(_SHORT, name="vgg16_cifar10_magnitude", criterion="magnitude"),
-    )  # fmt: skip
+        _SHORT,
+        replace(_SHORT, name="vgg16_cifar10_magnitude", criterion="magnitude"),
+    )
     long: tuple[Chain, ...] = (_MILD, _FAR)
     long_on_a_cpu: Chain = _LONG_ON_A_CPU
     baseline_epochs: int | None = None
@@ -395,9 +452,13 @@ class Plan:
 
 
 def run(
-    *, device: str | None = None, resume: bool = True, plan: Plan | None = None,
-    workdir: str | Path = WORKDIR, keep: Callable[..., None] | None = None,
-) -> Reproduction:  # fmt: skip
+    *,
+    device: str | None = None,
+    resume: bool = True,
+    plan: Plan | None = None,
+    workdir: str | Path = WORKDIR,
+    keep: Callable[..., None] | None = None,
+) -> Reproduction:
     """Run all three parts.
 
     Parameters
@@ -436,9 +497,13 @@ def run(
 
     def criteria(seeds: tuple[int, ...], *, resume: bool) -> None:
         figures["criteria"] = compare_criteria(
-            model, *sets, replace(plan.criteria, seeds=seeds), workdir=workdir / "criteria", device=device,
+            model,
+            *sets,
+            replace(plan.criteria, seeds=seeds),
+            workdir=workdir / "criteria",
+            device=device,
             resume=resume,
-        )  # fmt: skip
+        )
         finished()
 
     criteria(plan.criteria.seeds[:1], resume=resume)  # the other draws last: they only add their spread
@@ -455,9 +520,7 @@ def run(
     return finished()
 
 
-def part3(
-    plan: Plan, *, workdir: Path, device: str, resume: bool = True, stored: dict | None = None
-) -> dict:  # fmt: skip
+def part3(plan: Plan, *, workdir: Path, device: str, resume: bool = True, stored: dict | None = None) -> dict:
     """VGG-16 on CIFAR-100: `run_chain`'s figures of the first chain, and a list ``further`` of the others'.
 
     Beside them ``status`` (where it was run) and ``baseline`` (how that was trained). On a processor, what a
@@ -489,10 +552,16 @@ def baseline_weights(plan: Plan, *, workdir: Path, device: str, resume: bool = T
         return found
     weights = workdir / f"{plan.network}_{plan.long[0].dataset}.safetensors"
     train_baseline(  # finished once, it is measured only; one of other options is refused
-        plan.network, weights=weights, result=weights.with_suffix(".json"), workdir=workdir / "baseline",
-        dataset=plan.long[0].dataset, epochs=plan.baseline_epochs, device=device, resume=resume,
+        plan.network,
+        weights=weights,
+        result=weights.with_suffix(".json"),
+        workdir=workdir / "baseline",
+        dataset=plan.long[0].dataset,
+        epochs=plan.baseline_epochs,
+        device=device,
+        resume=resume,
         command="dnnc reproduce relevance",
-    )  # fmt: skip
+    )
     return weights
 
 

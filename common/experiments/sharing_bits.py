@@ -41,7 +41,7 @@ _PRECISION, _BATCH = "bf16", 250
 
 _TUNE = TrainConfig(
     epochs=1, batch_size=32, max_lr=1e-4, warmup=0.1, label_smoothing=0.0, crop_padding=2, optimizer="adam"
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,15 @@ def run(*, workdir: Path, device: str, resume: bool = True) -> StudyResult:
 
 
 def measure(
-    model: nn.Module, training: ImageSet, validation: ImageSet, plan: Plan, *, workdir: Path, device: str,
+    model: nn.Module,
+    training: ImageSet,
+    validation: ImageSet,
+    plan: Plan,
+    *,
+    workdir: Path,
+    device: str,
     resume: bool = True,
-) -> dict:  # fmt: skip
+) -> dict:
     """The study's figures for any `vgg`; what was measured before is read from `workdir`.
 
     Returns
@@ -108,10 +114,15 @@ def measure(
         )
         tuned.append({"conv_bits": bits[0], "fc_bits": bits[1], **figures})
     return {
-        "dense_bytes": dense_bytes(model), "n_validation": len(validation), "grid": grid, "tuned": tuned,
-        "n_steps": plan.n_steps, "batch_size": plan.tune.batch_size, "max_lr": plan.tune.max_lr,
+        "dense_bytes": dense_bytes(model),
+        "n_validation": len(validation),
+        "grid": grid,
+        "tuned": tuned,
+        "n_steps": plan.n_steps,
+        "batch_size": plan.tune.batch_size,
+        "max_lr": plan.tune.max_lr,
         "n_renorm": plan.n_renorm,
-    }  # fmt: skip
+    }
 
 
 def share(model: nn.Module, conv_bits: int | None, fc_bits: int | None) -> dict[str, SharedTensor]:
@@ -131,9 +142,13 @@ def network_file(model: nn.Module, shared: Mapping[str, SharedTensor]) -> bytes:
 
 
 def _row(
-    model: nn.Module, validation: ImageSet, conv_bits: int | None, plan: Plan, device: str,
+    model: nn.Module,
+    validation: ImageSet,
+    conv_bits: int | None,
+    plan: Plan,
+    device: str,
     renorm: ImageSet | None = None,
-) -> list[dict]:  # fmt: skip
+) -> list[dict]:
     """One width of the convolutions with every width of the classifier: the features are computed once.
 
     With `renorm`, after batch norm has been taken anew on these images; the classifier has none.
@@ -151,11 +166,14 @@ def _row(
         CentroidTuner(linear, network)
         with torch.no_grad(), autocast(torch.device(device), _PRECISION):
             answers = network.classifier(features).argmax(1)
-        entries.append({
-            "conv_bits": conv_bits, "fc_bits": fc_bits,
-            "top1": float((answers == labels).double().mean()),
-            "file_bytes": len(network_file(model, {**convolutions, **linear})),
-        })  # fmt: skip
+        entries.append(
+            {
+                "conv_bits": conv_bits,
+                "fc_bits": fc_bits,
+                "top1": float((answers == labels).double().mean()),
+                "file_bytes": len(network_file(model, {**convolutions, **linear})),
+            }
+        )
     return entries
 
 
@@ -177,18 +195,28 @@ def _batches(data: ImageSet, device: str):
 
 
 def _tuned(
-    model: nn.Module, bits: tuple[int, int], training: ImageSet, validation: ImageSet, plan: Plan,
-    device: str, workdir: Path,
-) -> dict:  # fmt: skip
+    model: nn.Module,
+    bits: tuple[int, int],
+    training: ImageSet,
+    validation: ImageSet,
+    plan: Plan,
+    device: str,
+    workdir: Path,
+) -> dict:
     """Accuracy of one setting after `n_steps` of centroid fine-tuning."""
     network = copy.deepcopy(model)
     tuner = CentroidTuner(share(model, *bits), network)
     train(
-        network, first_images(training, plan.n_steps * plan.tune.batch_size), plan.tune, callbacks=[tuner],
-        parameters=tuner.parameters(), device=device, checkpoint_steps=10,
+        network,
+        first_images(training, plan.n_steps * plan.tune.batch_size),
+        plan.tune,
+        callbacks=[tuner],
+        parameters=tuner.parameters(),
+        device=device,
+        checkpoint_steps=10,
         checkpoint=workdir / f"{bits[0]}_{bits[1]}_{plan.n_steps}.pt",
         description=f"{bits[0]} and {bits[1]} bits: fine-tuning centroids",
-    )  # fmt: skip
+    )
     tuned = evaluate(network, validation, precision=_PRECISION, batch_size=_BATCH, device=device)
     return {"top1_tuned": tuned.top1, "file_bytes": len(network_file(network, tuner.shared_tensors()))}
 

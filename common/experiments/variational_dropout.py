@@ -49,6 +49,7 @@ from common.report.published import PUBLISHED
 # ----------------------------------------------------------------------------------------------------
 # From what variational dropout leaves to a file: fine-tuned, shared, coded, chosen, measured.
 
+
 @dataclass(frozen=True)
 class CodingPlan:
     """How what is left is fine-tuned and coded.
@@ -87,9 +88,18 @@ class Sets:
 
 
 def make_file(
-    plan: CodingPlan, architecture: str, point: str, plain: nn.Module, masks: Masks, places: Places | None,
-    sets: Sets, *, seed: int, folder: Path, workdir: Path,
-) -> dict:  # fmt: skip
+    plan: CodingPlan,
+    architecture: str,
+    point: str,
+    plain: nn.Module,
+    masks: Masks,
+    places: Places | None,
+    sets: Sets,
+    *,
+    seed: int,
+    folder: Path,
+    workdir: Path,
+) -> dict:
     """Fine-tune, share, encode; choose on the validation images; write, read back and measure.
 
     Parameters
@@ -112,9 +122,10 @@ def make_file(
         Kept weights, bytes, and errors on validation and test images: ``..._learnt`` without fine-tuning.
     """
     learnt = {
-        "validation_error_learnt": sets.error(plain, "validation"), "error_learnt": sets.error(plain, "test"),
+        "validation_error_learnt": sets.error(plain, "validation"),
+        "error_learnt": sets.error(plain, "test"),
         "kept": [int(mask.sum()) for mask in masks.values()],
-    }  # fmt: skip
+    }
     small, places = without_constant_units(plain, masks, places=places)
     (workdir / point).mkdir(parents=True, exist_ok=True)
     masks = {name: weight != 0 for name, weight in prunable_parameters(small).items()}
@@ -122,10 +133,14 @@ def make_file(
     for crop in plan.crops:
         network, config = copy.deepcopy(small), replace(plan.tune, crop_padding=crop, seed=seed)
         train(
-            network, sets.training, config, callbacks=[MaskKeeper(masks)], device=sets.device,
+            network,
+            sets.training,
+            config,
+            callbacks=[MaskKeeper(masks)],
+            device=sets.device,
             checkpoint=workdir / point / f"tune{crop}.pt",
             description=f"{point} fine-tuning, crops of {crop}",
-        )  # fmt: skip
+        )
         tuned[crop] = (sets.error(network, "validation"), network)
     crop = min(tuned, key=lambda key: tuned[key][0])
     least, network = tuned[crop]
@@ -135,14 +150,19 @@ def make_file(
     candidates, made = [], []
     for conv, linear in plan.clusters:
         config = CompressConfig(
-            conv_clusters=max(1, conv), linear_clusters=linear, bias_clusters=8,
+            conv_clusters=max(1, conv),
+            linear_clusters=linear,
+            bias_clusters=8,
             share=replace(plan.share, crop_padding=crop, seed=seed),
-        )  # fmt: skip
+        )
         thin = ThinNetwork(copy.deepcopy(network), n_weights, masks)
         shared = share(
-            thin, sets.training, config, device=sets.device,
+            thin,
+            sets.training,
+            config,
+            device=sets.device,
             checkpoint=workdir / point / f"share{conv}_{linear}.pt",
-        )  # fmt: skip
+        )
         grow_(whole, thin.model, places)
         grown = ThinNetwork(whole, n_weights, grow_masks(masks, places, whole))
         made.append(encode(grown, grow_shared(shared, places, whole), config, described))
@@ -151,20 +171,28 @@ def make_file(
             {"conv": conv, "linear": linear, "file_bytes": len(made[-1]), "validation_error": error}
         )
     fitting = [row for row in candidates if row["validation_error"] <= least + plan.tolerance + 1e-12]
-    chosen = min(fitting, key=lambda row: row["file_bytes"]) if fitting else (
-        min(candidates, key=lambda row: row["validation_error"])
-    )  # fmt: skip
+    chosen = (
+        min(fitting, key=lambda row: row["file_bytes"])
+        if fitting
+        else (min(candidates, key=lambda row: row["validation_error"]))
+    )
     path = folder / f"{point}.dcz"
     with whole_file(path) as aside:
         aside.write_bytes(made[candidates.index(chosen)])
     data = path.read_bytes()
     return learnt | {
-        "file": path.name, "file_bytes": len(data), "dense_bytes": dense_bytes(whole),
-        "parameter_ratio": n_weights / sum(learnt["kept"]), "tune_crop": crop,
+        "file": path.name,
+        "file_bytes": len(data),
+        "dense_bytes": dense_bytes(whole),
+        "parameter_ratio": n_weights / sum(learnt["kept"]),
+        "tune_crop": crop,
         "validation_errors_tuned": {str(key): error for key, (error, _) in tuned.items()},
-        "candidates": candidates, "chosen": [chosen["conv"], chosen["linear"]], "layers": layer_rows(data),
-        "validation_error": chosen["validation_error"], "error": sets.error(decompress(data), "test"),
-    }  # fmt: skip
+        "candidates": candidates,
+        "chosen": [chosen["conv"], chosen["linear"]],
+        "layers": layer_rows(data),
+        "validation_error": chosen["validation_error"],
+        "error": sets.error(decompress(data), "test"),
+    }
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -172,6 +200,7 @@ def make_file(
 #
 # Shifts and codebooks of the files are chosen on validation images. The thresholds 1 and 0, and how long a
 # file is fine-tuned, were set for LeNet-300-100 after a first pass had shown test errors (1.80 and 2.14 %).
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -209,9 +238,16 @@ class NetworkPlan:
 
 
 _NOISY = TrainConfig(
-    epochs=0, batch_size=128, max_lr=1e-3, weight_decay=0.0, label_smoothing=0.0, crop_padding=0, flip=False,
-    optimizer="adam", precision="fp32",
-)  # fmt: skip
+    epochs=0,
+    batch_size=128,
+    max_lr=1e-3,
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    crop_padding=0,
+    flip=False,
+    optimizer="adam",
+    precision="fp32",
+)
 _TUNE = replace(_NOISY, epochs=8, batch_size=256, max_lr=2e-3, rates=((0, 1), (8, 0)))
 _SHARE = replace(_NOISY, epochs=4, batch_size=256, max_lr=2e-3, rates=((0, 1), (4, 0)))
 
@@ -225,42 +261,51 @@ class Plan:
 
     networks: tuple[NetworkPlan, ...] = (
         NetworkPlan(
-            "lenet_300_100", train=_NOISY,
+            "lenet_300_100",
+            train=_NOISY,
             coding=CodingPlan(
-                replace(_TUNE, epochs=24, rates=((0, 1), (24, 0))), _SHARE, crops=(1,),
+                replace(_TUNE, epochs=24, rates=((0, 1), (24, 0))),
+                _SHARE,
+                crops=(1,),
                 clusters=((0, 16), (0, 12), (0, 8), (0, 6)),
             ),
             stages=(
                 Stage(8, warmup=6),
                 Stage(8),
                 Stage(
-                    30, rates=(1.0, 0.0),
+                    30,
+                    rates=(1.0, 0.0),
                     points=(
-                        ("lenet_300_100_variational", 3.0), ("lenet_300_100_variational_middle", 1.0),
+                        ("lenet_300_100_variational", 3.0),
+                        ("lenet_300_100_variational_middle", 1.0),
                         ("lenet_300_100_variational_small", 0.0),
                     ),
                 ),
             ),
         ),
         NetworkPlan(
-            "lenet_5", train=replace(_NOISY, batch_size=256, max_lr=2e-3, precision="bf16"),
+            "lenet_5",
+            train=replace(_NOISY, batch_size=256, max_lr=2e-3, precision="bf16"),
             coding=CodingPlan(
                 replace(_TUNE, epochs=5, rates=((0, 1), (5, 0))),
-                replace(_SHARE, epochs=3, rates=((0, 1), (3, 0))), clusters=((16, 12), (12, 8), (8, 6)),
+                replace(_SHARE, epochs=3, rates=((0, 1), (3, 0))),
+                clusters=((16, 12), (12, 8), (8, 6)),
             ),
             stages=(
                 Stage(4, warmup=4),
                 Stage(4),
                 Stage(
-                    16, rates=(1.0, 0.0),
+                    16,
+                    rates=(1.0, 0.0),
                     points=(
-                        ("lenet_5_variational", 3.0), ("lenet_5_variational_middle", 1.0),
+                        ("lenet_5_variational", 3.0),
+                        ("lenet_5_variational_middle", 1.0),
                         ("lenet_5_variational_small", 0.0),
                     ),
                 ),
             ),
         ),
-    )  # fmt: skip
+    )
     dataset: str = "mnist"
     seed: int = 0
     paper: str = "its code trains 200 epochs in batches of 100, Adam, 0.001 falling along a line"
@@ -284,12 +329,18 @@ def published_rows(networks: Iterable[str]) -> list[dict]:
                 if row.method == method:
                     rows.append(
                         {
-                            "network": network, "method": method, "source": row.source, "ratio": row.ratio,
-                            "counts": row.counts, "error": row.error, "baseline_error": row.baseline_error,
-                            "file_bytes": row.compressed_bytes, "quoted": row.quoted,
+                            "network": network,
+                            "method": method,
+                            "source": row.source,
+                            "ratio": row.ratio,
+                            "counts": row.counts,
+                            "error": row.error,
+                            "baseline_error": row.baseline_error,
+                            "file_bytes": row.compressed_bytes,
+                            "quoted": row.quoted,
                             "layer_sparsity": PAPER_SPARSITY[network] if method == _SPARSE else None,
                         }
-                    )  # fmt: skip
+                    )
     return rows
 
 
@@ -303,11 +354,12 @@ def to_markdown(figures: Mapping) -> str:
         rows += [_own(file) for file in figures["files"] if file["network"] == name]
     return "\n".join(
         [
-            *markdown_table(heads, rows), "",
+            *markdown_table(heads, rows),
+            "",
             f"Errors on {figures['budget']['n_test']:,} test images, reference → compressed. Ours are .dcz "
             "files, whole and decoded again; published sizes are as their sources have them.",
         ]
-    )  # fmt: skip
+    )
 
 
 def _published(row: Mapping) -> tuple[str, ...]:
@@ -315,18 +367,26 @@ def _published(row: Mapping) -> tuple[str, ...]:
     by_count = row["counts"] == "parameters"
     size = "" if row["file_bytes"] is None else f"{row['file_bytes'] / 1000:.2f} KB"
     return (
-        TITLES[row["network"]], row["method"], f"{before}{row['error']:.2f} %", "",
-        f"{row['ratio']:.0f}×" if by_count else "", size, "" if by_count else f"{row['ratio']:.0f}×",
-    )  # fmt: skip
+        TITLES[row["network"]],
+        row["method"],
+        f"{before}{row['error']:.2f} %",
+        "",
+        f"{row['ratio']:.0f}×" if by_count else "",
+        size,
+        "" if by_count else f"{row['ratio']:.0f}×",
+    )
 
 
 def _own(file: Mapping) -> tuple[str, ...]:
     return (
-        TITLES[file["network"]], f"ours, log α < {file['threshold']:g}",
+        TITLES[file["network"]],
+        f"ours, log α < {file['threshold']:g}",
         f"{100 * file['baseline_error']:.2f} → {100 * file['error']:.2f} %",
-        f"{sum(file['kept']):,} of {file['n_weights']:,}", f"{file['parameter_ratio']:.0f}×",
-        f"{file['file_bytes'] / 1000:.2f} KB", f"{file['dense_bytes'] / file['file_bytes']:.0f}×",
-    )  # fmt: skip
+        f"{sum(file['kept']):,} of {file['n_weights']:,}",
+        f"{file['parameter_ratio']:.0f}×",
+        f"{file['file_bytes'] / 1000:.2f} KB",
+        f"{file['dense_bytes'] / file['file_bytes']:.0f}×",
+    )
 
 
 FOLDER = ROOT / "week05_pruning" / "results"
@@ -335,10 +395,15 @@ _THRESHOLDS = (4.0, 3.0, 2.0, 1.0, 0.0, -0.5, -1.0, -1.5, -2.0, -2.5, -3.0, -4.0
 
 
 def reproduce(
-    plan: Plan, *, baselines: Mapping[str, float], folder: str | Path = FOLDER,
-    workdir: str | Path = WORKDIR, device: str | None = None, resume: bool = True,
+    plan: Plan,
+    *,
+    baselines: Mapping[str, float],
+    folder: str | Path = FOLDER,
+    workdir: str | Path = WORKDIR,
+    device: str | None = None,
+    resume: bool = True,
     command: str = "dnnc reproduce variational_dropout",
-) -> Reproduction:  # fmt: skip
+) -> Reproduction:
     """Train, code and measure all networks of a plan.
 
     Parameters
@@ -383,19 +448,28 @@ def reproduce(
         networks.append(history)
         files += [file | {"baseline_error": 1.0 - baselines[one.network]} for file in made]
         figures = {
-            "threshold": THRESHOLD, "edges": list(EDGES), "networks": networks, "files": files,
+            "threshold": THRESHOLD,
+            "edges": list(EDGES),
+            "networks": networks,
+            "files": files,
             "points": [_map_point(file, plan.dataset) for file in files],
             "published": published_rows([network["network"] for network in networks]),
             "budget": {
-                "n_train": len(training), "n_validation": len(validation), "n_test": len(test),
+                "n_train": len(training),
+                "n_validation": len(validation),
+                "n_test": len(test),
                 "paper": plan.paper,
             },
-        }  # fmt: skip
+        }
         # After each network, so that a stopped run has stored what it has finished.
         write_result(
-            folder / "variational_dropout.json", figures, command=command, seed=plan.seed,
-            dataset=[training, validation, test], device=device,
-        )  # fmt: skip
+            folder / "variational_dropout.json",
+            figures,
+            command=command,
+            seed=plan.seed,
+            dataset=[training, validation, test],
+            device=device,
+        )
     return Reproduction(figures, to_markdown(figures))
 
 
@@ -423,40 +497,61 @@ def _run_network(
             plan.train, epochs=stage.epochs, seed=seed + number, rates=((0, first), (stage.epochs, last))
         )
         objective = VariationalObjective(
-            model, n_images=len(sets.training), weight=stage.weight, start=weight,
-            warmup_steps=round(stage.warmup * steps_per_epoch), seed=seed + number,
-        )  # fmt: skip
+            model,
+            n_images=len(sets.training),
+            weight=stage.weight,
+            start=weight,
+            warmup_steps=round(stage.warmup * steps_per_epoch),
+            seed=seed + number,
+        )
         log = NoiseHistory(steps_per_epoch, None if records else model)
         history = train(
-            model, sets.training, config, validation=sets.validation, objective=objective,
-            callbacks=[objective, log], device=sets.device, checkpoint=workdir / f"stage{number}.pt",
-            checkpoint_steps=100, description=f"{plan.network} stage {number + 1}",
-        )  # fmt: skip
+            model,
+            sets.training,
+            config,
+            validation=sets.validation,
+            objective=objective,
+            callbacks=[objective, log],
+            device=sets.device,
+            checkpoint=workdir / f"stage{number}.pt",
+            checkpoint_steps=100,
+            description=f"{plan.network} stage {number + 1}",
+        )
         errors = [None] * (len(log.records) - stage.epochs) + [1.0 - top1 for top1 in history.val_top1]
         for record, error in zip(log.records, errors, strict=True):
             kept = [record["kept"][name.removesuffix(".weight")] for name in names]
             when = {"epoch": epoch + record["step"] // steps_per_epoch, "stage": number}
-            records.append(
-                when | {"kept": kept, "histogram": record["histogram"], "validation_error": error}
-            )
+            records.append(when | {"kept": kept, "histogram": record["histogram"], "validation_error": error})
         weight, epoch = stage.weight, epoch + stage.epochs
         sweep = _sweep(model, sets) if stage.points else None
         for name, threshold in stage.points:
             plain, masks = to_plain(model, threshold=threshold)
             made = make_file(
-                plan.coding, plan.network, name, plain, masks, places, sets, seed=seed, folder=folder,
+                plan.coding,
+                plan.network,
+                name,
+                plain,
+                masks,
+                places,
+                sets,
+                seed=seed,
+                folder=folder,
                 workdir=workdir,
-            )  # fmt: skip
+            )
             about = {"name": name, "network": plan.network, "n_weights": n_weights, "epochs": epoch}
             files.append(about | {"threshold": threshold, "sweep": sweep} | made)
         model, places = without_constant_units(model, to_plain(model)[1], places=places)
     history = {
-        "network": plan.network, "layers": [name.removesuffix(".weight") for name in names],
-        "weights": [weight.numel() for weight in prunable_parameters(whole).values()], "records": records,
+        "network": plan.network,
+        "layers": [name.removesuffix(".weight") for name in names],
+        "weights": [weight.numel() for weight in prunable_parameters(whole).values()],
+        "records": records,
         "stages": json.loads(json.dumps([asdict(stage) for stage in plan.stages])),  # lists for tuples
-        "batch_size": plan.train.batch_size, "max_lr": plan.train.max_lr, "precision": plan.train.precision,
+        "batch_size": plan.train.batch_size,
+        "max_lr": plan.train.max_lr,
+        "precision": plan.train.precision,
         "log_sigma2": plan.log_sigma2,
-    }  # fmt: skip
+    }
     return history, files
 
 
@@ -476,8 +571,13 @@ def _map_point(file: Mapping, dataset: str) -> dict:
     """One point of the map of methods."""
     label = f"variational dropout, log α < {file['threshold']:g}"
     return {
-        "method": "variational dropout", "label": label, "network": file["network"],
-        "dataset": dataset, "file_bytes": file["file_bytes"], "dense_bytes": file["dense_bytes"],
-        "top1": 1.0 - file["error"], "baseline_top1": 1.0 - file["baseline_error"],
+        "method": "variational dropout",
+        "label": label,
+        "network": file["network"],
+        "dataset": dataset,
+        "file_bytes": file["file_bytes"],
+        "dense_bytes": file["dense_bytes"],
+        "top1": 1.0 - file["error"],
+        "baseline_top1": 1.0 - file["baseline_error"],
         "note": f"{file['epochs']} epochs with noise; {sum(file['kept']):,} weights kept",
-    }  # fmt: skip
+    }

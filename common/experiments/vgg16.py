@@ -19,9 +19,7 @@ from common.report.sizes import stage_sizes
 LAYERS = "results/vgg16_layers.json"
 
 
-def reproduce_vgg16(
-    *, folder: str | Path = FOLDER, command: str = "dnnc reproduce vgg16"
-) -> Reproduction:  # fmt: skip
+def reproduce_vgg16(*, folder: str | Path = FOLDER, command: str = "dnnc reproduce vgg16") -> Reproduction:
     """Measure the shipped VGG-16 files layer by layer.
 
     Parameters
@@ -49,9 +47,13 @@ def reproduce_vgg16(
     result = Reproduction({"points": points}, to_markdown(points))
     measured = read_result(folder / RESULTS)
     write_result(
-        folder / LAYERS, result.to_dict(), command=command, device="cpu", seed=measured["seed"],
+        folder / LAYERS,
+        result.to_dict(),
+        command=command,
+        device="cpu",
+        seed=measured["seed"],
         dataset=measured["dataset"],
-    )  # fmt: skip
+    )
     return result
 
 

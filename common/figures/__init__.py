@@ -16,7 +16,6 @@ Each function returns a figure that Jupyter shows; none touches pyplot, so nothi
 =================== ================================================================================
 """
 
-
 from common.figures.pipeline import (
     accuracy_along_pipeline,
     code_length_distribution,

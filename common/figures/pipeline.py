@@ -40,9 +40,13 @@ _TINT = 0.42  # black numbers stay legible on it
 
 
 def coloured_cells(
-    axes: Axes, values: Sequence[Sequence[float]], clusters: Sequence[Sequence[int]], *, title: str,
+    axes: Axes,
+    values: Sequence[Sequence[float]],
+    clusters: Sequence[Sequence[int]],
+    *,
+    title: str,
     form: str = ".2f",
-) -> None:  # fmt: skip
+) -> None:
     """Write a matrix into `axes`, each number on the colour of its cluster.
 
     Parameters
@@ -73,6 +77,7 @@ def coloured_cells(
 
 # ----------------------------------------------------------------------------------------------------
 # Huffman code lengths against the entropy: how close whole bits come to the Shannon bound.
+
 
 def codes_of(tensor: SharedTensor, *, gap_bits: int = 8) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Huffman codes of a tensor's values and gaps, one symbol at a time as in the paper, ready to be drawn.
@@ -129,9 +134,14 @@ def code_length_distribution(
         top = 100 * share.max(initial=0) or 1.0  # a stream without symbols
         for length in used:
             axes.annotate(
-                f"{kinds[length]}", (length, 100 * share[length]), (0, 2), textcoords="offset points",
-                ha="center", va="bottom", fontsize=8,
-            )  # fmt: skip
+                f"{kinds[length]}",
+                (length, 100 * share[length]),
+                (0, 2),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=8,
+            )
         axes.axvline(entropy, color=VERMILION, linestyle="--", linewidth=1.5, label=f"entropy {entropy:.3f}")
         axes.axvline(mean, color=GREEN, linewidth=1.5, label=f"mean length {mean:.3f}")
         axes.set_ylim(0, 1.45 * top)
@@ -205,15 +215,24 @@ def three_stages(stages: Sequence[Mapping], *, title: str | None = None) -> Cour
         _DRAWINGS[name](axes)
         axes.text(2, 4.3, _WORDS[name], ha="center", va="top", fontsize=8.5, color=GREY, linespacing=1.3)
         axes.text(
-            2, 6.3, human_bytes(sizes[name]), ha="center", va="center", fontsize=13, weight="bold",
+            2,
+            6.3,
+            human_bytes(sizes[name]),
+            ha="center",
+            va="center",
+            fontsize=13,
+            weight="bold",
             color=STAGE_COLORS[name],
-        )  # fmt: skip
+        )
         if at:
             axes.text(2, 7.0, f"{times(sizes['dense'] / sizes[name])} smaller", ha="center", va="center")
             axes.annotate(
-                "", (-0.1, 2), (-0.62, 2), annotation_clip=False,
+                "",
+                (-0.1, 2),
+                (-0.62, 2),
+                annotation_clip=False,
                 arrowprops={"arrowstyle": "-|>", "color": GREY, "linewidth": 1.5},
-            )  # fmt: skip
+            )
     return figure
 
 
@@ -256,6 +275,7 @@ _DRAWINGS = {"dense": _dense, "pruned": _pruned, "shared": _shared, "huffman": _
 
 # ----------------------------------------------------------------------------------------------------
 # Size and accuracy after each stage of the pipeline.
+
 
 @styled
 def size_after_each_stage(stages: Sequence[Mapping], *, title: str = "Size after each stage") -> CourseFigure:
@@ -315,16 +335,26 @@ def accuracy_along_pipeline(
     limit = accuracies[0] - allowed_drop
     axes.axhline(limit, color=VERMILION, linewidth=1, linestyle="--")
     axes.annotate(
-        f"course target: less than {allowed_drop:g} points lost", (len(stages) - 1, limit), (0, -4),
-        textcoords="offset points", ha="right", va="top", color=VERMILION,
-    )  # fmt: skip
+        f"course target: less than {allowed_drop:g} points lost",
+        (len(stages) - 1, limit),
+        (0, -4),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        color=VERMILION,
+    )
     axes.plot(places, accuracies, color=BLUE, marker="o", linewidth=2)
     for at, accuracy in enumerate(accuracies):
         lost = "" if at == 0 else f"\n{accuracy - accuracies[0]:+.2f}".replace("-", "−")
         axes.annotate(
-            f"{accuracy:.2f} %{lost}", (at, accuracy), (0, 7), textcoords="offset points", ha="center",
-            va="bottom", color=BLACK,
-        )  # fmt: skip
+            f"{accuracy:.2f} %{lost}",
+            (at, accuracy),
+            (0, 7),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            color=BLACK,
+        )
     lowest = min([*accuracies, limit])
     span = max(accuracies) - lowest
     axes.set_ylim(lowest - 0.2 * span, max(accuracies) + 0.35 * span)
@@ -382,9 +412,15 @@ def weight_histograms(
     if centroids is not None:
         values = np.asarray(centroids, dtype=np.float64)
         panels[-1].plot(
-            values, np.full(values.size, 0.5), linestyle="none", marker="|", markersize=9, color=VERMILION,
-            clip_on=False, label=f"{values.size} centroids",
-        )  # fmt: skip
+            values,
+            np.full(values.size, 0.5),
+            linestyle="none",
+            marker="|",
+            markersize=9,
+            color=VERMILION,
+            clip_on=False,
+            label=f"{values.size} centroids",
+        )
         panels[-1].legend(loc="upper right")
     panels[-1].set_xlim(-1.05 * reach, 1.05 * reach)
     panels[-1].set_xlabel("value of the weight")
@@ -422,9 +458,14 @@ def layer_sparsity_and_bits(report: Report) -> CourseFigure:
     upper.bar(places, shown, width=0.7, color=BLUE)
     for at, value in zip(places, density, strict=True):
         upper.annotate(
-            f"{value:.2g}", (at, max(value, 1e-3)), (0, 2), textcoords="offset points", ha="center",
-            va="bottom", fontsize=8,
-        )  # fmt: skip
+            f"{value:.2g}",
+            (at, max(value, 1e-3)),
+            (0, 2),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=8,
+        )
     upper.set_yscale("log")
     upper.set_ylim(min(0.5 * shown.min(), 0.5), 300)
     upper.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -447,9 +488,14 @@ def layer_sparsity_and_bits(report: Report) -> CourseFigure:
     for at, total, bound in zip(places, totals, bounds, strict=True):
         foot = bound if total - 0.01 * top < bound < total + 0.1 * top else total
         lower.annotate(
-            f"{total:.1f}" if total else "–", (at, foot), (0, 2), textcoords="offset points", ha="center",
-            va="bottom", fontsize=8,
-        )  # fmt: skip
+            f"{total:.1f}" if total else "–",
+            (at, foot),
+            (0, 2),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=8,
+        )
     lower.plot(places, bounds, linestyle="", marker="_", markersize=16, color=BLACK, label="Shannon bound")
     lower.set_ylabel("bits a kept weight")
     lower.legend(loc="upper left", ncols=4)

@@ -40,9 +40,12 @@ _MARKER = 5  # half the side, in points, of what a marker covers
 
 
 def place_labels(
-    axes: Axes, labels: Sequence[tuple[str, float, float]], *, avoid: Sequence[tuple[float, float]] = (),
+    axes: Axes,
+    labels: Sequence[tuple[str, float, float]],
+    *,
+    avoid: Sequence[tuple[float, float]] = (),
     **style,
-) -> list[Annotation]:  # fmt: skip
+) -> list[Annotation]:
     """Write each text beside its point, at the first free place of a fixed list.
 
     Parameters
@@ -97,10 +100,16 @@ def _annotate(
     if distance > _LEADER_FROM:
         leader = {"arrowstyle": "-", "color": "#9A9A9A", "linewidth": 0.7, "shrinkB": 4}
     return axes.annotate(
-        text, (x, y), (dx, dy), textcoords="offset points", arrowprops=leader, annotation_clip=False,
+        text,
+        (x, y),
+        (dx, dy),
+        textcoords="offset points",
+        arrowprops=leader,
+        annotation_clip=False,
         ha="left" if dx > 1 else "right" if dx < -1 else "center",
-        va="center" if abs(dy) < 1 else "bottom" if dy > 0 else "top", **style,
-    )  # fmt: skip
+        va="center" if abs(dy) < 1 else "bottom" if dy > 0 else "top",
+        **style,
+    )
 
 
 def _cost(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
@@ -121,9 +130,11 @@ _REFERENCE_ERROR = 6.6  # what the published methods with a stated baseline star
 
 @styled
 def leaderboard_figure(
-    places: Sequence[tuple[str, float, float, bool]], published: Sequence[PublishedResult], *,
+    places: Sequence[tuple[str, float, float, bool]],
+    published: Sequence[PublishedResult],
+    *,
     most_drop: float = 5.0,
-) -> CourseFigure:  # fmt: skip
+) -> CourseFigure:
     """Each file as a point, the Pareto front as a staircase; to the right and below is better.
 
     Parameters
@@ -159,9 +170,14 @@ def leaderboard_figure(
     axes.fill_between([COURSE_RATIO, right], low, COURSE_DROP_POINTS, color=LIGHT, alpha=0.45, linewidth=0)
     axes.annotate(
         f"course target:\n≥ {COURSE_RATIO:g}×, < {COURSE_DROP_POINTS:g} points",
-        (COURSE_RATIO, low), (4, 3), textcoords="offset points", ha="left", va="bottom",
-        color=GREY, fontsize=8.5,
-    )  # fmt: skip
+        (COURSE_RATIO, low),
+        (4, 3),
+        textcoords="offset points",
+        ha="left",
+        va="bottom",
+        color=GREY,
+        fontsize=8.5,
+    )
     front = sorted({(ratio, drop) for _, ratio, drop, is_front, off in shown if is_front and not off})
     grid = np.geomspace(*axes.get_xlim(), 200)
     avoid: list[tuple[float, float]] = [(x, 0.0) for x in grid]
@@ -227,9 +243,13 @@ def marks(methods: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 @styled
 def methods_map(
-    points: Sequence[Mapping], published: Sequence[Mapping] = (), *, title: str, most_drop: float = 3.0,
+    points: Sequence[Mapping],
+    published: Sequence[Mapping] = (),
+    *,
+    title: str,
+    most_drop: float = 3.0,
     methods: Sequence[str] | None = None,
-) -> CourseFigure:  # fmt: skip
+) -> CourseFigure:
     """Every file as a point; to the left is smaller, further down is better.
 
     Parameters
@@ -249,9 +269,7 @@ def methods_map(
     -------
     CourseFigure
     """
-    own = [
-        (p["method"], p["label"], p["file_bytes"], 100 * (p["baseline_top1"] - p["top1"])) for p in points
-    ]
+    own = [(p["method"], p["label"], p["file_bytes"], 100 * (p["baseline_top1"] - p["top1"])) for p in points]
     theirs = [(p["method"], p["file_bytes"], p["drop_points"]) for p in published]
     shown = marks(methods or [method for method, *_ in own])
     figure = CourseFigure(height=4.8)
@@ -278,9 +296,15 @@ def methods_map(
         axes.plot(size, min(drop, most_drop), shape, color=color, markersize=7, zorder=3)
     for _, size, drop in theirs:
         axes.plot(
-            size, min(drop, most_drop), "o", markersize=7, markerfacecolor="white", markeredgecolor=GREY,
-            markeredgewidth=1.4, zorder=2.5,
-        )  # fmt: skip
+            size,
+            min(drop, most_drop),
+            "o",
+            markersize=7,
+            markerfacecolor="white",
+            markeredgecolor=GREY,
+            markeredgewidth=1.4,
+            zorder=2.5,
+        )
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: human_bytes(value, digits=1)))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -329,9 +353,12 @@ _COURSE_RATIO, _COURSE_DROP = 9.0, 1.5
 
 @styled
 def trade_off_curve(
-    points: Sequence[Mapping], published: Sequence[PublishedResult], *, reference_error: float = 6.6,
+    points: Sequence[Mapping],
+    published: Sequence[PublishedResult],
+    *,
+    reference_error: float = 6.6,
     title: str = "VGG-16 on CIFAR-10: smaller against worse",
-) -> CourseFigure:  # fmt: skip
+) -> CourseFigure:
     """Our points as a curve, and each published method as a point; to the right and below is better.
 
     Parameters
@@ -367,9 +394,15 @@ def trade_off_curve(
     right, low = axes.get_xlim()[1], axes.get_ylim()[0]
     axes.fill_between([_COURSE_RATIO, right], low, _COURSE_DROP, color=LIGHT, alpha=0.45, linewidth=0)
     axes.annotate(
-        f"course target:\n≥ {_COURSE_RATIO:g}×, < {_COURSE_DROP:g} points", (_COURSE_RATIO, _COURSE_DROP),
-        (4, -4), textcoords="offset points", ha="left", va="top", color=GREY, fontsize=8.5,
-    )  # fmt: skip
+        f"course target:\n≥ {_COURSE_RATIO:g}×, < {_COURSE_DROP:g} points",
+        (_COURSE_RATIO, _COURSE_DROP),
+        (4, -4),
+        textcoords="offset points",
+        ha="left",
+        va="top",
+        color=GREY,
+        fontsize=8.5,
+    )
     axes.plot(
         [x for x, *_ in ours], [y for _, y, _ in ours], color=VERMILION, linewidth=1.8, marker="o", zorder=3
     )

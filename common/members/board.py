@@ -191,7 +191,7 @@ def page(board: Board, *, csv_name: str = "") -> str:
     environment = Environment(
         loader=PackageLoader("common.members"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+    )
     figure, text = _figure(board.leaderboard) if board.leaderboard else ("", "")
     return environment.get_template("board.html").render(
         board=board, csv_name=csv_name, figure=figure, figure_text=text, kind=_kind, said=_said
@@ -214,13 +214,13 @@ def table(board: Board) -> str:
 def leaderboard_table(board: Leaderboard) -> str:
     """The leaderboard as CSV: a line a file, those that do not count at the end."""
     lines = [["rank", "member", "file", "bytes", "ratio", "top1", "drop_points", "meets_targets",
-              "on_front", "sha256", "problem"]]  # fmt: skip
+              "on_front", "sha256", "problem"]]
     for place in board.places:
         entry = place.entry
         lines.append([
             place.rank, entry.member, entry.file, entry.file_bytes, f"{place.ratio:.3f}", f"{entry.top1:.4f}",
             f"{place.drop_points:.2f}", place.meets_targets, place.is_on_front, entry.sha256, "",
-        ])  # fmt: skip
+        ])
     for entry in board.invalid:
         size = entry.file_bytes or ""
         lines.append(["", entry.member, entry.file, size, *[""] * 5, entry.sha256, entry.problem])

@@ -139,7 +139,7 @@ def _detailed(check: WeekCheck) -> str:
         (str(answer["question"]), answer["title"], f"{answer['points'] if answer['ok'] else 0} of "
          f"{answer['points']}", "right" if answer["ok"] else answer["message"])
         for answer in check.answers
-    ]  # fmt: skip
+    ]
     if rows:
         lines += [*markdown_table(("", "question", "points", ""), rows), ""]
     for answer in check.answers:
@@ -159,7 +159,7 @@ DEFAULT_LIMITS = Limits()
 def check_week(
     name: str, week: str | int, *, root: Path = ROOT, limits: Limits = DEFAULT_LIMITS,
     questions: Sequence[Question] | None = None,
-) -> WeekCheck:  # fmt: skip
+) -> WeekCheck:
     """Run and grade a member's notebook of a week in a sandbox.
 
     Parameters
@@ -207,7 +207,7 @@ def _run(
     finished = run_limited(
         [sys.executable, "-m", "common.sandbox.notebook", str(notebook), base.week, str(result)],
         folder=copy, limits=limits, environment=environment(copy), cwd=notebook.parent,
-    )  # fmt: skip
+    )
     outside = [] if "writes" in finished.guards else changes(before, snapshot(root))
     state = read_state(result)
     where = _place(state, cells)
@@ -233,7 +233,7 @@ def _run(
         notes=tuple(map(one_short_line, notes)),
         points=sum(answer["points"] for answer in answers if answer["ok"]),
         seconds=round(finished.seconds, 1), guards=finished.guards,
-    )  # fmt: skip
+    )
 
 
 def read_state(path: Path) -> dict:
@@ -273,7 +273,7 @@ def digest(name: str, week: str, *, root: Path = ROOT) -> str:
 def _answers(verdicts: list[dict] | None, questions: Sequence[Question]) -> tuple[dict, ...]:
     """A row a question that has a check; only its number and a plain true are believed."""
     found = {verdict.get("question"): verdict for verdict in verdicts or []
-             if type(verdict.get("question")) is int}  # fmt: skip
+             if type(verdict.get("question")) is int}
     return tuple(
         {
             "question": question.number, "title": question.title, "points": question.points,
@@ -282,7 +282,7 @@ def _answers(verdicts: list[dict] | None, questions: Sequence[Question]) -> tupl
             "hint": one_short_line(found.get(question.number, {}).get("hint", "")),
         }
         for question in questions if question.check
-    )  # fmt: skip
+    )
 
 
 def _all_points(questions: Sequence[Question]) -> dict[str, int]:

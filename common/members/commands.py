@@ -14,7 +14,7 @@ from common.base.text import (printable)
 members_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None,
     help="Members' folders, their work checked, the board.",
-)  # fmt: skip
+)
 
 Name = Annotated[str, typer.Argument(help="A member's name: small letters, digits, underscores.")]
 Week = Annotated[str, typer.Argument(help="A number such as 3, or week03.")]
@@ -29,7 +29,7 @@ def new(
     github: Annotated[str | None, typer.Option(help="The account that pull requests come from.")] = None,
     enrol: Annotated[bool, typer.Option("--enrol", help="For instructors: write the roster, too.")] = False,
     as_json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Make a member's folder, with a profile and a folder a week.
 
     What is there already stays as it is.
@@ -55,7 +55,7 @@ def new(
     result = {
         "name": name, "files": [_short(path) for path in made], "warnings": list(roster.warnings),
         "is_in_roster": roster.member(name) is not None,
-    }  # fmt: skip
+    }
     _show(result, "\n".join(lines).rstrip(), as_json)
 
 
@@ -85,7 +85,7 @@ def check(
     seconds: Annotated[float, typer.Option(min=1, help="Time limit of one notebook.")] = 300.0,
     memory: Annotated[float, typer.Option(min=0.1, help="Memory limit in GB.")] = 4.0,
     as_json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Run notebooks in a sandbox, and give points.
 
     Exit code 0 only when every notebook ran to its end.
@@ -136,7 +136,7 @@ def board(
     ] = True,
     seconds: Annotated[float, typer.Option(min=1, help="Time limit of measuring one .dcz file.")] = 900.0,
     as_json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Make the board: a page, and CSV beside it.
 
     Shows the points that `dnnc members check` has found. A new .dcz is measured, once.

@@ -110,7 +110,7 @@ def new_member(
 def enrol(
     name: str, *, full_name: str | None = None, team: str | None = None, github: str | None = None,
     root: Path = ROOT,
-) -> bool:  # fmt: skip
+) -> bool:
     """Write a member's block at the end of the roster; False when the roster has the name already.
 
     Raises

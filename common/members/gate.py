@@ -110,7 +110,7 @@ def decide(author: str, changes: Sequence[Change], roster: Roster) -> Decision:
         parts[2] for change in changes
         if change.mode != _NOTHING and len(parts := PurePosixPath(change.path).parts) > 3
         and _WEEK.fullmatch(parts[2])
-    }  # fmt: skip
+    }
     message = f"{len(changes)} changed file{'s' * (len(changes) != 1)}, all in `{folder}/`."
     return Decision(True, message, member.name, tuple(sorted(weeks)))
 

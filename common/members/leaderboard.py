@@ -75,7 +75,7 @@ class Entry:
 def measure_entries(
     *, root: Path = ROOT, results: Path = RESULTS, first: int | None = None, limits: Limits = ENTRY_LIMITS,
     say=lambda text: None,
-) -> list[Entry]:  # fmt: skip
+) -> list[Entry]:
     """Every file that was handed in, measured; those measured before are not measured again.
 
     Parameters
@@ -138,7 +138,7 @@ def measure_file(data: bytes, *, root: Path = ROOT, first: int | None = None, li
         finished = run_limited(
             [sys.executable, "-m", "common.sandbox.entry", str(source), str(result), str(first or 0)],
             folder=base, limits=limits, environment=environment(base),
-        )  # fmt: skip
+        )
         if finished.stopped:
             return {"stopped": f"decoding or evaluating it took {finished.stopped}"}
         try:
@@ -249,7 +249,7 @@ def rank_entries(
             })),
         )
         for entry, ratio, drop in rows
-    )  # fmt: skip
+    )
     return Leaderboard(places, tuple(one for one in entries if one.problem), dense_bytes, baseline_top1)
 
 

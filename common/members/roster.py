@@ -169,7 +169,7 @@ class Roster:
             f"team {team} has {sizes[team]} member{'s' * (sizes[team] != 1)}: "
             f"the course is made for teams of {TEAM_SIZES[0]} to {TEAM_SIZES[-1]}"
             for team in self.teams if sizes[team] not in TEAM_SIZES
-        )  # fmt: skip
+        )
 
 
 def load_roster(path: str | Path = ROSTER) -> Roster:
@@ -235,7 +235,7 @@ def read_roster(text: str) -> Roster:
         members, tuple(sorted(lectures, key=lambda lecture: lecture.number)),
         tuple(dict.fromkeys(member.team for member in members if member.team)), instructors,
         tuple(sorted(set(_list(content, "group_weeks", int)))),
-    )  # fmt: skip
+    )
 
 
 def _member(entry: Mapping, where: str) -> Member:
@@ -246,7 +246,7 @@ def _member(entry: Mapping, where: str) -> Member:
         name, _text(entry, "full_name", f"{where} ({name})"),
         None if team is None else _checked(lambda text: safe_name(text, "team"), team, f"{where} ({name})"),
         None if github is None else _checked(account_name, github, f"{where} ({name})"),
-    )  # fmt: skip
+    )
 
 
 def _lecture(entry: Mapping, where: str) -> Lecture:

@@ -111,9 +111,15 @@ class RelationalDistillation(Distillation):
     """
 
     def __init__(
-        self, teacher: nn.Module, *, distance: float = 25.0, angle: float = 50.0, n_related: int | None = 64,
-        weight: float = 0.0, **options,
-    ) -> None:  # fmt: skip
+        self,
+        teacher: nn.Module,
+        *,
+        distance: float = 25.0,
+        angle: float = 50.0,
+        n_related: int | None = 64,
+        weight: float = 0.0,
+        **options,
+    ) -> None:
         super().__init__(teacher, weight=weight, **options)
         if not (distance >= 0 and angle >= 0) or (n_related is not None and n_related < 3):
             raise ValueError(
@@ -194,6 +200,7 @@ def _generator(seed: int, images: Tensor) -> torch.Generator:
 #
 # Half of the hidden units are left out at random in each step. A bound on the length of every unit's incoming
 # weights keeps a high learning rate from making them ever longer (section 2 of the paper).
+
 
 class MaxNorm:
     """A callback for `training.train`: a unit whose weights have grown too long is shrunk onto the bound.

@@ -150,9 +150,13 @@ def shuffled(masks: Masks, *, seed: int) -> Masks:
 
 
 def iterative_pruning(
-    model: nn.Module, train_level: TrainLevel, *, rates: Mapping[str, float], levels: Sequence[int],
+    model: nn.Module,
+    train_level: TrainLevel,
+    *,
+    rates: Mapping[str, float],
+    levels: Sequence[int],
     rewind: Callable[[], Mapping[str, Tensor]] | None = None,
-) -> Iterator[tuple[int, Masks, Any]]:  # fmt: skip
+) -> Iterator[tuple[int, Masks, Any]]:
     """Train, prune, reset, and again: the paper's way to a winning ticket.
 
     Parameters
@@ -200,6 +204,7 @@ def iterative_pruning(
 # What a lottery ticket's training needs beside the loop: callbacks for `training.train`.
 #
 # Only the kept weights move, the step of the least validation loss is remembered, and an early state is kept.
+
 
 class KeptWeights:
     """Training callback: the optimiser moves the kept weights only, one vector a layer.

@@ -264,6 +264,7 @@ def _usable(scale: Tensor) -> Tensor:
 #
 # (Courbariaux, Bengio, David 2015, for binary weights; Jacob et al. 2018, section 3, for uniform grids.)
 
+
 class GridQuantizer(nn.Module):
     """Weights to a fixed grid, with the straight-through gradient of `fake_quantize`."""
 

@@ -64,11 +64,13 @@ def pack_codes(model: nn.Module, rules: Mapping[str, Rule], architecture: Mappin
         codebook, indices = np.unique(codes.numpy(), return_inverse=True)
         candidates = [
             SharedTensor(
-                shape=tuple(value.shape), codebook=codebook.astype(np.float16), positions=None,
+                shape=tuple(value.shape),
+                codebook=codebook.astype(np.float16),
+                positions=None,
                 indices=indices.reshape(-1).astype(np.uint8),
                 row_scales=DenseTensor(scale.reshape(-1).numpy().astype(np.float16)),
             )
-        ]  # fmt: skip
+        ]
         if len(codebook) == 3:  # or the zeros as pruned weights
             candidates.append(_without_zeros(candidates[0]))
         tensors[name] = min(candidates, key=_size)
@@ -79,9 +81,11 @@ def _without_zeros(tensor: SharedTensor) -> SharedTensor:
     """The same ternary tensor with its zeros pruned."""
     is_kept = tensor.codebook[tensor.indices] != 0
     return replace(
-        tensor, codebook=tensor.codebook[[0, 2]], positions=np.flatnonzero(is_kept).astype(np.int64),
+        tensor,
+        codebook=tensor.codebook[[0, 2]],
+        positions=np.flatnonzero(is_kept).astype(np.int64),
         indices=(tensor.indices[is_kept] // 2).astype(np.uint8),
-    )  # fmt: skip
+    )
 
 
 def _size(tensor: SharedTensor) -> int:

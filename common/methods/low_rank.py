@@ -106,9 +106,15 @@ def factorize_conv(layer: nn.Conv2d, ranks: tuple[int, int], *, sweeps: int = 1)
     if not has_in:
         core = torch.einsum("pqkl,cq->pckl", core, in_factor)
     middle = nn.Conv2d(
-        ranks[1], ranks[0], layer.kernel_size, layer.stride, layer.padding, layer.dilation,
-        bias=layer.bias is not None and not has_out, padding_mode=layer.padding_mode,
-    )  # fmt: skip
+        ranks[1],
+        ranks[0],
+        layer.kernel_size,
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        bias=layer.bias is not None and not has_out,
+        padding_mode=layer.padding_mode,
+    )
     layers = [_set(middle, core, layer.bias)]
     if has_in:
         layers.insert(0, _set(nn.Conv2d(n_in, ranks[1], 1, bias=False), in_factor.T[..., None, None]))
@@ -271,9 +277,10 @@ def ranks_by_budget(model: nn.Module, fraction: float) -> Ranks:
     full = ranks_of(model)
     shapes = {name: weight.shape for name, weight in prunable_parameters(model).items()}
     return {
-        name: rank for name, rank in choose(high).items()
+        name: rank
+        for name, rank in choose(high).items()
         if rank != full[name] and n_weights(shapes[name], rank) < math.prod(shapes[name])
-    }  # fmt: skip
+    }
 
 
 def _weights_of_all_ranks(shape: tuple[int, ...], counts: list[Tensor]) -> Tensor:
@@ -325,9 +332,12 @@ _VECTOR_CLUSTERS = 32
 
 
 def pack_low_rank(
-    model: nn.Module, ranks: Mapping[str, tuple[int, ...]], architecture: Mapping[str, object], *,
+    model: nn.Module,
+    ranks: Mapping[str, tuple[int, ...]],
+    architecture: Mapping[str, object],
+    *,
     n_clusters: int | None = None,
-) -> CompressedModel:  # fmt: skip
+) -> CompressedModel:
     """What the container stores of a factorized network; a batch norm becomes scales and biases.
 
     Parameters

@@ -222,9 +222,15 @@ class VariationalObjective:
     """
 
     def __init__(
-        self, model: nn.Module, *, n_images: int, weight: float = 1.0, start: float = 0.0,
-        warmup_steps: int = 0, seed: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        model: nn.Module,
+        *,
+        n_images: int,
+        weight: float = 1.0,
+        start: float = 0.0,
+        warmup_steps: int = 0,
+        seed: int = 0,
+    ) -> None:
         if not (n_images >= 1 and warmup_steps >= 0 and all(0 <= w < math.inf for w in (weight, start))):
             raise ValueError(
                 f"n_images={n_images}, warmup_steps={warmup_steps}, weight={weight}, start={start}: "
@@ -242,9 +248,12 @@ class VariationalObjective:
     def options(self) -> dict[str, object]:
         """What a resumed run must find again."""
         return {
-            "n_images": self._n_images, "weight": self._weight, "start": self._start,
-            "warmup_steps": self._warmup_steps, "seed": self._seed,
-        }  # fmt: skip
+            "n_images": self._n_images,
+            "weight": self._weight,
+            "start": self._start,
+            "warmup_steps": self._warmup_steps,
+            "seed": self._seed,
+        }
 
     @property
     def kl_weight(self) -> float:

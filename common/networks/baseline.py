@@ -28,16 +28,26 @@ DATASETS = {
 N_VALIDATION = {"mnist": 5000, "cifar10": 2500, "cifar100": 2500, "digits": 500, "digits8x8": 200}
 
 _LENET = TrainConfig(
-    epochs=30, batch_size=128, max_lr=0.1, weight_decay=1e-4, label_smoothing=0.0, crop_padding=0, flip=False,
+    epochs=30,
+    batch_size=128,
+    max_lr=0.1,
+    weight_decay=1e-4,
+    label_smoothing=0.0,
+    crop_padding=0,
+    flip=False,
     precision="fp32",
-)  # fmt: skip
+)
 _VGG_GPU = TrainConfig(epochs=120, batch_size=256, max_lr=0.15, weight_decay=5e-4)
 # Two CPU cores give an epoch in five minutes: few epochs, so a milder augmentation. The second cycle was
 # added when the first had not converged (validation 91.6 % and rising), and its end drawn out.
 _VGG_CPU = replace(
-    _VGG_GPU, epochs=23, batch_size=128, max_lr=0.1, crop_padding=2,
+    _VGG_GPU,
+    epochs=23,
+    batch_size=128,
+    max_lr=0.1,
+    crop_padding=2,
     rates=((0, 0), (2.4, 1), (12, 0), (13.6, 1), (18, 0.3125), (23, 0)),
-)  # fmt: skip
+)
 # From another data set's weights: a rate that bends its filters but keeps them.
 _VGG_CPU_STARTED = replace(_VGG_GPU, epochs=12, batch_size=128, max_lr=0.05, warmup=0.15)
 
@@ -67,10 +77,18 @@ def train_config(network: str, *, device: str = "cpu", is_started: bool = False)
 
 
 def train_baseline(
-    network: str, *, weights: str | Path, result: str | Path, workdir: str | Path, dataset: str | None = None,
-    start: str | Path | None = None, epochs: int | None = None, device: str | None = None,
-    resume: bool = True, command: str = "dnnc train",
-) -> dict:  # fmt: skip
+    network: str,
+    *,
+    weights: str | Path,
+    result: str | Path,
+    workdir: str | Path,
+    dataset: str | None = None,
+    start: str | Path | None = None,
+    epochs: int | None = None,
+    device: str | None = None,
+    resume: bool = True,
+    command: str = "dnnc train",
+) -> dict:
     """Train a network on its data set less the validation split, and write its weights and its accuracy.
 
     Parameters
@@ -121,22 +139,38 @@ def train_baseline(
     if start is not None:
         load_weights(model, start, keeps_last_layer=True)
     train(
-        model, training, config, validation=validation, device=device, checkpoint=checkpoint,
-        checkpoint_steps=100, description=network,
-    )  # fmt: skip
+        model,
+        training,
+        config,
+        validation=validation,
+        device=device,
+        checkpoint=checkpoint,
+        checkpoint_steps=100,
+        description=network,
+    )
     round_to_half_(model)
     measured = evaluate(model, test, device=device)
     figures = {
-        "network": network, "dataset": dataset, "parameters": count_parameters(model),
-        "top1": measured.top1, "loss": measured.loss, "n_test": measured.n,
+        "network": network,
+        "dataset": dataset,
+        "parameters": count_parameters(model),
+        "top1": measured.top1,
+        "loss": measured.loss,
+        "n_test": measured.n,
         "validation_top1": evaluate(model, validation, device=device).top1,
-        "n_train": len(training), "n_validation": len(validation), "epochs": config.epochs,
+        "n_train": len(training),
+        "n_validation": len(validation),
+        "epochs": config.epochs,
         "start": None if start is None else Path(start).name,
-    }  # fmt: skip
+    }
     if is_first_process():  # all hold the same weights: one writes
         save_weights(model, weights)
         write_result(
-            result, figures, command=command, seed=config.seed, dataset=[training, validation, test],
+            result,
+            figures,
+            command=command,
+            seed=config.seed,
+            dataset=[training, validation, test],
             device=device,
-        )  # fmt: skip
+        )
     return figures

@@ -22,10 +22,16 @@ from common.base.files import whole_file
 
 
 def save_checkpoint(
-    path: str | Path, *, model: nn.Module, optimizer: torch.optim.Optimizer,
-    parameters: Sequence[nn.Parameter], history: object, callbacks: Sequence[object], options: dict,
+    path: str | Path,
+    *,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[nn.Parameter],
+    history: object,
+    callbacks: Sequence[object],
+    options: dict,
     step: int,
-) -> None:  # fmt: skip
+) -> None:
     """Write everything that a resumed run needs; the old checkpoint stays whole until the new one is."""
     state = {
         "step": step,
@@ -44,9 +50,15 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: str | Path, *, model: nn.Module, optimizer: torch.optim.Optimizer,
-    parameters: Sequence[nn.Parameter], history: object, callbacks: Sequence[object], options: dict,
-) -> int:  # fmt: skip
+    path: str | Path,
+    *,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[nn.Parameter],
+    history: object,
+    callbacks: Sequence[object],
+    options: dict,
+) -> int:
     """Restore a run in place and return the number of steps that it has made.
 
     Raises

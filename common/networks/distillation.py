@@ -61,9 +61,13 @@ class Distillation:
     """
 
     def __init__(
-        self, teacher: nn.Module, *, temperature: float = 2.0, weight: float = 0.7,
+        self,
+        teacher: nn.Module,
+        *,
+        temperature: float = 2.0,
+        weight: float = 0.7,
         label_smoothing: float = 0.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if not (0 < temperature < math.inf and 0 <= weight <= 1):
             raise ValueError(f"temperature={temperature}, weight={weight}: expected > 0 and in [0, 1]")
         self._teacher = copy.deepcopy(teacher).eval()
@@ -78,9 +82,11 @@ class Distillation:
         for value in self._teacher.state_dict().values():
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
         return {
-            "temperature": self._temperature, "weight": self._weight, "teacher": digest.hexdigest(),
+            "temperature": self._temperature,
+            "weight": self._weight,
+            "teacher": digest.hexdigest(),
             "label_smoothing": self._label_smoothing,
-        }  # fmt: skip
+        }
 
     def __call__(self, logits: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         """The loss of a batch, a scalar."""

@@ -100,9 +100,13 @@ def build(
 
 
 def vgg(
-    channels: list, *, num_classes: int = 10, hidden: int | None = None, in_channels: int = 3,
+    channels: list,
+    *,
+    num_classes: int = 10,
+    hidden: int | None = None,
+    in_channels: int = 3,
     batch_norm: str = "live",
-) -> nn.Module:  # fmt: skip
+) -> nn.Module:
     """A VGG for 32×32 inputs from its configuration: channel counts, and "M" for a 2×2 max pooling.
 
     `hidden` is the width of the classifier's hidden layer, by default the last convolution's. Convolutions
@@ -137,11 +141,15 @@ def mlp(hidden: int, *, num_classes: int = 10, dropout: float = 0.0) -> nn.Modul
     return nn.Sequential(
         OrderedDict(
             flatten=nn.Flatten(),
-            hidden1=nn.Linear(784, hidden), relu1=nn.ReLU(), dropout1=nn.Dropout(dropout),
-            hidden2=nn.Linear(hidden, hidden), relu2=nn.ReLU(), dropout2=nn.Dropout(dropout),
+            hidden1=nn.Linear(784, hidden),
+            relu1=nn.ReLU(),
+            dropout1=nn.Dropout(dropout),
+            hidden2=nn.Linear(hidden, hidden),
+            relu2=nn.ReLU(),
+            dropout2=nn.Dropout(dropout),
             answer=nn.Linear(hidden, num_classes),
         )
-    )  # fmt: skip
+    )
 
 
 def prunable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -194,9 +202,12 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     first = model.features[0]
     with torch.random.fork_rng(devices=[]):
         folded = vgg(
-            channels, num_classes=model.classifier[-1].out_features, hidden=model.classifier[0].out_features,
-            in_channels=first.in_channels, batch_norm="folded",
-        )  # fmt: skip
+            channels,
+            num_classes=model.classifier[-1].out_features,
+            hidden=model.classifier[0].out_features,
+            in_channels=first.in_channels,
+            batch_norm="folded",
+        )
     convs = [module for module in model.features if isinstance(module, nn.Conv2d)]
     targets = [module for module in folded.features if isinstance(module, nn.Conv2d)]
     with torch.no_grad():
@@ -215,21 +226,30 @@ def _lenet_300_100(num_classes: int, width: float) -> nn.Module:
     first, second = _scaled(300, width), _scaled(100, width)
     return nn.Sequential(
         OrderedDict(
-            flatten=nn.Flatten(), fc1=nn.Linear(784, first), relu1=nn.ReLU(), fc2=nn.Linear(first, second),
-            relu2=nn.ReLU(), fc3=nn.Linear(second, num_classes),
+            flatten=nn.Flatten(),
+            fc1=nn.Linear(784, first),
+            relu1=nn.ReLU(),
+            fc2=nn.Linear(first, second),
+            relu2=nn.ReLU(),
+            fc3=nn.Linear(second, num_classes),
         )
-    )  # fmt: skip
+    )
 
 
 def _lenet_5(num_classes: int, width: float) -> nn.Module:
     first, second, hidden = _scaled(20, width), _scaled(50, width), _scaled(500, width)
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(1, first, 5), pool1=nn.MaxPool2d(2), conv2=nn.Conv2d(first, second, 5),
-            pool2=nn.MaxPool2d(2), flatten=nn.Flatten(), fc1=nn.Linear(second * 16, hidden), relu=nn.ReLU(),
+            conv1=nn.Conv2d(1, first, 5),
+            pool1=nn.MaxPool2d(2),
+            conv2=nn.Conv2d(first, second, 5),
+            pool2=nn.MaxPool2d(2),
+            flatten=nn.Flatten(),
+            fc1=nn.Linear(second * 16, hidden),
+            relu=nn.ReLU(),
             fc2=nn.Linear(hidden, num_classes),
         )
-    )  # fmt: skip
+    )
 
 
 def _torchvision(name: str, num_classes: int) -> nn.Module:
@@ -243,6 +263,7 @@ def _torchvision(name: str, num_classes: int) -> nn.Module:
 #
 # >>> dense_bytes_of({"architecture": "vgg16", "num_classes": 10})
 # 59946792
+
 
 def skeleton(metadata: Mapping[str, object], *, batch_norm: str) -> nn.Module:
     """The network, on torch's "meta" device: it takes no memory, whatever the metadata says.

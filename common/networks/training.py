@@ -37,6 +37,7 @@ from common.networks.checkpoints import load_checkpoint, save_checkpoint, state_
 # ----------------------------------------------------------------------------------------------------
 # The learning rate at every step of a training: one cycle, or lines between given points.
 
+
 class Schedule(Protocol):
     """The fields of `TrainConfig` that make its schedule."""
 
@@ -121,12 +122,19 @@ class History:
 
 
 def train(
-    model: nn.Module, data: ImageSet, config: TrainConfig, *, validation: ImageSet | None = None,
-    callbacks: Sequence[object] = (), parameters: Sequence[nn.Parameter] | None = None,
+    model: nn.Module,
+    data: ImageSet,
+    config: TrainConfig,
+    *,
+    validation: ImageSet | None = None,
+    callbacks: Sequence[object] = (),
+    parameters: Sequence[nn.Parameter] | None = None,
     objective: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
-    device: str | torch.device | None = None, checkpoint: str | Path | None = None,
-    checkpoint_steps: int | None = None, description: str = "training",
-) -> History:  # fmt: skip
+    device: str | torch.device | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_steps: int | None = None,
+    description: str = "training",
+) -> History:
     """Train `model` in place.
 
     Parameters
@@ -164,9 +172,16 @@ def train(
         raise ValueError(f"batch_size={config.batch_size} is not a multiple of the {world} processes")
     mean, std = normalization(data.name)
     source = BatchSource(
-        data.images, data.labels, mean=mean, std=std, crop_padding=config.crop_padding, flip=config.flip,
-        cutout=config.cutout, size=data.shown_size, device=device,
-    )  # fmt: skip
+        data.images,
+        data.labels,
+        mean=mean,
+        std=std,
+        crop_padding=config.crop_padding,
+        flip=config.flip,
+        cutout=config.cutout,
+        size=data.shown_size,
+        device=device,
+    )
     steps_per_epoch = len(source) // config.batch_size
     if config.epochs and not steps_per_epoch:
         raise ValueError(f"{len(source)} images do not fill one batch of {config.batch_size}")
@@ -182,9 +197,14 @@ def train(
         options["start"] = state_digest(model)
     if checkpoint is not None and Path(checkpoint).exists():
         first = load_checkpoint(
-            checkpoint, model=model, optimizer=optimizer, parameters=parameters, history=history,
-            callbacks=callbacks, options=options,
-        )  # fmt: skip
+            checkpoint,
+            model=model,
+            optimizer=optimizer,
+            parameters=parameters,
+            history=history,
+            callbacks=callbacks,
+            options=options,
+        )
     # The wrapper averages the gradients of all processes; one process needs no wrapper.
     forward = nn.parallel.DistributedDataParallel(model) if world > 1 else model
     minimised = objective or _cross_entropy(config.label_smoothing)
@@ -196,9 +216,15 @@ def train(
         is_due = time.monotonic() - last_kept >= pause or step == total or _stalled(history, config.patience)
         if checkpoint and rank == 0 and is_due:
             save_checkpoint(
-                checkpoint, model=model, optimizer=optimizer, parameters=parameters, history=history,
-                callbacks=callbacks, options=options, step=step,
-            )  # fmt: skip
+                checkpoint,
+                model=model,
+                optimizer=optimizer,
+                parameters=parameters,
+                history=history,
+                callbacks=callbacks,
+                options=options,
+                step=step,
+            )
             last_kept = time.monotonic()
 
     silent = rank > 0 or is_quiet()
@@ -249,9 +275,13 @@ def train(
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, data: ImageSet, *, batch_size: int = 500, precision: str = "fp32",
+    model: nn.Module,
+    data: ImageSet,
+    *,
+    batch_size: int = 500,
+    precision: str = "fp32",
     device: str | torch.device | None = None,
-) -> Evaluation:  # fmt: skip
+) -> Evaluation:
     """Top-1 accuracy and mean cross-entropy of `model` on every image of `data`; the model's mode is kept."""
     device = torch.device(device or default_device())
     mean, std = normalization(data.name)

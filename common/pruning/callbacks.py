@@ -8,7 +8,6 @@ be had from here. Biases and batch norm have one axis, and are pruned only when 
     train(model, data, config, callbacks=[MaskKeeper(masks)])
 """
 
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -170,10 +169,13 @@ class GradualPruner(MaskKeeper):
     def _rule(self) -> dict[str, object]:
         """What decides its masks, beside the weights."""
         return {
-            "final_sparsity": self.final_sparsity, "initial_sparsity": self.initial_sparsity,
-            "start_step": self.start_step, "end_step": self.end_step, "every": self.every,
+            "final_sparsity": self.final_sparsity,
+            "initial_sparsity": self.initial_sparsity,
+            "start_step": self.start_step,
+            "end_step": self.end_step,
+            "every": self.every,
             "score": getattr(self.score, "__name__", type(self.score).__name__),
-        }  # fmt: skip
+        }
 
     def state_dict(self) -> dict[str, object]:
         """The masks, and the rule that made them."""

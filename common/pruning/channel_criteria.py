@@ -95,9 +95,13 @@ def first_batch(model: nn.Module, data: ImageSet, n_images: int) -> Tensor:
     mean, std = normalization(data.name)
     some = first_images(data, n_images)
     source = BatchSource(
-        some.images, some.labels, mean=mean, std=std, size=data.shown_size,
+        some.images,
+        some.labels,
+        mean=mean,
+        std=std,
+        size=data.shown_size,
         device=next(model.parameters()).device,
-    )  # fmt: skip
+    )
     return torch.cat([images for images, _ in source.plain_batches(n_images)])
 
 

@@ -31,6 +31,7 @@ from common.networks.training import autocast, default_device
 # The layers form a chain: each reads what the one before wrote, with elementwise activations that map 0 to 0
 # and pooling between them, and a flatten before the first linear layer.
 
+
 def remove_dead_channels_(
     masks: Mapping[str, Tensor], chain: Sequence[str], *, biases: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
@@ -125,9 +126,14 @@ def _flatten_factors(masks: Mapping[str, Tensor], chain: Sequence[str]) -> list[
 
 
 def channel_importance(
-    model: nn.Module, data: ImageSet, *, n_batches: int = 40, batch_size: int = 128, seed: int = 0,
+    model: nn.Module,
+    data: ImageSet,
+    *,
+    n_batches: int = 40,
+    batch_size: int = 128,
+    seed: int = 0,
     device: str | None = None,
-) -> dict[str, Tensor]:  # fmt: skip
+) -> dict[str, Tensor]:
     """Importance of every channel of every convolution that a batch norm follows.
 
     Parameters
@@ -166,9 +172,14 @@ def channel_importance(
 
 
 def choose_channels(
-    importance: Mapping[str, Tensor], model: nn.Module, *, macs_fraction: float, image_size: int = 32,
-    least: int = 32, multiple: int = 8,
-) -> dict[str, Tensor]:  # fmt: skip
+    importance: Mapping[str, Tensor],
+    model: nn.Module,
+    *,
+    macs_fraction: float,
+    image_size: int = 32,
+    least: int = 32,
+    multiple: int = 8,
+) -> dict[str, Tensor]:
     """Channels to keep: the most important of all layers together, within a budget of multiply-adds.
 
     Importances are compared after division by the square root of the channel's map area: halfway between

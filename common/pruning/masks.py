@@ -8,7 +8,6 @@ criterion is one function ``weights -> scores``.
     False]}
 """
 
-
 from collections.abc import Mapping
 
 import torch

@@ -69,9 +69,15 @@ def take_out_channels(
 
 
 def prune(
-    thin: ThinNetwork, data: ImageSet | None, config: TrainConfig, *, sparsity: float,
-    criterion: str = "magnitude", ramp: float = 0.6, **options,
-) -> History:  # fmt: skip
+    thin: ThinNetwork,
+    data: ImageSet | None,
+    config: TrainConfig,
+    *,
+    sparsity: float,
+    criterion: str = "magnitude",
+    ramp: float = 0.6,
+    **options,
+) -> History:
     """Prune in place to a sparsity while fine-tuning, then fine-tune what is left.
 
     Sparsity rises along a cubic curve (Zhu & Gupta 2017) over the first `ramp` of the steps. With zero epochs
@@ -104,9 +110,15 @@ def prune(
         end = max(1, int(ramp * steps))
         start_sparsity = 1.0 - thin.n_kept / own if thin.masks else 0.0
         pruner = GradualPruner(
-            own_sparsity, 0, end, every=max(1, end // 60), initial_sparsity=min(start_sparsity, own_sparsity),
-            score=SCORES[criterion], names=names, masks=thin.masks or None,
-        )  # fmt: skip
+            own_sparsity,
+            0,
+            end,
+            every=max(1, end // 60),
+            initial_sparsity=min(start_sparsity, own_sparsity),
+            score=SCORES[criterion],
+            names=names,
+            masks=thin.masks or None,
+        )
         history = train(thin.model, data, config, callbacks=[pruner], **options)
         thin.masks = pruner.masks
     weights = prunable_parameters(thin.model)
@@ -120,9 +132,12 @@ def save_thin(thin: ThinNetwork, path: str | Path) -> None:
     """Write a thin network; the old file stays whole until the new one is."""
     slimmed = configuration(thin.model) if thin.kept else None
     state = {
-        "channels": slimmed, "model": thin.model.state_dict(), "masks": thin.masks, "kept": thin.kept,
+        "channels": slimmed,
+        "model": thin.model.state_dict(),
+        "masks": thin.masks,
+        "kept": thin.kept,
         "n_weights": thin.n_weights,
-    }  # fmt: skip
+    }
     with whole_file(path) as aside:
         torch.save(state, aside)
 
@@ -133,9 +148,11 @@ def load_thin(path: str | Path, whole: nn.Module) -> ThinNetwork:
     model = whole
     if state["channels"] is not None:
         model = vgg(
-            state["channels"], num_classes=whole.classifier[-1].out_features,
-            hidden=whole.classifier[0].out_features, in_channels=whole.features[0].in_channels,
-        )  # fmt: skip
+            state["channels"],
+            num_classes=whole.classifier[-1].out_features,
+            hidden=whole.classifier[0].out_features,
+            in_channels=whole.features[0].in_channels,
+        )
     model.load_state_dict(state["model"])
     return ThinNetwork(model, state["n_weights"], state["masks"], state["kept"])
 

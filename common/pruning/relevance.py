@@ -61,9 +61,14 @@ def heatmaps(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def weight_relevance(
-    model: nn.Module, data: ImageSet, *, seed: int = 0, n_batches: int = 40, batch_size: int = 50,
+    model: nn.Module,
+    data: ImageSet,
+    *,
+    seed: int = 0,
+    n_batches: int = 40,
+    batch_size: int = 50,
     rule: str = "epsilon",
-) -> dict[str, Tensor]:  # fmt: skip
+) -> dict[str, Tensor]:
     """Scores of single weights, interchangeable with the criteria of `methods.criteria`.
 
     Parameters
@@ -127,9 +132,13 @@ def _layer_by_layer(
     """(weight name, layer, its inputs, relevance of its outputs), layers in order, batch after batch."""
     mean, std = normalization(data.name)
     source = BatchSource(
-        data.images, data.labels, mean=mean, std=std, size=data.shown_size,
+        data.images,
+        data.labels,
+        mean=mean,
+        std=std,
+        size=data.shown_size,
         device=next(model.parameters()).device,
-    )  # fmt: skip
+    )
     batches = source.epoch_batches(min(batch_size, len(source)), seed=seed, epoch=0)
     with _explained(model) as (network, layers):
         for _, (images, labels) in zip(range(n_batches), batches, strict=False):
@@ -189,9 +198,7 @@ def _explained(model: nn.Module):
         return hook
 
     plus = (Convolution, ZPlus(stabilizer=EPSILON, zero_params="bias"))
-    composite = EpsilonPlusFlat(
-        epsilon=EPSILON, layer_map=[plus], canonizers=[SequentialMergeBatchNorm()]
-    )  # fmt: skip
+    composite = EpsilonPlusFlat(epsilon=EPSILON, layer_map=[plus], canonizers=[SequentialMergeBatchNorm()])
     with composite.context(network) as changed:
         for name, module in changed.named_modules():
             if isinstance(module, nn.BatchNorm2d):

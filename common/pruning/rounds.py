@@ -58,10 +58,17 @@ FILTER_CRITERIA: dict[str, Callable[..., dict[str, Tensor]]] = {
 
 
 def prune(
-    model: nn.Module, data: ImageSet, *, sparsity_ratios: Sequence[float] = (),
-    weight_prune_ratios: Sequence[float] = (), criterion: str = "relevance", scope: str = "global",
-    seed: int = 0, tune: Tune | None = None, workdir: str | Path | None = None,
-) -> ThinNetwork:  # fmt: skip
+    model: nn.Module,
+    data: ImageSet,
+    *,
+    sparsity_ratios: Sequence[float] = (),
+    weight_prune_ratios: Sequence[float] = (),
+    criterion: str = "relevance",
+    scope: str = "global",
+    seed: int = 0,
+    tune: Tune | None = None,
+    workdir: str | Path | None = None,
+) -> ThinNetwork:
     """Prune filters, then weights, a round for every ratio.
 
     Parameters
@@ -117,9 +124,15 @@ def prune(
 
 
 def prune_filters(
-    thin: ThinNetwork, data: ImageSet, ratio: float, *, original: nn.Module, criterion: str = "relevance",
-    scope: str = "global", seed: int = 0,
-) -> ThinNetwork:  # fmt: skip
+    thin: ThinNetwork,
+    data: ImageSet,
+    ratio: float,
+    *,
+    original: nn.Module,
+    criterion: str = "relevance",
+    scope: str = "global",
+    seed: int = 0,
+) -> ThinNetwork:
     """A network without the filters of lowest score; exactly `ratio` of the original's are gone (rounded).
 
     With scope ``layer`` the ratio is rounded in every layer. Every layer keeps one filter at least.
@@ -137,9 +150,13 @@ def prune_filters(
 
 
 def choose_filters(
-    scores: Mapping[str, Tensor], ratio: float, *, whole: Mapping[str, int] | None = None,
-    scope: str = "global", is_conserved: bool = False,
-) -> dict[str, Tensor]:  # fmt: skip
+    scores: Mapping[str, Tensor],
+    ratio: float,
+    *,
+    whole: Mapping[str, int] | None = None,
+    scope: str = "global",
+    is_conserved: bool = False,
+) -> dict[str, Tensor]:
     """The filters that stay when `ratio` of them all are gone: for `slimming.slim`.
 
     Parameters
@@ -179,9 +196,14 @@ def choose_filters(
 
 
 def prune_weights(
-    thin: ThinNetwork, data: ImageSet, ratio: float, *, criterion: str = "relevance", seed: int = 0,
+    thin: ThinNetwork,
+    data: ImageSet,
+    ratio: float,
+    *,
+    criterion: str = "relevance",
+    seed: int = 0,
     is_tuned: bool = False,
-) -> None:  # fmt: skip
+) -> None:
     """Set the weights of lowest score to zero, in place; exactly `ratio` of the original's are then gone.
 
     Where more are gone already, nothing changes. With `is_tuned`, channels that are left without input or

@@ -73,9 +73,15 @@ def repair_factors(contributions: np.ndarray, target: np.ndarray, *, ridge: floa
 
 @torch.no_grad()
 def thinet(
-    model: nn.Module, data: ImageSet, *, fraction: float, n_images: int = 200, n_samples: int = 2000,
-    seed: int = 0, repair: bool = True,
-) -> tuple[nn.Module, dict[str, Tensor]]:  # fmt: skip
+    model: nn.Module,
+    data: ImageSet,
+    *,
+    fraction: float,
+    n_images: int = 200,
+    n_samples: int = 2000,
+    seed: int = 0,
+    repair: bool = True,
+) -> tuple[nn.Module, dict[str, Tensor]]:
     """Thin a `vgg` with batch norm, layer after layer from the input on.
 
     Parameters
@@ -143,9 +149,11 @@ class _Sampler:
         rows, columns = torch.from_numpy((self.place * sides).astype(np.int64))
         offsets = torch.arange(k)
         windows = padded[
-            self.image[:, None, None], :, (rows[:, None] + offsets)[:, :, None],
+            self.image[:, None, None],
+            :,
+            (rows[:, None] + offsets)[:, :, None],
             (columns[:, None] + offsets)[:, None, :],
-        ]  # fmt: skip
+        ]
         return torch.einsum("sijc,scij->sc", windows, weight).double().cpu().numpy()
 
 

@@ -28,9 +28,18 @@ from common.report.targets import Target, TargetTable, is_met, target_table
 # What one tensor takes in a `.dcz` file, beside the Shannon bounds of what it says.
 
 LAYER_HEADS = (
-    "layer", "shape", "kept", "sparsity", "clusters", "value bits", "entropy", "index bits", "entropy", "gap",
+    "layer",
+    "shape",
+    "kept",
+    "sparsity",
+    "clusters",
+    "value bits",
+    "entropy",
+    "index bits",
+    "entropy",
+    "gap",
     "bytes",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -105,23 +114,37 @@ class LayerReport:
     def cells(self) -> tuple[str, ...]:
         """A line of the report's table."""
         per_kept = (
-            self.value_bits_per_kept, self.value_entropy_per_kept, self.index_bits_per_kept,
-            self.index_entropy_per_kept, self.entropy_gap,
-        )  # fmt: skip
+            self.value_bits_per_kept,
+            self.value_entropy_per_kept,
+            self.index_bits_per_kept,
+            self.index_entropy_per_kept,
+            self.entropy_gap,
+        )
         return (
-            self.name, "×".join(map(str, self.shape)), f"{self.n_kept:,}", f"{self.sparsity:.4f}",
-            str(self.n_clusters or "–"), *(f"{bits:.3f}" for bits in per_kept), f"{self.file_bytes:,}",
-        )  # fmt: skip
+            self.name,
+            "×".join(map(str, self.shape)),
+            f"{self.n_kept:,}",
+            f"{self.sparsity:.4f}",
+            str(self.n_clusters or "–"),
+            *(f"{bits:.3f}" for bits in per_kept),
+            f"{self.file_bytes:,}",
+        )
 
 
 def layer_report(name: str, size: TensorSizes, tensor: DenseTensor | SharedTensor) -> LayerReport:
     """The report on a tensor, from its sizes in the file and its content."""
     return LayerReport(
-        name=name, shape=size.shape, n_weights=size.n_weights, n_kept=size.n_kept,
-        n_clusters=size.n_clusters, file_bytes=size.n_bytes, values_bits=size.values_bits,
-        index_bits=size.index_bits, values_entropy_bits=_values_entropy(tensor),
+        name=name,
+        shape=size.shape,
+        n_weights=size.n_weights,
+        n_kept=size.n_kept,
+        n_clusters=size.n_clusters,
+        file_bytes=size.n_bytes,
+        values_bits=size.values_bits,
+        index_bits=size.index_bits,
+        values_entropy_bits=_values_entropy(tensor),
         index_entropy_bits=_index_entropy(tensor),
-    )  # fmt: skip
+    )
 
 
 def _values_entropy(tensor: DenseTensor | SharedTensor | None) -> float:
@@ -364,9 +387,11 @@ def size_report(data: bytes, *, dense_bytes: int | None = None) -> Report:
         layer_report(name, size, tensor) for name, size, tensor in zip(names, sizes, tensors, strict=True)
     )
     return Report(
-        file_bytes=len(data), dense_bytes=dense_bytes, bytes_by_kind=_bytes_by_kind(data, sizes),
+        file_bytes=len(data),
+        dense_bytes=dense_bytes,
+        bytes_by_kind=_bytes_by_kind(data, sizes),
         layers=layers,
-    )  # fmt: skip
+    )
 
 
 def _bytes_by_kind(data: bytes, sizes: list[container.TensorSizes]) -> dict[str, float]:

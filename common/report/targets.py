@@ -102,24 +102,33 @@ def target_table(figures: Mapping[str, object], *, stored: Collection[str] = ())
 
     rows = (
         Target(
-            "compression ratio", measured("ratio", f"{ratio:.1f}×"), f"≥ {COURSE_RATIO:g}×",
-            ratio >= COURSE_RATIO, ours(lambda least, _: f"≥ {least:g}×", lambda least, _: ratio >= least),
+            "compression ratio",
+            measured("ratio", f"{ratio:.1f}×"),
+            f"≥ {COURSE_RATIO:g}×",
+            ratio >= COURSE_RATIO,
+            ours(lambda least, _: f"≥ {least:g}×", lambda least, _: ratio >= least),
         ),
         Target(
-            "accuracy drop", measured("drop_points", f"{drop:.2f} points".replace("-", "−")),
-            f"< {COURSE_DROP_POINTS:g} points", drop < COURSE_DROP_POINTS,
+            "accuracy drop",
+            measured("drop_points", f"{drop:.2f} points".replace("-", "−")),
+            f"< {COURSE_DROP_POINTS:g} points",
+            drop < COURSE_DROP_POINTS,
             ours(lambda _, most: f"≤ {most:g} points", lambda _, most: drop <= most),
         ),
         Target(
-            "bits per weight", measured("bits_per_weight", f"{bits:.3f}"), f"≤ {COURSE_BITS_PER_WEIGHT:g}",
+            "bits per weight",
+            measured("bits_per_weight", f"{bits:.3f}"),
+            f"≤ {COURSE_BITS_PER_WEIGHT:g}",
             bits <= COURSE_BITS_PER_WEIGHT,
             ours(lambda least, _: f"≤ {32 / least:.3f}", lambda least, _: bits <= 32 / least),
         ),
         Target(
-            "sparsity", measured("sparsity", f"{100 * sparsity:.2f} %"), f"≥ {100 * COURSE_SPARSITY:g} %",
+            "sparsity",
+            measured("sparsity", f"{100 * sparsity:.2f} %"),
+            f"≥ {100 * COURSE_SPARSITY:g} %",
             sparsity >= COURSE_SPARSITY,
         ),
-    )  # fmt: skip
+    )
     return TargetTable(rows, _remarks(figures, own, stored))
 
 

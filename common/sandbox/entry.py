@@ -61,9 +61,12 @@ def measure(data: bytes, first: int | None) -> dict:
     model = unpack(compressed)
     report = size_report(data)
     figures = {
-        "file_bytes": len(data), "bits_per_weight": report.bits_per_weight, "sparsity": report.sparsity,
-        "top1": None, "n_test": None,
-    }  # fmt: skip
+        "file_bytes": len(data),
+        "bits_per_weight": report.bits_per_weight,
+        "sparsity": report.sparsity,
+        "top1": None,
+        "n_test": None,
+    }
     from common.data.datasets import load_dataset
     from common.data.image_set import first_images
     from common.networks.training import evaluate

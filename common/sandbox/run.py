@@ -67,9 +67,15 @@ class Finished:
 
 
 def run_limited(
-    command: Sequence[str], *, folder: Path, limits: Limits, environment: Mapping[str, str],
-    namespaces: bool = True, landlock: bool = True, cwd: Path | None = None,
-) -> Finished:  # fmt: skip
+    command: Sequence[str],
+    *,
+    folder: Path,
+    limits: Limits,
+    environment: Mapping[str, str],
+    namespaces: bool = True,
+    landlock: bool = True,
+    cwd: Path | None = None,
+) -> Finished:
     """Run a command that may do anything, and come back in time whatever it does.
 
     Parameters
@@ -95,19 +101,29 @@ def run_limited(
         raise OSError("limits on processes need Linux or macOS: on Windows use WSL or Colab")
     read_end, write_end = os.pipe()
     settings = {
-        "folder": str(folder), "report": write_end, "namespaces": namespaces, "landlock": landlock,
-        "file_bytes": limits.file_bytes, "memory_bytes": limits.memory_bytes,
-        "cpu_seconds": 8 * limits.seconds + 10, "threads": _threads_now() + 32 * limits.processes,
+        "folder": str(folder),
+        "report": write_end,
+        "namespaces": namespaces,
+        "landlock": landlock,
+        "file_bytes": limits.file_bytes,
+        "memory_bytes": limits.memory_bytes,
+        "cpu_seconds": 8 * limits.seconds + 10,
+        "threads": _threads_now() + 32 * limits.processes,
         "environment": dict(environment),
-    }  # fmt: skip
+    }
     start = [sys.executable, "-m", "common.sandbox.confine", json.dumps(settings), *command]
     began = time.monotonic()
     try:
         process = subprocess.Popen(
-            start, cwd=cwd or folder, env={"PYTHONSAFEPATH": "1", "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True, pass_fds=(write_end,),
-        )  # fmt: skip
+            start,
+            cwd=cwd or folder,
+            env={"PYTHONSAFEPATH": "1", "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=(write_end,),
+        )
     except BaseException:
         os.close(read_end)
         raise

@@ -54,11 +54,20 @@ def environment(base: Path) -> dict[str, str]:
     """All that a notebook in the copy finds in its environment: no secret is among it."""
     copied = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL", "DNNC_DATA") if key in os.environ}
     return copied | {
-        "HOME": str(base / "home"), "TMPDIR": str(base / "tmp"), "PYTHONPATH": str(base / "course"),
-        "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1", "IPYTHONDIR": str(base / "home" / "ipython"),
-        "MPLBACKEND": "Agg", "MPLCONFIGDIR": str(base / "home"), "DNNC_CACHE": str(user_cache()),
-        "DNNC_OFFLINE": "1", "DNNC_QUIET": "1", "OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "",
-    }  # fmt: skip
+        "HOME": str(base / "home"),
+        "TMPDIR": str(base / "tmp"),
+        "PYTHONPATH": str(base / "course"),
+        "PYTHONSAFEPATH": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "IPYTHONDIR": str(base / "home" / "ipython"),
+        "MPLBACKEND": "Agg",
+        "MPLCONFIGDIR": str(base / "home"),
+        "DNNC_CACHE": str(user_cache()),
+        "DNNC_OFFLINE": "1",
+        "DNNC_QUIET": "1",
+        "OMP_NUM_THREADS": "2",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
 
 
 def copy_regular(source: Path, target: Path) -> list[str]:

@@ -9,7 +9,6 @@ The gradient of a centroid is the sum of the gradients of its weights (Han, Mao,
 weights stay 0, and indices stay as they are.
 """
 
-
 from collections.abc import Mapping
 from dataclasses import replace
 

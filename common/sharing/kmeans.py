@@ -8,7 +8,6 @@ hundred million weights looks at a few thousand of them.
     example)
 """
 
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -8,7 +8,6 @@ and the minimising i grows with j: each layer takes O(n log n) by divide and con
 "Ckmeans.1d.dp", The R Journal 3/2, 2011; the monotonicity: Wu 1991; Grønlund et al. 2017, arXiv 1701.07204).
 """
 
-
 from dataclasses import dataclass
 
 import numpy as np

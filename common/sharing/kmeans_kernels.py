@@ -6,7 +6,6 @@ exact enough, an eighth of a byte of memory a value, and the same bits on every 
 additions).
 """
 
-
 import numpy as np
 from numba import njit
 

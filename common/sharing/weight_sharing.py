@@ -7,7 +7,6 @@ NumPy only; how centroids are fine-tuned in a network stands in `centroid_tuning
     share_weights(weight, mask, 5) -> SharedTensor with at most 32 values
 """
 
-
 from collections.abc import Mapping
 
 import numpy as np

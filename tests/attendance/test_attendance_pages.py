@@ -53,8 +53,9 @@ class ClassRoom:
     def refusals(self):
         return [
             event.kind.removeprefix("refused: ")
-            for event in self.store.events() if event.kind.startswith("refused: ")
-        ]  # fmt: skip
+            for event in self.store.events()
+            if event.kind.startswith("refused: ")
+        ]
 
 
 @pytest.fixture
@@ -457,8 +458,17 @@ def test_colours_have_the_contrast_of_wcag_aa_in_light_and_dark():
     ]
     assert len(themes) == 2
     assert themes[0].keys() == themes[1].keys()
-    texts = [("ink", "paper"), ("ink", "panel"), ("soft", "paper"), ("soft", "panel"), ("good", "paper"),
-             ("good", "panel"), ("bad", "panel"), ("accent", "paper"), ("on-accent", "accent")]  # fmt: skip
+    texts = [
+        ("ink", "paper"),
+        ("ink", "panel"),
+        ("soft", "paper"),
+        ("soft", "panel"),
+        ("good", "paper"),
+        ("good", "panel"),
+        ("bad", "panel"),
+        ("accent", "paper"),
+        ("on-accent", "accent"),
+    ]
     for theme in themes:
         for front, back, least in [*((*pair, 4.5) for pair in texts), ("line", "paper", 3.0)]:
             bright, dark = sorted((luminance(theme[front]), luminance(theme[back])), reverse=True)

@@ -38,8 +38,11 @@ def test_report_counts_every_lecture_and_member(store):
     ]
     assert [one.n_present for one in report.members] == [2, 1, 1, 0, 0]
     assert [list(one.marks.values()) for one in report.members[:4]] == [
-        ["present", "present"], ["present", "absent"], ["absent", "present (by hand)"], ["absent", "absent"],
-    ]  # fmt: skip
+        ["present", "present"],
+        ["present", "absent"],
+        ["absent", "present (by hand)"],
+        ["absent", "absent"],
+    ]
     assert report.members[0].times[1].startswith("2027-01-1")
     assert report.members[1].times[3] is None
     assert report.notes == ()
@@ -52,8 +55,9 @@ def test_report_counts_every_lecture_and_member(store):
     assert "| Member 002 | even | –  | ✓* | 1 of 2  |" in text
     assert text.endswith("L3: Lecture on 3 (open now)")
     assert json.loads(json.dumps(report.to_dict()))["members"][2]["marks"] == {
-        "1": "absent", "3": "present (by hand)",
-    }  # fmt: skip
+        "1": "absent",
+        "3": "present (by hand)",
+    }
 
 
 def test_report_without_lectures_and_with_names_that_left(store, tmp_path):
@@ -221,9 +225,7 @@ def test_open_without_members_or_network(dnnc, tmp_path, monkeypatch):
 
 def test_open_tells_the_addresses_and_where_the_projector_is(dnnc, monkeypatch):
     served, shown = [], []
-    monkeypatch.setattr(
-        "common.attendance.network.lan_addresses", lambda: ["127.0.0.5", "127.0.0.6"]
-    )
+    monkeypatch.setattr("common.attendance.network.lan_addresses", lambda: ["127.0.0.5", "127.0.0.6"])
     server = SimpleNamespace(run=lambda: None, close=lambda: None)
     monkeypatch.setattr(
         "common.attendance.app.make_server", lambda app, sockets: served.extend(sockets) or server

@@ -145,10 +145,21 @@ def start(folder, *options):
     hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     main = f"{hear}\nfrom common.cli import main; main()"
     command = [
-        sys.executable, "-c", main, "attendance", "open", str(LECTURE), "--host", "127.0.0.1", "--no-browser",
-        "--store", str(folder / "attendance.sqlite3"),
-        "--roster", str(folder / "team.toml"), *options,
-    ]  # fmt: skip
+        sys.executable,
+        "-c",
+        main,
+        "attendance",
+        "open",
+        str(LECTURE),
+        "--host",
+        "127.0.0.1",
+        "--no-browser",
+        "--store",
+        str(folder / "attendance.sqlite3"),
+        "--roster",
+        str(folder / "team.toml"),
+        *options,
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines = []
     while not lines or "ends it" not in lines[-1]:

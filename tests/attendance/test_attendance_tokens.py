@@ -175,10 +175,13 @@ def test_rate_limit_has_bounded_memory():
 
 def test_the_address_shown_is_that_of_the_room():
     found = [
-        Interface("lo", "127.0.0.1"), Interface("docker0", "172.17.0.1"),
-        Interface("tun0", "10.8.0.2"), Interface("eth1", "169.254.3.4"),
-        Interface("eth0", "131.220.5.6"), Interface("wlan0", "192.168.1.20"),
-    ]  # fmt: skip
+        Interface("lo", "127.0.0.1"),
+        Interface("docker0", "172.17.0.1"),
+        Interface("tun0", "10.8.0.2"),
+        Interface("eth1", "169.254.3.4"),
+        Interface("eth0", "131.220.5.6"),
+        Interface("wlan0", "192.168.1.20"),
+    ]
     assert ranked(found, default="10.8.0.2")[:2] == ["192.168.1.20", "131.220.5.6"]  # a VPN leads elsewhere
     assert ranked(found, default="131.220.5.6")[0] == "131.220.5.6"
     assert set(ranked(found, default=None)) == {"172.17.0.1", "10.8.0.2", "131.220.5.6", "192.168.1.20"}

@@ -117,9 +117,7 @@ def dahuffman(symbols: np.ndarray) -> Coder:
     listed, kinds = symbols.tolist(), np.unique(symbols).size
     codec = HuffmanCodec.from_data(listed)
     return Coder(
-        lambda: HuffmanCodec.from_data(listed).encode(listed),
-        codec.decode,
-        lambda data: len(data) + kinds,
+        lambda: HuffmanCodec.from_data(listed).encode(listed), codec.decode, lambda data: len(data) + kinds
     )
 
 
@@ -168,9 +166,12 @@ def bench_huffman(benchmark, name, direction, peer):
     bits = 8 * coder.n_bytes(coded) / n_symbols
     of_these = huffman.entropy_bits(np.bincount(symbols)) / n_symbols
     benchmark.extra_info |= {
-        "peer": peer, "work": n_symbols / 1e6, "unit": "M symbols", "bits a symbol": bits,
+        "peer": peer,
+        "work": n_symbols / 1e6,
+        "unit": "M symbols",
+        "bits a symbol": bits,
         "% above the entropy": 100 * (bits / of_these - 1),
-    }  # fmt: skip
+    }
     if benchmark.stats is not None:
         seconds[peer, direction + name] = benchmark.stats.stats.median
         check_floors(name)

@@ -55,9 +55,12 @@ def bench_layer(benchmark, name, batch, kind):
     if kind == "sparse":
         csr = weight.to_sparse_csr()
         weight = torch.sparse_csr_tensor(
-            csr.crow_indices().to(torch.int32), csr.col_indices().to(torch.int32), csr.values(), csr.shape,
+            csr.crow_indices().to(torch.int32),
+            csr.col_indices().to(torch.int32),
+            csr.values(),
+            csr.shape,
             check_invariants=True,
-        )  # fmt: skip
+        )
     result = benchmark.pedantic(lambda: weight @ x, rounds=20, warmup_rounds=3)
     torch.testing.assert_close(result, expected, rtol=1e-3, atol=1e-2)
     benchmark.extra_info |= {"peer": PEERS[kind]}

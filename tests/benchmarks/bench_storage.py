@@ -141,6 +141,7 @@ def bench_decode(benchmark, request, stored, peer):
 
         def read():
             return _read_dense(stored.folder)
+
     benchmark.extra_info["file bytes"] = path.stat().st_size
     tensors = benchmark.pedantic(read, rounds=ROUNDS, warmup_rounds=1)
     expected = _read_dense(stored.folder)
@@ -174,10 +175,15 @@ def bench_peak_memory(benchmark, request, stored, stage):
 
     peak = benchmark.pedantic(measure, rounds=1)
     times = peak["bytes"] / stored.dense_bytes
-    benchmark.extra_info.update({
-        "peer": f"this course, {stage}", "untimed": True, "peak MB": round(peak["bytes"] / 1e6, 1),
-        "times the dense size": round(times, 2), "how": peak["how"],
-    })  # fmt: skip
+    benchmark.extra_info.update(
+        {
+            "peer": f"this course, {stage}",
+            "untimed": True,
+            "peak MB": round(peak["bytes"] / 1e6, 1),
+            "times the dense size": round(times, 2),
+            "how": peak["how"],
+        }
+    )
     assert times <= MOST_MEMORY, f"{stage}: {times:.2f} × the dense size, expected at most {MOST_MEMORY}"
 
 
@@ -198,9 +204,13 @@ def bench_growth_15M_to_134M(benchmark, tmp_path, stage):
             times.append(time.perf_counter() - start)
         seconds[size] = min(times) / n_weights
     growth = seconds["134M"] / seconds["15M"]
-    benchmark.extra_info.update({
-        "peer": f"this course, {stage}", "untimed": True, "seconds a weight, 134M over 15M": round(growth, 2),
-    })  # fmt: skip
+    benchmark.extra_info.update(
+        {
+            "peer": f"this course, {stage}",
+            "untimed": True,
+            "seconds a weight, 134M over 15M": round(growth, 2),
+        }
+    )
     benchmark.pedantic(run, (argument,), rounds=1)
     assert growth <= MOST_GROWTH, f"{stage}: {growth:.2f}, expected at most {MOST_GROWTH}"
 

@@ -176,9 +176,10 @@ def test_a_profile_can_be_asked_for(monkeypatch):
         choose_profile()
 
 
-@pytest.mark.parametrize(("has_data", "has_gpu", "name"), [
-    (False, True, "offline"), (False, False, "offline"), (True, False, "cpu"), (True, True, "full"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("has_data", "has_gpu", "name"),
+    [(False, True, "offline"), (False, False, "offline"), (True, False, "cpu"), (True, True, "full")],
+)
 def test_otherwise_the_machine_decides(monkeypatch, has_data, has_gpu, name):
     def load(*arguments, **options):
         if not has_data:
@@ -193,18 +194,28 @@ def test_otherwise_the_machine_decides(monkeypatch, has_data, has_gpu, name):
 
 def test_a_baseline_is_measured_as_it_is_written(tmp_path):
     figures = train_baseline(
-        "lenet_300_100", dataset="digits", epochs=1, device="cpu", weights=tmp_path / "w.safetensors",
-        result=tmp_path / "w.json", workdir=tmp_path,
-    )  # fmt: skip
+        "lenet_300_100",
+        dataset="digits",
+        epochs=1,
+        device="cpu",
+        weights=tmp_path / "w.safetensors",
+        result=tmp_path / "w.json",
+        workdir=tmp_path,
+    )
     assert figures["n_train"] + figures["n_validation"] == 4000
     assert figures["top1"] > 0.5
     assert read_result(tmp_path / "w.json")["figures"]["top1"] == figures["top1"]
     model, architecture = open_model(tmp_path / "w.safetensors")
     assert architecture == {"architecture": "lenet_300_100", "num_classes": 10}
     again = train_baseline(
-        "lenet_300_100", dataset="digits", epochs=1, device="cpu", weights=tmp_path / "again.safetensors",
-        result=tmp_path / "again.json", workdir=tmp_path,
-    )  # fmt: skip
+        "lenet_300_100",
+        dataset="digits",
+        epochs=1,
+        device="cpu",
+        weights=tmp_path / "again.safetensors",
+        result=tmp_path / "again.json",
+        workdir=tmp_path,
+    )
     assert again == figures
     halves = [value for value in model.state_dict().values() if value.is_floating_point()]
     assert all(torch.equal(value, value.half().float()) for value in halves)

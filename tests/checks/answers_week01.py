@@ -46,7 +46,7 @@ def gradient(length=np.hypot, angle=lambda gx, gy: np.arctan2(gy, gx)):
 
 def thin(
     steps=((0, 1), (1, 1), (1, 0), (1, -1)), *, better=np.greater_equal, ahead=None, border=0.0, sector=None
-):  # fmt: skip
+):
     def answer(magnitude, direction):
         sectors = np.rint(direction / np.pi * 4).astype(int) % 4 if sector is None else sector(direction)
         framed = np.pad(magnitude, 1)
@@ -191,4 +191,4 @@ ROWS = [
     ("road_lines", true_lines(shift=30), "which line won"),
     ("road_lines", true_lines(form=lambda lines: lines * [1, 180 / np.pi]), "degrees"),
     ("road_lines", lambda image: np.array([[90, np.pi / 2], [91, 1.5]]), "horizon"),
-]  # fmt: skip
+]

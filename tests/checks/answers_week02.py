@@ -65,9 +65,11 @@ def mlp(*, relu=True, slope="relu", per_row=True, sign=1.0, source="hidden", bia
         slopes = {"relu": before > 0, "none": 1.0, "hidden": hidden, "sigmoid": hidden * (1 - hidden)}
         back = error @ parameters["W2"].T * slopes[slope]
         gradients = {
-            "W1": x.T @ back, "b1": bias(back, axis=0),
-            "W2": {"hidden": hidden, "before": before}[source].T @ error, "b2": bias(error, axis=0),
-        }  # fmt: skip
+            "W1": x.T @ back,
+            "b1": bias(back, axis=0),
+            "W2": {"hidden": hidden, "before": before}[source].T @ error,
+            "b2": bias(error, axis=0),
+        }
         return entropy()(p, labels), gradients
 
     return answer
@@ -107,8 +109,11 @@ ROWS = [
     ("standardize", lambda a, b: (a - a.mean(axis=0), b - a.mean(axis=0)), "nothing divided"),
     ("standardize", standardize(power=2), "variance"),
     ("standardize", standardize(ddof=1), "n − 1"),
-    ("standardize", lambda a, b: ((a - a.mean(axis=0).astype(np.uint8)) / np.maximum(a.std(axis=0), 1), b),
-     "wraps"),
+    (
+        "standardize",
+        lambda a, b: ((a - a.mean(axis=0).astype(np.uint8)) / np.maximum(a.std(axis=0), 1), b),
+        "wraps",
+    ),
     ("softmax", softmax, None),
     ("softmax", lambda s: softmax(s, shift=False), "overflow"),
     ("softmax", lambda s: (lambda e: e / e.sum(axis=1, keepdims=True))(np.exp(s - s.max())), "row's own"),
@@ -170,4 +175,4 @@ ROWS = [
     ("learning_curve", curve(form=lambda rows: rows[:, ::-1]), "exchanged"),
     ("learning_curve", curve(form=lambda rows: 100 * rows), "Percent"),
     ("learning_curve", curve(form=lambda rows: rows.T), "two columns"),
-]  # fmt: skip
+]

@@ -34,9 +34,7 @@ def to_input(scale=lambda image: (image / 255 - MEAN) / STD, form=lambda x: x.tr
     return lambda image: as_tensor(form(scale(image)))
 
 
-def features(
-    *, kinds="cbr", padding=1, bias=False, pool=nn.MaxPool2d, follows=True, nested=False, side=3
-):  # fmt: skip
+def features(*, kinds="cbr", padding=1, bias=False, pool=nn.MaxPool2d, follows=True, nested=False, side=3):
     def answer(config, in_channels=3):
         layers = []
         for entry in config:
@@ -45,8 +43,9 @@ def features(
                 continue
             parts = {
                 "c": nn.Conv2d(in_channels, entry, side, padding=padding, bias=bias),
-                "b": nn.BatchNorm2d(entry), "r": nn.ReLU(),
-            }  # fmt: skip
+                "b": nn.BatchNorm2d(entry),
+                "r": nn.ReLU(),
+            }
             block = [parts[kind] for kind in kinds]
             layers += [nn.Sequential(*block)] if nested else block
             in_channels = entry if follows else in_channels
@@ -72,7 +71,7 @@ def costs(*, shrink=2, follows=True, side=9, bias=0, places=True, times=1, form=
 
 def maps(
     *, evaluate=True, clone=True, no_grad=True, restore=True, hooks=False, before=False, leaves_training=False
-):  # fmt: skip
+):
     def answer(model, inputs, numbers):
         was_training, found, handles = model.training, {}, []
         if evaluate:
@@ -159,4 +158,4 @@ ROWS = [
     ("feature_vectors", lambda m: m.flatten(1), "flattened"),
     ("feature_vectors", lambda m: m.mean(dim=(2, 3), keepdim=True), "length 1"),
     ("feature_vectors", lambda m: m.mean(dim=2), "Only the rows"),
-]  # fmt: skip
+]

@@ -41,9 +41,7 @@ def sorted_midpoints(values, centroids):
     return order[by_midpoints(values, centroids[order])]
 
 
-def update(
-    *, mean=np.mean, empty="farthest", old=True, again=False, drop=False, dtype=float, reverse=False
-):  # fmt: skip
+def update(*, mean=np.mean, empty="farthest", old=True, again=False, drop=False, dtype=float, reverse=False):
     def answer(values, labels, centroids):
         values, labels = values.ravel(), labels.ravel()
         k = len(centroids)
@@ -68,9 +66,7 @@ def update(
     return answer
 
 
-def loop(
-    *, step=None, extra=0, stop=None, last=True, heed=True, exchange=False, flat=False, small=None
-):  # fmt: skip
+def loop(*, step=None, extra=0, stop=None, last=True, heed=True, exchange=False, flat=False, small=None):
     step = step or update()
 
     def answer(values, start, max_iter=1000):
@@ -128,9 +124,10 @@ def cost_table(*, mean=True, pick=min, first=0.0):
         for _ in range(k):
             table = [np.inf] + [
                 pick(table[i] + cost(i, j) for i in range(j) if np.isfinite(table[i]))
-                if any(np.isfinite(table[i]) for i in range(j)) else np.inf
+                if any(np.isfinite(table[i]) for i in range(j))
+                else np.inf
                 for j in range(1, n + 1)
-            ]  # fmt: skip
+            ]
         return table[n]
 
     return answer
@@ -170,8 +167,11 @@ ROWS = [
     ("starting_centroids", starting(density=at(lambda i, k, n: i / (k - 1) * (n - 1))), "middle of"),
     ("starting_centroids", starting(density=at(lambda i, k, n: i / k * n)), "half a group"),
     ("starting_centroids", starting(density=at(lambda i, k, n: (i + 0.5) / k * n, shift=-1)), "from 0"),
-    ("starting_centroids",
-     starting(density=lambda v, k: np.sort(v, axis=None).reshape(k, -1).mean(axis=1)), "middle rank"),
+    (
+        "starting_centroids",
+        starting(density=lambda v, k: np.sort(v, axis=None).reshape(k, -1).mean(axis=1)),
+        "middle rank",
+    ),
     ("assign", nearest, None),
     ("assign", sorted_midpoints, "equally near"),
     ("assign", lambda v, c: ((v[..., None] - c) ** 2).argmin(axis=-1), None),
@@ -232,8 +232,13 @@ ROWS = [
     ("shared_bits", lambda n, k, bits=32: bits_of()(k, n, bits), "n and k|not"),
     ("shared_bits", lambda n, k, bits=32: n * bits / bits_of()(n, k, bits), "rate"),
     ("pack", pack(), None),
-    ("pack", lambda v, b: int(text_of(v, b).ljust(-(-v.size * b // 8) * 8, "0"), 2).to_bytes(
-        -(-v.size * b // 8), "big"), None),
+    (
+        "pack",
+        lambda v, b: int(text_of(v, b).ljust(-(-v.size * b // 8) * 8, "0"), 2).to_bytes(
+            -(-v.size * b // 8), "big"
+        ),
+        None,
+    ),
     ("pack", lambda v, b: v.tobytes(), "share one byte"),
     ("pack", lambda v, b: v.astype(np.uint8).tobytes(), "share one byte"),
     ("pack", pack(low=True), "highest bit comes first"),
@@ -251,9 +256,11 @@ ROWS = [
     ("optimal_inertia", lambda ordered, k: optimal_partition(ordered, k).inertia, None),
     ("optimal_inertia", ends_of_lloyd("linear"), "Lloyd"),
     ("optimal_inertia", ends_of_lloyd("density"), "Lloyd"),
-    ("optimal_inertia",
-     lambda v, k: sum(((p - p.mean()) ** 2).sum() for p in np.split(v, np.arange(1, k) * v.size // k)),
-     "equally many"),
+    (
+        "optimal_inertia",
+        lambda v, k: sum(((p - p.mean()) ** 2).sum() for p in np.split(v, np.arange(1, k) * v.size // k)),
+        "equally many",
+    ),
     ("optimal_inertia", brute(cuts=lambda n, k: k), "too few or too many"),
     ("optimal_inertia", brute(cuts=lambda n, k: k - 2), "too few or too many"),
     ("optimal_inertia", lambda v, k: cost_table()(v, k) / v.size, "not the sum"),
@@ -262,4 +269,4 @@ ROWS = [
     ("optimal_inertia", cost_table(mean=False), "its own mean"),
     ("optimal_inertia", lambda v, k: cost_table()(v, k) - (v**2).sum(), "without the sum"),
     ("optimal_inertia", cost_table(first=np.inf), "nan or inf|D\\[0, 0\\]"),
-]  # fmt: skip
+]

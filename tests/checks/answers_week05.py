@@ -163,9 +163,14 @@ def as_in_the_file(positions, n_bits):
 
 
 def bits(
-    *, values=lambda mask: mask.sum(), every=lambda mask: mask.size, fillers=True, filler_value=True, byte=1,
+    *,
+    values=lambda mask: mask.sum(),
+    every=lambda mask: mask.size,
+    fillers=True,
+    filler_value=True,
+    byte=1,
     by_row=False,
-):  # fmt: skip
+):
     def answer(mask, value_bits, gap_bits):
         rows = mask if by_row else [mask]
         n_gaps = sum(gaps()(np.flatnonzero(row), gap_bits)[0].size for row in rows)
@@ -268,4 +273,4 @@ ROWS = [
     ("layer_bits", bits(filler_value=False), "filler has a value"),
     ("layer_bits", bits(by_row=True), "row after row"),
     ("layer_bits", lambda m, v, g: (bits()(m, v, g)[0], bits()(m, v, g)[1] + m.size), "not needed"),
-]  # fmt: skip
+]

@@ -181,4 +181,4 @@ ROWS = [
     ("tidy", lambda c, i: (np.unique(c), np.argsort(c, kind="stable")[i]), "argsort"),
     ("tidy", lambda c, i: (np.unique(c), tidy(c, i)[1].ravel()), "shape that they had"),
     ("tidy", lambda c, i: tidy(np.where(np.isin(np.arange(c.size), i), c, c[i.flat[0]]), i), "stay"),
-]  # fmt: skip
+]

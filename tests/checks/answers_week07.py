@@ -100,7 +100,7 @@ def as_text(codes, lengths):
 
 def encoder(
     *, fill="0", front=False, lowest=False, whole=False, short=False, refuse=True, finish=None, cut=0
-):  # fmt: skip
+):
     def answer(symbols, lengths):
         lengths = [int(n) for n in lengths]
         codes = canonical()(lengths)
@@ -199,8 +199,13 @@ ROWS = [
     ("is_complete", complete(single=False), "One symbol of length 1"),
     ("is_complete", complete(none=False), "No symbols at all"),
     ("is_complete", lambda lengths: not complete()(lengths), "opposite"),
-    ("is_complete", lambda lengths: bool(np.isclose(sum(2.0**-n for n in lengths if n), 1, atol=1e-3))
-     or complete()(lengths), "nearly 1"),
+    (
+        "is_complete",
+        lambda lengths: (
+            bool(np.isclose(sum(2.0**-n for n in lengths if n), 1, atol=1e-3)) or complete()(lengths)
+        ),
+        "nearly 1",
+    ),
     ("is_complete", lambda lengths: complete()(lengths) or [int(n) for n in lengths if n] == [3], "no other"),
     ("is_complete", lambda lengths: sum(2.0**-n for n in lengths if n), "True or False"),
     ("canonical_codes", canonical(), None),
@@ -211,8 +216,13 @@ ROWS = [
     ("canonical_codes", canonical(first=1), "all zeros"),
     ("canonical_codes", canonical(finish=in_reverse), "reverse"),
     ("canonical_codes", canonical(finish=as_text), "'110' is 6"),
-    ("canonical_codes", canonical(finish=lambda codes, ns: [
-        (1 << n) - 1 - c if n else 0 for c, n in zip(codes, ns, strict=True)]), "exchanged"),
+    (
+        "canonical_codes",
+        canonical(
+            finish=lambda codes, ns: [(1 << n) - 1 - c if n else 0 for c, n in zip(codes, ns, strict=True)]
+        ),
+        "exchanged",
+    ),
     ("encode", encoder(), None),
     ("encode", encoder(fill="1"), "filled up with zeros"),
     ("encode", encoder(front=True), "stand at the front"),
@@ -225,8 +235,11 @@ ROWS = [
     ("encode", encoder(finish=lambda data, n: (data, len(data))), "not bytes"),
     ("encode", encoder(finish=lambda data, n: (list(data), n)), "expected bytes"),
     ("encode", encoder(finish=lambda data, n: data), "expected 2 results"),
-    ("encode", encoder(finish=lambda data, n: (
-        "".join(f"{b:08b}" for b in data)[:n].encode(), n)), "characters"),
+    (
+        "encode",
+        encoder(finish=lambda data, n: ("".join(f"{b:08b}" for b in data)[:n].encode(), n)),
+        "characters",
+    ),
     ("encode", encoder(finish=lambda data, n: (data or b"\0", n)), "padding added"),
     ("decode", decoder(), None),
     ("decode", decoder(lowest=True), "reverse order|ValueError"),
@@ -247,4 +260,4 @@ ROWS = [
     ("read_lengths", table(size=lambda at, data: at // 8 + 1), "Round up"),
     ("read_lengths", table(size=lambda at, data: len(data)), "count what was read"),
     ("read_lengths", lambda data, n_kinds: table()(data, n_kinds)[0], "2 results"),
-]  # fmt: skip
+]

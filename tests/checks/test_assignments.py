@@ -261,9 +261,12 @@ def test_a_source_without_a_title_is_refused(course):
 
 def test_the_check_of_the_command_tells_by_its_exit_code():
     done = subprocess.run(
-        [sys.executable, "tools/make_assignments.py", "--check"], cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, "tools/make_assignments.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
         env={**os.environ, "PYTHONPATH": ""},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout == ""
 

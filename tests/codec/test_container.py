@@ -60,9 +60,7 @@ def test_round_trip(index, store_names):
 
 TENSORS = st.one_of(
     st.builds(
-        lambda shape, code, seed: DenseTensor(
-            np.random.default_rng(seed).integers(0, 2, shape).astype(code)
-        ),
+        lambda shape, code, seed: DenseTensor(np.random.default_rng(seed).integers(0, 2, shape).astype(code)),
         st.lists(st.integers(0, 4), max_size=4),
         st.sampled_from(DTYPES),
         st.integers(0, 99),

@@ -35,7 +35,7 @@ def with_header(header: bytes) -> bytes:
         (with_header(b"DCZ\1\1\x0d" + b'{"a":1,"a":2}' + b"\0"), "metadata"),
         (with_header(b"DCZ\1\1\x09" + b'{"a":NaN}' + b"\0"), "metadata"),
         (with_header(b"DCZ\1\1\x08" + b'{"a":"\xff"}'[:8] + b"\0"), "metadata"),
-        (with_header(b"DCZ\1\1\x05{\"a\":" + b"\0"), "metadata"),
+        (with_header(b'DCZ\1\1\x05{"a":' + b"\0"), "metadata"),
         (with_header(b"DCZ\1\1\xff\xff\xff\x7f{}\0"), "bytes of metadata"),
         (with_header(b"DCZ\1\1\x82\0{}\0"), "bytes of metadata.*shortest"),
         (with_header(b"DCZ\1\1\2{}" + b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), "tensors"),

@@ -49,10 +49,14 @@ def test_a_point_is_made_on_the_training_images_and_measured_on_the_test_images(
     assert {path.name for path in tmp_path.iterdir()} == {"mine.dcz", "runs"}
 
 
-@pytest.mark.parametrize("architecture", [
-    {"architecture": "lenet_5", "num_classes": 10}, {"architecture": "vgg16", "num_classes": 100},
-    {"architecture": "vgg16", "num_classes": 10, "width": 0.5},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        {"architecture": "lenet_5", "num_classes": 10},
+        {"architecture": "vgg16", "num_classes": 100},
+        {"architecture": "vgg16", "num_classes": 10, "width": 0.5},
+    ],
+)
 def test_points_are_for_one_network(tmp_path, monkeypatch, point_run, architecture):
     monkeypatch.setattr(module, "open_model", lambda source: (None, architecture))
     with pytest.raises(ValueError, match="operating points are for vgg16 with 10 classes"):

@@ -77,9 +77,12 @@ def test_a_slim_network_returns_to_its_places_in_the_whole_one():
     shared = shared_weights(small, density=0.5)
     # The last convolution's channels, all alive in the slim network, read nothing else: outputs must agree.
     packed = pack(
-        small, shared, {"architecture": "vgg16", "num_classes": 10, "width": 0.125}, kept=kept,
+        small,
+        shared,
+        {"architecture": "vgg16", "num_classes": 10, "width": 0.125},
+        kept=kept,
         bias_clusters=256,
-    )  # fmt: skip
+    )
     restored = unpack(packed)
     whole = {name: value.shape for name, value in fold_batch_norm(model).state_dict().items()}
     assert {name: value.shape for name, value in restored.state_dict().items()} == whole
@@ -133,9 +136,7 @@ def test_biases_share_values_where_there_are_many(bias_clusters):
 def test_unnamed_tensors_get_their_names_back():
     model = build("lenet_5", width=0.1)
     packed = pack(model, shared_weights(model), {"architecture": "lenet_5", "num_classes": 10, "width": 0.1})
-    unnamed = CompressedModel(
-        dict(zip("01234567", packed.tensors.values(), strict=True)), packed.metadata
-    )
+    unnamed = CompressedModel(dict(zip("01234567", packed.tensors.values(), strict=True)), packed.metadata)
     for first, second in zip(
         unpack(packed).state_dict().values(), unpack(unnamed).state_dict().values(), strict=True
     ):

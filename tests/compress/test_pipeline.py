@@ -14,9 +14,13 @@ from common.networks.training import evaluate, train
 from common.pruning.network import prune, take_out_channels, whole_network
 
 FULL = CompressConfig(
-    sparsity=0.8, prune=replace(CONFIG, epochs=4), share=replace(CONFIG, optimizer="adam", max_lr=0.005),
-    conv_clusters=16, linear_clusters=8, bias_clusters=8,
-)  # fmt: skip
+    sparsity=0.8,
+    prune=replace(CONFIG, epochs=4),
+    share=replace(CONFIG, optimizer="adam", max_lr=0.005),
+    conv_clusters=16,
+    linear_clusters=8,
+    bias_clusters=8,
+)
 LENET = {"architecture": "lenet_300_100", "num_classes": 3, "width": 0.1}
 
 

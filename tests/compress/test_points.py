@@ -13,14 +13,14 @@ from common.compress.pipeline import CompressConfig
 from common.compress.points import OperatingPoint, run_point
 
 FIRST = CompressConfig(
-    sparsity=0.5, conv_clusters=8, linear_clusters=8, prune=replace(CONFIG, epochs=2),
+    sparsity=0.5,
+    conv_clusters=8,
+    linear_clusters=8,
+    prune=replace(CONFIG, epochs=2),
     share=replace(CONFIG, epochs=1, optimizer="adam", max_lr=0.01),
-)  # fmt: skip
+)
 _FIRST = OperatingPoint("first", FIRST)
-POINTS = {
-    "first": _FIRST,
-    "second": OperatingPoint("second", replace(FIRST, sparsity=0.8), start=_FIRST),
-}
+POINTS = {"first": _FIRST, "second": OperatingPoint("second", replace(FIRST, sparsity=0.8), start=_FIRST)}
 
 
 @pytest.fixture
@@ -41,8 +41,16 @@ def run(tmp_path, monkeypatch):
 
     def run_once(name):
         teachers.clear()
-        run_point(POINTS[name], network(), image_set(), test=image_set(seed=1), folder=tmp_path,
-                  workdir=tmp_path, architecture={}, device="cpu")  # fmt: skip
+        run_point(
+            POINTS[name],
+            network(),
+            image_set(),
+            test=image_set(seed=1),
+            folder=tmp_path,
+            workdir=tmp_path,
+            architecture={},
+            device="cpu",
+        )
         return [_sparsity(teacher) for teacher in teachers]
 
     return run_once

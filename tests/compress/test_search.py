@@ -61,11 +61,16 @@ def test_a_target_out_of_reach_is_said(trained):
         search(trained, LENET, digits(30, seed=1), target_ratio=5000.0, distortions=(0.1,))
 
 
-@pytest.mark.parametrize(("targets", "message"), [
-    ({}, "give one of them"), ({"target_ratio": 9.0, "target_drop": 1.0}, "give one of them"),
-    ({"target_ratio": 1.0}, "expected more than 1"), ({"target_ratio": float("nan")}, "expected more than 1"),
-    ({"target_drop": -1.0}, "from 0 to 100"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ({}, "give one of them"),
+        ({"target_ratio": 9.0, "target_drop": 1.0}, "give one of them"),
+        ({"target_ratio": 1.0}, "expected more than 1"),
+        ({"target_ratio": float("nan")}, "expected more than 1"),
+        ({"target_drop": -1.0}, "from 0 to 100"),
+    ],
+)
 def test_targets_are_checked_before_any_work(targets, message):
     with pytest.raises(ValueError, match=message):
         search(None, LENET, None, **targets)

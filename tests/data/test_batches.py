@@ -60,8 +60,10 @@ def test_a_crop_is_a_window_of_the_reflected_image_mirrored_or_not(flip):
         for got, label in zip(pixels.numpy(), labels, strict=True):
             windows = {
                 (row, column, mirrored): padded[label, :, row : row + 6, column : column + 6][:, :, ::step]
-                for row in range(5) for column in range(5) for mirrored, step in ((False, 1), (True, -1))
-            }  # fmt: skip
+                for row in range(5)
+                for column in range(5)
+                for mirrored, step in ((False, 1), (True, -1))
+            }
             (found,) = (key for key, part in windows.items() if np.allclose(normalised(part), got, atol=1e-4))
             seen.add(found)
     assert {row for row, _, _ in seen} == {column for _, column, _ in seen} == set(range(5))

@@ -73,9 +73,19 @@ def test_commands_enlarge_a_batch_at_a_time(capsys, small, network):
     assert [n for n, *_ in small[:7]] == [8] * 7
     assert max(n for n, *_ in small) == ENLARGED_PIXELS // 224**2 == 41
     answer(
-        capsys, "compress", "n.safetensors", *data, "--sparsity", 0.5, "--epochs", 1, "--share-epochs", 1,
-        "--out", "n.dcz",
-    )  # fmt: skip
+        capsys,
+        "compress",
+        "n.safetensors",
+        *data,
+        "--sparsity",
+        0.5,
+        "--epochs",
+        1,
+        "--share-epochs",
+        1,
+        "--out",
+        "n.dcz",
+    )
     measured = answer(capsys, "evaluate", "n.dcz", *data, "--first", 8)
     assert (measured["n"], measured["dataset"]) == (8, "digits")
     assert small[-1] == (8, *SHAPE)

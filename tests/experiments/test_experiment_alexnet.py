@@ -27,10 +27,14 @@ ONE = replace(CONFIG, epochs=1, max_lr=0.01)
 TINY = OperatingPoint(
     "tiny",
     CompressConfig(
-        sparsity=0.9, criterion="lamp", prune=ONE, share=replace(ONE, optimizer="adam", max_lr=1e-3),
-        conv_clusters=4, linear_clusters=4,
+        sparsity=0.9,
+        criterion="lamp",
+        prune=ONE,
+        share=replace(ONE, optimizer="adam", max_lr=1e-3),
+        conv_clusters=4,
+        linear_clusters=4,
     ),
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -47,10 +51,13 @@ def small(monkeypatch):
 def test_from_training_to_a_measured_file_and_again(small, tmp_path, monkeypatch):
     kept = []
     options = {
-        "dataset": "digits", "baseline_epochs": 1, "device": "cpu", "folder": tmp_path,
+        "dataset": "digits",
+        "baseline_epochs": 1,
+        "device": "cpu",
+        "folder": tmp_path,
         "workdir": tmp_path / "work",
         "keep": lambda name, figures, **how: kept.append((name, how["seed"], len(how["datasets"]))),
-    }  # fmt: skip
+    }
     first = reproduce_alexnet(point=TINY, **options)
     figures, data = first.figures["tiny"], (tmp_path / "tiny.dcz").read_bytes()
     assert kept == [("alexnet", 0, 3)]

@@ -88,9 +88,12 @@ def reproduction(tmp_path_factory):
     """LeNet-300-100, binary and ternary, an epoch each."""
     root = tmp_path_factory.mktemp("binary")
     options = {
-        "device": "cpu", "plan": PLAN, "workdir": root / "runs", "baselines": root / "lenets",
+        "device": "cpu",
+        "plan": PLAN,
+        "workdir": root / "runs",
+        "baselines": root / "lenets",
         "is_stored": False,
-    }  # fmt: skip
+    }
     return run(**options), root, options
 
 

@@ -19,9 +19,7 @@ SHIPPED = {point.name: point for point in (*lenets.POINTS, *vgg16.POINTS.values(
 
 
 def _row(name, file_bytes, error):
-    return {
-        "name": name, "file_bytes": file_bytes, "ratio": 1000 / file_bytes, "validation_error": error
-    }  # fmt: skip
+    return {"name": name, "file_bytes": file_bytes, "ratio": 1000 / file_bytes, "validation_error": error}
 
 
 ROWS = [_row("a", 10, 0.020), _row("b", 8, 0.015), _row("c", 5, 0.017), _row("d", 4, 0.030)]
@@ -59,9 +57,7 @@ def test_every_shipped_file_has_its_choice():
 
 
 def test_candidates_do_not_write_over_each_others_checkpoints():
-    names = [
-        point.name for choice in CHOICES[4:] for point in choice.candidates.values()
-    ]  # fmt: skip
+    names = [point.name for choice in CHOICES[4:] for point in choice.candidates.values()]
     assert len(set(names)) == len(names)
     for choice in CHOICES[4:]:
         for point in choice.candidates.values():

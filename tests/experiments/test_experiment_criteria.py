@@ -10,20 +10,40 @@ from common.experiments import criteria
 from common.experiments.criteria import Size, compare
 
 TINY = Size(
-    channels=(4, "M", 4, "M", "M"), n_train=24, n_validation=11, n_tune=16, seeds=(0, 1),
-    sparsities=(0.5, 0.9), kept=(0.5,), train=CONFIG, tune=replace(CONFIG, epochs=1, max_lr=0.01),
-)  # fmt: skip
+    channels=(4, "M", 4, "M", "M"),
+    n_train=24,
+    n_validation=11,
+    n_tune=16,
+    seeds=(0, 1),
+    sparsities=(0.5, 0.9),
+    kept=(0.5,),
+    train=CONFIG,
+    tune=replace(CONFIG, epochs=1, max_lr=0.01),
+)
 
 
 def test_every_criterion_is_measured_before_and_after(tmp_path):
     result = compare(image_set(), TINY, workdir=tmp_path, device="cpu")
     figures = result.figures
     assert set(figures["unstructured"]) == {
-        "magnitude", "normalized", "lamp", "gradient", "taylor", "random", "uniform"
-    }  # fmt: skip
+        "magnitude",
+        "normalized",
+        "lamp",
+        "gradient",
+        "taylor",
+        "random",
+        "uniform",
+    }
     assert set(figures["structured"]) == {
-        "l1", "l2", "bn_scale", "apoz", "taylor", "random", "thinet_choice", "thinet"
-    }  # fmt: skip
+        "l1",
+        "l2",
+        "bn_scale",
+        "apoz",
+        "taylor",
+        "random",
+        "thinet_choice",
+        "thinet",
+    }
     for kind, points in (("unstructured", 2), ("structured", 1)):
         for rows in figures[kind].values():
             for when in ("before", "after"):

@@ -32,9 +32,16 @@ from common.networks.models import build, count_parameters
 digits_once = functools.cache(load_dataset)
 PARTS = ("teacher", "search", "chosen", "errors", "omitted", "points", "vgg")
 POINT = {
-    "method": str, "label": str, "network": str, "dataset": str, "file_bytes": int, "dense_bytes": int,
-    "top1": float, "baseline_top1": float, "note": str,
-}  # fmt: skip
+    "method": str,
+    "label": str,
+    "network": str,
+    "dataset": str,
+    "file_bytes": int,
+    "dense_bytes": int,
+    "top1": float,
+    "baseline_top1": float,
+    "note": str,
+}
 
 
 def tiny_plan(folder) -> Plan:
@@ -44,14 +51,27 @@ def tiny_plan(folder) -> Plan:
     share = replace(Plan().pruned.share, epochs=1, batch_size=100)
     pruned = replace(Plan().pruned, sparsity=0.5, prune=student, share=share)
     return Plan(
-        dataset="digits", teacher_hidden=60, teacher=replace(student, epochs=2, crop_padding=2), width=0.025,
-        small_width=0.01, student=student, seeds=(0, 1), temperatures=(1.0, 20.0), rates=(0.1,),
-        search_epochs=1, small_seeds=(0,), pruned=pruned,
+        dataset="digits",
+        teacher_hidden=60,
+        teacher=replace(student, epochs=2, crop_padding=2),
+        width=0.025,
+        small_width=0.01,
+        student=student,
+        seeds=(0, 1),
+        temperatures=(1.0, 20.0),
+        rates=(0.1,),
+        search_epochs=1,
+        small_seeds=(0,),
+        pruned=pruned,
         vgg=VggPlan(
-            dataset="digits", weights=folder / "vgg.safetensors", teacher_width=0.1, width=0.05, n_train=64,
+            dataset="digits",
+            weights=folder / "vgg.safetensors",
+            teacher_width=0.1,
+            width=0.05,
+            n_train=64,
             train=replace(Plan().vgg.train, epochs=1, batch_size=32),
         ),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +83,11 @@ def reproduction(tmp_path_factory):
         for module in (distillation, distillation_vgg):
             patch.setattr(module, "load_dataset", digits_once)
         result = reproduce(
-            plan, workdir=root / "runs", device="cpu",
+            plan,
+            workdir=root / "runs",
+            device="cpu",
             save=lambda figures, datasets: saved.append((json.loads(json.dumps(figures)), datasets)),
-        )  # fmt: skip
+        )
         yield result, plan, root / "runs", saved
 
 
@@ -87,8 +109,11 @@ def test_figures_are_what_was_planned(reproduction):
     assert np.shape(figures["search"]["by_temperature"]) == (2,)
     assert np.shape(figures["search"]["by_temperature_small"]) == (1, 2)
     assert {kind: len(found) for kind, found in figures["errors"].items()} == {
-        "alone": 2, "distilled": 2, "noisy": 1, "relational": 1
-    }  # fmt: skip
+        "alone": 2,
+        "distilled": 2,
+        "noisy": 1,
+        "relational": 1,
+    }
     assert figures["chosen"]["temperature"] in plan.temperatures
     assert figures["errors"]["alone"][0] < 400  # of 1000: one epoch learns something
     assert [point["network"] for point in figures["points"]] == ["mlp_30"] * 4
@@ -117,9 +142,7 @@ def test_a_second_run_makes_only_what_is_missing_and_comes_to_the_same(reproduct
     result, plan, runs, _ = reproduction
     (runs / "omit_taught.pt").unlink()
     steps, step = [], torch.optim.SGD.step
-    monkeypatch.setattr(
-        torch.optim.SGD, "step", lambda self, *args: (steps.append(1), step(self, *args))[1]
-    )
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda self, *args: (steps.append(1), step(self, *args))[1])
     assert reproduce(plan, workdir=runs, device="cpu") == result
     assert len(steps) == result.figures["omitted"]["taught"]["n_train"] // 100
 
@@ -204,9 +227,12 @@ def test_the_networks_files_are_recognised(tmp_path, width):
 
 def test_published_figures_are_the_papers():
     assert {row["method"]: row["errors"] for row in PUBLISHED} == {
-        "teacher": 67, "student alone": 146, "distilled student": 74, "distilled without 3s": 206,
+        "teacher": 67,
+        "student alone": 146,
+        "distilled student": 74,
+        "distilled without 3s": 206,
         "distilled on 7s and 8s only": 4730,
-    }  # fmt: skip
+    }
     assert PUBLISHED[3]["errors_on_omitted_after"] == 14
     assert {row["network"] for row in PUBLISHED[1:]} == {"mlp_800"}
 

@@ -23,18 +23,21 @@ TINY = TrainConfig(
 def reproduction(tmp_path_factory):
     """One epoch a stage of LeNet-300-100, two points; what came out, and where."""
     shipped = next(point for point in POINTS if point.network == "lenet_300_100").config
-    config = replace(
-        shipped, sparsity=0.9, prune=TINY, share=replace(TINY, optimizer="adam", max_lr=1e-3)
-    )
+    config = replace(shipped, sparsity=0.9, prune=TINY, share=replace(TINY, optimizer="adam", max_lr=1e-3))
     points = [
         LenetPoint("large", "lenet_300_100", config),
         LenetPoint("small", "lenet_300_100", replace(config, sparsity=0.95, linear_clusters=4)),
     ]
     root = tmp_path_factory.mktemp("lenets")
     options = {
-        "points": points, "dataset": "digits", "baseline_epochs": 1, "folder": root / "shipped",
-        "workdir": root / "runs", "device": "cpu", "command": "dnnc reproduce lenets",
-    }  # fmt: skip
+        "points": points,
+        "dataset": "digits",
+        "baseline_epochs": 1,
+        "folder": root / "shipped",
+        "workdir": root / "runs",
+        "device": "cpu",
+        "command": "dnnc reproduce lenets",
+    }
     return reproduce_lenets(**options), root, options
 
 
@@ -109,9 +112,7 @@ def test_a_second_run_goes_on_from_the_checkpoints_to_the_same_files(reproductio
     (root / "runs" / "small" / "share.pt").unlink()  # stopped before the last stage of the last point
     steps = []
     step = torch.optim.Adam.step
-    monkeypatch.setattr(
-        torch.optim.Adam, "step", lambda self, *args: (steps.append(1), step(self, *args))[1]
-    )
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self, *args: (steps.append(1), step(self, *args))[1])
     again = reproduce_lenets(**options)
     assert len(steps) == 3500 // 50  # one epoch, and no other stage has been run again
     assert {path.name: path.read_bytes() for path in (root / "shipped").glob("*.dcz")} == files
@@ -176,9 +177,10 @@ def test_every_point_has_a_file_of_its_own_and_each_network_its_points():
     assert len({point.name for point in POINTS}) == len(POINTS)
     assert {point.network for point in POINTS} == {"lenet_300_100", "lenet_5"}
     for point in POINTS:
-        assert dense_bytes(build(point.network)) == 4 * {"lenet_300_100": 266_610, "lenet_5": 431_080}[
-            point.network
-        ]
+        assert (
+            dense_bytes(build(point.network))
+            == 4 * {"lenet_300_100": 266_610, "lenet_5": 431_080}[point.network]
+        )
         assert point.config.prune.seed == point.config.share.seed == 0
         assert not point.config.prune.flip  # a mirrored digit is another one
 

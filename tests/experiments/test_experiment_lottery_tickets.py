@@ -33,10 +33,19 @@ from common.networks.training import evaluate
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("ticket", "reinit", "random_mask", "one_shot", "fine_tuned", "early")
 TINY = replace(
-    SHORT, dataset="digits", n_validation=500, n_watched=100, every=20, early_step=5, width=0.05,
-    levels=(0, 1, 3), trials=(0, 1), train=replace(SHORT.train, epochs=1), files=(0.0, 0.2),
+    SHORT,
+    dataset="digits",
+    n_validation=500,
+    n_watched=100,
+    every=20,
+    early_step=5,
+    width=0.05,
+    levels=(0, 1, 3),
+    trials=(0, 1),
+    train=replace(SHORT.train, epochs=1),
+    files=(0.0, 0.2),
     controls=tuple((kind, (1, 3)) for kind in KINDS[1:]),
-)  # fmt: skip
+)
 STORED = ROOT / REPRODUCTIONS["lottery_tickets"].result
 
 
@@ -44,8 +53,11 @@ STORED = ROOT / REPRODUCTIONS["lottery_tickets"].result
 def reproduction(tmp_path_factory):
     """Two trials of thirteen networks; what came out, and the options that it was made with."""
     options = {
-        "plans": [TINY], "workdir": tmp_path_factory.mktemp("tickets"), "device": "cpu", "is_stored": False
-    }  # fmt: skip
+        "plans": [TINY],
+        "workdir": tmp_path_factory.mktemp("tickets"),
+        "device": "cpu",
+        "is_stored": False,
+    }
     return reproduce_lottery_tickets(**options), options
 
 
@@ -90,9 +102,10 @@ def test_a_second_run_trains_nothing_and_finds_the_same(reproduction, monkeypatc
         raise AssertionError("trained again")
 
     monkeypatch.setattr(lottery_bench, "train", refuse)
-    assert reproduce_lottery_tickets(**options | {"plans": [replace(TINY, files=())]}).figures[
-        "experiments"
-    ] == result.figures["experiments"]  # fmt: skip
+    assert (
+        reproduce_lottery_tickets(**options | {"plans": [replace(TINY, files=())]}).figures["experiments"]
+        == result.figures["experiments"]
+    )
     with pytest.raises(AssertionError, match="trained again"):
         reproduce_lottery_tickets(**options, resume=False)
     with pytest.raises(AssertionError, match="trained again"):
@@ -115,9 +128,16 @@ def test_the_files_decode_to_what_the_points_say(reproduction):
     files = {len(path.read_bytes()): path for path in options["workdir"].rglob("*.dcz")}
     for point in points:
         assert set(point) == {
-            "method", "label", "network", "dataset", "file_bytes", "dense_bytes", "top1", "baseline_top1",
+            "method",
+            "label",
+            "network",
+            "dataset",
+            "file_bytes",
+            "dense_bytes",
+            "top1",
+            "baseline_top1",
             "note",
-        }  # fmt: skip
+        }
         model = decompress(files[point["file_bytes"]].read_bytes())
         assert evaluate(model, test, device="cpu").top1 == point["top1"]
         assert point["dense_bytes"] == dense_bytes(network(TINY, 10)) == dense_bytes(model)
@@ -128,8 +148,11 @@ def test_the_files_decode_to_what_the_points_say(reproduction):
 def test_what_was_not_run_is_said(reproduction):
     result, _ = reproduction
     assert [row["network"] for row in result.figures["not_run"]] == [
-        "lenet_300_100", "conv_2", "conv_4", "conv_6"
-    ]  # fmt: skip
+        "lenet_300_100",
+        "conv_2",
+        "conv_4",
+        "conv_6",
+    ]
     assert result.table().count("Not run at the paper's length: ") == 4
     assert result.table() == to_markdown(json.loads(json.dumps(result.to_dict())))
 
@@ -179,10 +202,8 @@ def test_the_paper_s_networks_and_budgets():
     for name, convs, read in (
         ("conv_2", [(3, 64), (64, 64)], 64 * 16 * 16),
         ("conv_4", [(3, 64), (64, 64), (64, 128), (128, 128)], 128 * 8 * 8),
-        (
-            "conv_6", [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256)], 256 * 4 * 4
-        ),
-    ):  # fmt: skip
+        ("conv_6", [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256)], 256 * 4 * 4),
+    ):
         shapes = [tuple(weight.shape) for weight in prunable_parameters(conv_network(name)).values()]
         expected = [(after, before, 3, 3) for before, after in convs]
         assert shapes == [*expected, (256, read), (256, 256), (10, 256)]
@@ -202,9 +223,17 @@ def test_the_networks_for_cifar_run_too(tmp_path, monkeypatch):
 
     monkeypatch.setattr(lottery_bench, "load_dataset", pictures)
     plan = replace(
-        CONVS[0], width=0.03, n_validation=10, n_watched=10, every=2, early_step=1, levels=(0, 2),
-        controls=(("reinit", (2,)),), trials=(0,), train=replace(CONVS[0].train, epochs=1, batch_size=10),
-    )  # fmt: skip
+        CONVS[0],
+        width=0.03,
+        n_validation=10,
+        n_watched=10,
+        every=2,
+        early_step=1,
+        levels=(0, 2),
+        controls=(("reinit", (2,)),),
+        trials=(0,),
+        train=replace(CONVS[0].train, epochs=1, batch_size=10),
+    )
     result = reproduce_lottery_tickets(plans=[plan], workdir=tmp_path, device="cpu", is_stored=False)
     (found,) = result.figures["experiments"]
     assert found["network"] == "conv_2"

@@ -20,8 +20,16 @@ PLAN = Plan(
     (NetworkPlan("lenet_300_100", "digits", (0.3, 0.1), (0.1,), TINY, n_tune=1000, baseline_epochs=1),)
 )
 POINT = {
-    "method", "label", "network", "dataset", "file_bytes", "dense_bytes", "top1", "baseline_top1", "note"
-}  # fmt: skip
+    "method",
+    "label",
+    "network",
+    "dataset",
+    "file_bytes",
+    "dense_bytes",
+    "top1",
+    "baseline_top1",
+    "note",
+}
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +37,12 @@ def reproduction(tmp_path_factory):
     """One network, two sizes, one of them fine-tuned and in files."""
     root = tmp_path_factory.mktemp("low_rank")
     options = {
-        "device": "cpu", "plan": PLAN, "workdir": root / "runs", "baselines": root / "lenets",
+        "device": "cpu",
+        "plan": PLAN,
+        "workdir": root / "runs",
+        "baselines": root / "lenets",
         "is_stored": False,
-    }  # fmt: skip
+    }
     return run(**options), root, options
 
 

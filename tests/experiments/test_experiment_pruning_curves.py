@@ -57,9 +57,14 @@ def test_ways_differ_in_when_they_prune(monkeypatch):
     for way in ("one-shot", "iterative", "gradual"):
         fine_tuned(network(), DATA, TUNING, way=way, sparsity=0.75)
     n = sum(weight.numel() for weight in prunable_parameters(network()).values())
-    rounded = [[1 - round((1 - sparsity) * n) / n for sparsity in goals] for goals in (
-        [0.75] * 8, [0.5] * 3 + [0.75] * 5, [cubic_sparsity(step, 0, 4, 0.75) for step in range(8)],
-    )]  # fmt: skip
+    rounded = [
+        [1 - round((1 - sparsity) * n) / n for sparsity in goals]
+        for goals in (
+            [0.75] * 8,
+            [0.5] * 3 + [0.75] * 5,
+            [cubic_sparsity(step, 0, 4, 0.75) for step in range(8)],
+        )
+    ]
     assert seen == [pytest.approx(goals, abs=1e-12) for goals in rounded]
 
 
@@ -109,8 +114,11 @@ def test_figures_hold_every_curve_and_start_from_the_whole_network(tmp_path):
         network(), DATA, image_set(9, seed=1), TUNING, memory, ways=ways, sparsities=(0.0, 0.5, 0.9)
     )
     assert {name: len(curve) for name, curve in figures["curves"].items()} == {
-        "not fine-tuned": 3, "one-shot": 2, "gradual": 1, "round after round": 3
-    }  # fmt: skip
+        "not fine-tuned": 3,
+        "one-shot": 2,
+        "gradual": 1,
+        "round after round": 3,
+    }
     assert figures["curves"]["not fine-tuned"][0] == (0.0, figures["top1"])
     rules = untrained_curves(network(), DATA, memory, sparsities=(0.0, 1.0))["curves"]
     assert list(rules) == ["global", "layer-wise", "LAMP"]

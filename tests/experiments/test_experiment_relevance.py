@@ -18,14 +18,27 @@ from common.networks.models import build
 BASELINE_WEIGHTS = relevance.baseline_weights
 ONE = replace(CONFIG, epochs=1, batch_size=32, max_lr=0.01)
 TINY = CriteriaPlan(
-    n_little=10, n_much=30, seeds=(0, 1), weight_ratios=(0.5,), filter_ratios=(0.3,),
-    tested=(("weights", 0.5), ("filters", 0.4)), n_measured=20, n_tested=30,
-)  # fmt: skip
+    n_little=10,
+    n_much=30,
+    seeds=(0, 1),
+    weight_ratios=(0.5,),
+    filter_ratios=(0.3,),
+    tested=(("weights", 0.5), ("filters", 0.4)),
+    n_measured=20,
+    n_tested=30,
+)
 CHAIN = Chain(
-    name="tiny", dataset="digits", sparsity_ratios=(0.2,), weight_prune_ratios=(0.9,), n_reference=20,
-    n_tune=64, tune=ONE, share=replace(ONE, optimizer="adam", max_lr=1e-3), conv_clusters=4,
+    name="tiny",
+    dataset="digits",
+    sparsity_ratios=(0.2,),
+    weight_prune_ratios=(0.9,),
+    n_reference=20,
+    n_tune=64,
+    tune=ONE,
+    share=replace(ONE, optimizer="adam", max_lr=1e-3),
+    conv_clusters=4,
     linear_clusters=4,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +46,15 @@ def plan(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "vgg16.safetensors"
     save_weights(build("vgg16", width=0.05, seed=1), path)
     return Plan(
-        dataset="digits", weights=path, width=0.05, criteria=TINY, short=(CHAIN,),
+        dataset="digits",
+        weights=path,
+        width=0.05,
+        criteria=TINY,
+        short=(CHAIN,),
         long=(replace(CHAIN, name="longer", weight_prune_ratios=(0.5, 0.9)), replace(CHAIN, name="far")),
-        long_on_a_cpu=replace(CHAIN, name="long", is_taught=True), cifar100_on="any",
-    )  # fmt: skip
+        long_on_a_cpu=replace(CHAIN, name="long", is_taught=True),
+        cifar100_on="any",
+    )
 
 
 @pytest.fixture(autouse=True, scope="module")

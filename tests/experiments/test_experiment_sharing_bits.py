@@ -18,9 +18,14 @@ from common.networks.training import evaluate
 from common.sharing.centroid_tuning import CentroidTuner
 
 PLAN = Plan(
-    conv_bits=(1, 3, None), fc_bits=(2, None), renormed=(3,), tuned=((3, 2),), n_renorm=40, n_steps=3,
+    conv_bits=(1, 3, None),
+    fc_bits=(2, None),
+    renormed=(3,),
+    tuned=((3, 2),),
+    n_renorm=40,
+    n_steps=3,
     tune=replace(Plan().tune, batch_size=20, max_lr=1e-2),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,16 @@ from common.networks.training import evaluate
 from common.report.published import PUBLISHED
 
 POINT = {
-    "method", "label", "network", "dataset", "file_bytes", "dense_bytes", "top1", "baseline_top1", "note"
-}  # fmt: skip
+    "method",
+    "label",
+    "network",
+    "dataset",
+    "file_bytes",
+    "dense_bytes",
+    "top1",
+    "baseline_top1",
+    "note",
+}
 BASELINES = {"lenet_300_100": 0.95, "lenet_5": 0.97}
 
 
@@ -27,15 +35,19 @@ def tiny_plan(network="lenet_300_100"):
     one = next(plan for plan in Plan().networks if plan.network == network)
     short = {"epochs": 1, "batch_size": 250, "rates": ()}
     coding = replace(
-        one.coding, tune=replace(one.coding.tune, **short), share=replace(one.coding.share, **short),
-        crops=(0,), clusters=((8, 6), (4, 3)), tolerance=0.05,
-    )  # fmt: skip
+        one.coding,
+        tune=replace(one.coding.tune, **short),
+        share=replace(one.coding.share, **short),
+        crops=(0,),
+        clusters=((8, 6), (4, 3)),
+        tolerance=0.05,
+    )
     stages = tuple(replace(stage, epochs=1, warmup=min(stage.warmup, 0.5)) for stage in one.stages[1:])
     training = replace(one.train, batch_size=250, max_lr=0.01)
     return Plan(
         networks=(replace(one, stages=stages, train=training, coding=coding, log_sigma2=-6.0),),
         dataset="digits",
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +55,12 @@ def made(tmp_path_factory):
     """What came out, and the options that made it."""
     root = tmp_path_factory.mktemp("variational")
     options = {
-        "baselines": BASELINES, "folder": root / "out", "workdir": root / "runs", "device": "cpu",
+        "baselines": BASELINES,
+        "folder": root / "out",
+        "workdir": root / "runs",
+        "device": "cpu",
         "command": "a test",
-    }  # fmt: skip
+    }
     return reproduce(tiny_plan(), **options), options
 
 
@@ -73,8 +88,9 @@ def test_the_smallest_file_within_the_tolerance_is_chosen_on_validation_images(m
     assert fitting
     smallest = min(fitting, key=lambda row: row["file_bytes"])
     assert (file["chosen"], file["file_bytes"]) == (
-        [smallest["conv"], smallest["linear"]], smallest["file_bytes"]
-    )  # fmt: skip
+        [smallest["conv"], smallest["linear"]],
+        smallest["file_bytes"],
+    )
     assert file["validation_error"] == smallest["validation_error"]
 
 
@@ -132,9 +148,11 @@ def test_the_committed_result_is_consistent_and_its_files_are_there():
     figures = read_reproduction("variational_dropout")
     assert len(to_markdown(figures).splitlines()) == 2 + len(figures["published"]) + len(figures["files"]) + 2
     assert [row["ratio"] for row in figures["published"] if row["counts"] == "parameters"] == [
-        row.ratio for network in PUBLISHED for row in PUBLISHED[network]
+        row.ratio
+        for network in PUBLISHED
+        for row in PUBLISHED[network]
         if row.counts == "parameters" and network in [one["network"] for one in figures["networks"]]
-    ]  # fmt: skip
+    ]
     for file, point in zip(figures["files"], figures["points"], strict=True):
         data = (FOLDER / file["file"]).read_bytes()
         assert len(data) == file["file_bytes"] == point["file_bytes"]

@@ -29,9 +29,13 @@ def ship(folder, name, seed, *, dense_bytes=40_000):
     data = container.save(CompressedModel(tensors), store_names=False)
     (folder / f"{name}.dcz").write_bytes(data)
     return data, {
-        "file": f"{name}.dcz", "sha256": fingerprint(data), "dense_bytes": dense_bytes, "baseline_top1": 0.92,
-        "top1": 0.915, "n_test": 10_000,
-    }  # fmt: skip
+        "file": f"{name}.dcz",
+        "sha256": fingerprint(data),
+        "dense_bytes": dense_bytes,
+        "baseline_top1": 0.92,
+        "top1": 0.915,
+        "n_test": 10_000,
+    }
 
 
 @pytest.fixture
@@ -122,10 +126,20 @@ SIZES = {  # of the layers, which the paper rounds
     "lenet_300_100": [235_200, 30_000, 1_000],
     "lenet_5": [500, 25_000, 400_000, 5_000],
     "vgg16_imagenet": [
-        1_728, 36_864, 73_728, 147_456, 294_912, 589_824, 589_824, 1_179_648, *[2_359_296] * 5, 102_760_448,
-        16_777_216, 4_096_000,
+        1_728,
+        36_864,
+        73_728,
+        147_456,
+        294_912,
+        589_824,
+        589_824,
+        1_179_648,
+        *[2_359_296] * 5,
+        102_760_448,
+        16_777_216,
+        4_096_000,
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("network", list(HAN_2016_LAYERS))

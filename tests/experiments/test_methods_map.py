@@ -26,9 +26,16 @@ from common.report.published import PUBLISHED
 
 def point(method="low rank", size=20_000, top1=0.98, **rest):
     return {
-        "method": method, "label": "a label", "network": "lenet_5", "dataset": "mnist", "file_bytes": size,
-        "dense_bytes": 1_724_320, "top1": top1, "baseline_top1": 0.99, "note": "",
-    } | rest  # fmt: skip
+        "method": method,
+        "label": "a label",
+        "network": "lenet_5",
+        "dataset": "mnist",
+        "file_bytes": size,
+        "dense_bytes": 1_724_320,
+        "top1": top1,
+        "baseline_top1": 0.99,
+        "note": "",
+    } | rest
 
 
 def store(root, name, figures):
@@ -36,8 +43,15 @@ def store(root, name, figures):
 
 
 def test_points_come_from_every_result_and_what_is_missing_is_named(tmp_path):
-    row = {"name": "lenet_5_small", "network": "lenet_5", "file": "lenet_5_small.dcz", "file_bytes": 6087,
-           "dense_bytes": 1_724_320, "error": 0.009, "baseline_error": 0.0075}
+    row = {
+        "name": "lenet_5_small",
+        "network": "lenet_5",
+        "file": "lenet_5_small.dcz",
+        "file_bytes": 6087,
+        "dense_bytes": 1_724_320,
+        "error": 0.009,
+        "baseline_error": 0.0075,
+    }
     store(tmp_path, "capstone/results/lenets.json", {"points": [row]})
     store(tmp_path, REPRODUCTIONS["low_rank"].result, {"points": [point() | {"more": 1}], "networks": []})
     store(tmp_path, REPRODUCTIONS["vgg16"].result, {"points": [{"name": "of another shape"}]})
@@ -100,10 +114,11 @@ def test_front_by_comparing_all_pairs():
 
     def beaten(one):
         return any(
-            other["file_bytes"] <= one["file_bytes"] and other["top1"] >= one["top1"]
+            other["file_bytes"] <= one["file_bytes"]
+            and other["top1"] >= one["top1"]
             and (other["file_bytes"], other["top1"]) != (one["file_bytes"], one["top1"])
             for other in points
-        )  # fmt: skip
+        )
 
     expected = {(p["file_bytes"], p["top1"]) for p in points if not beaten(p)}
     found = [(p["file_bytes"], p["top1"]) for p in front(points)]
@@ -121,10 +136,13 @@ def test_marks_differ_and_stay():
 
 
 POINTS = [
-    point("low rank", 60_000, 0.985), point("low rank", 20_000, 0.981), point("low rank", 9_000, 0.80),
-    point("binary, ternary", 61_000, 0.988), point("prune, share, code", 18_000, 0.9908),
+    point("low rank", 60_000, 0.985),
+    point("low rank", 20_000, 0.981),
+    point("low rank", 9_000, 0.80),
+    point("binary, ternary", 61_000, 0.988),
+    point("prune, share, code", 18_000, 0.9908),
     point("prune, share, code", 6_000, 0.9885),
-]  # fmt: skip
+]
 THEIRS = [
     {"method": "EPR", "file_bytes": 2840, "drop_points": 0.3},
     {"method": "A method", "file_bytes": 44_000, "drop_points": 7.0},

@@ -34,12 +34,19 @@ POINTS = [
 def report() -> Report:
     layers = [
         LayerReport(
-            name=f"features.{at}.weight", shape=(64, 64, 3, 3), n_weights=36_864, n_kept=kept,
-            n_clusters=16, file_bytes=2 * kept + 60, values_bits=4 * kept, index_bits=7 * kept,
-            values_entropy_bits=3.9 * kept, index_entropy_bits=7.2 * kept,
+            name=f"features.{at}.weight",
+            shape=(64, 64, 3, 3),
+            n_weights=36_864,
+            n_kept=kept,
+            n_clusters=16,
+            file_bytes=2 * kept + 60,
+            values_bits=4 * kept,
+            index_bits=7 * kept,
+            values_entropy_bits=3.9 * kept,
+            index_entropy_bits=7.2 * kept,
         )
         for at, kept in enumerate([18_000, 3_000, 400, 0])
-    ]  # fmt: skip
+    ]
     bias = LayerReport("features.0.bias", (64,), 64, 64, 0, 150, 0, 0, 0.0, 0.0)
     return Report(45_000, 4 * 4 * 36_864, {"header": 45_000.0}, (*layers, bias))
 

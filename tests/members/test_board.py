@@ -144,7 +144,7 @@ def full_board():
         WeekCell("week04", "stopped", 0, 20, "stopped in code cell 2: it took more than 300 seconds", NOW),
         WeekCell("week05", "ran", 20, 20, "", NOW, "blaise_pascal"),
         WeekCell("week06", "outdated", 12, 20, "", NOW), WeekCell("week07", "none"),
-    ]  # fmt: skip
+    ]
     roster = load_roster(ROOT / "members" / "team_example.toml")
     names = [(member.name, member.full_name) for member in roster.members]
     names += [
@@ -155,7 +155,7 @@ def full_board():
         Row(name, full_name, "analytical", name != "eve", tuple(cells[i:] + cells[:i]),
             ("lecture09_pruning.pdf", "a_very_long_name_of_slides_" + "y" * 30) if i % 2 else ())
         for i, (name, full_name) in enumerate(names)
-    ]  # fmt: skip
+    ]
     rows = [replace(row, weeks=tuple(sorted(row.weeks, key=lambda cell: cell.week))) for row in rows]
     entries = [
         Entry("ada_lovelace", "vgg16.dcz", "a", 405_073, 0.2, 0.96, 0.915, 10_000),
@@ -207,7 +207,7 @@ def test_tables_beside_the_page(page):
     assert [(row["rank"], row["member"]) for row in ranks] == [
         ("1", "ada_lovelace"), ("1", "emmy_noether"), ("3", "blaise_pascal"), ("4", "david_huffman"),
         ("", "eve"),
-    ]  # fmt: skip
+    ]
 
 
 def test_an_empty_course_has_a_board():

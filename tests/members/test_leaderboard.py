@@ -37,7 +37,7 @@ def test_first_those_who_meet_the_targets_then_by_size():
     board = ranked(
         entry("large", 6_000_000, 0.92), entry("careless", 100_000, 0.80), entry("small", 400_000, 0.91),
         entry("huge", 10_000_000, 0.93), entry("exact", 300_000, 0.905),
-    )  # fmt: skip
+    )
     assert [place.entry.member for place in board.places] == ["small", "large", "careless", "exact", "huge"]
     assert [place.rank for place in board.places] == [1, 2, 3, 4, 5]
     assert [place.meets_targets for place in board.places] == [True, True, False, False, False]
@@ -51,10 +51,10 @@ def test_equal_files_share_a_rank_and_the_next_one_is_further():
     board = ranked(
         entry("eve", 400_000, 0.91, sha256="same"), entry("ada", 400_000, 0.91, sha256="same"),
         entry("bob", 400_000, 0.91), entry("dan", 500_000, 0.91),
-    )  # fmt: skip
+    )
     assert [(place.entry.member, place.rank) for place in board.places] == [
         ("ada", 1), ("bob", 1), ("eve", 1), ("dan", 4)
-    ]  # fmt: skip
+    ]
     assert [place.same_as for place in board.places] == [("eve",), (), ("ada",), ()]
     assert [place.is_on_front for place in board.places] == [True, True, True, False]
 
@@ -128,7 +128,7 @@ def test_a_file_is_measured_once(course, measured):
     assert asked == [b"DCZ one"]
     assert [(one.member, one.file, one.file_bytes, one.problem) for one in first] == [
         ("ada", "a.dcz", 7, ""), ("eve", "copy.dcz", 7, "")
-    ]  # fmt: skip
+    ]
     (course / "members/ada/capstone/a.dcz").write_bytes(b"DCZ two")
     collect(course)
     assert asked == [b"DCZ one", b"DCZ two"]
@@ -173,7 +173,7 @@ def test_names_cannot_steer_a_terminal(course, measured):
     "wrong",
     [{"top1": 2.0}, {"top1": float("nan")}, {"top1": "1"}, {"top1": True}, {"n_test": 10}, {"sparsity": None},
      {"error": "damaged\nin two lines"}, {"missing": "no CIFAR-10"}],
-)  # fmt: skip
+)
 def test_answers_that_make_no_sense_do_not_count(course, measured, wrong):
     measured[1].update(wrong)
     (course / "members/ada/capstone/a.dcz").write_bytes(b"DCZ")
@@ -224,7 +224,7 @@ def tiny(**metadata):
         (lambda: tiny(architecture="vgg16", num_classes=10, width=1e9), "width"),
     ],
     ids="empty zip pickle cut lenet nothing list long classes other code wide".split(),
-)  # fmt: skip
+)
 def test_files_that_hold_no_network_for_cifar_are_told_so(data, complaint, tmp_path):
     source, result = tmp_path / "a.dcz", tmp_path / "result.json"
     source.write_bytes(data())
@@ -296,7 +296,7 @@ def test_the_figure_marks_the_front_and_what_is_off_the_scale():
     filled = {
         line.get_xdata()[0]: (line.get_marker(), line.get_markerfacecolor() != "white")
         for line in axes.lines if len(line.get_xdata()) == 1
-    }  # fmt: skip
+    }
     assert (filled[100.0], filled[50.0], filled[20.0]) == (("o", True), ("o", False), ("^", False))
     assert axes.get_ylim()[1] < 10
     assert leaderboard_figure([], PUBLISHED["vgg16"]).axes

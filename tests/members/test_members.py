@@ -109,7 +109,7 @@ def test_a_new_member_has_a_profile_and_a_folder_a_week(course):
     assert {path.relative_to(folder).as_posix() for path in made} == {
         "profile.md", "capstone/README.md", "presentations/README.md",
         *(f"week{week:02}/README.md" for week in range(1, 8)),
-    }  # fmt: skip
+    }
     profile = (folder / "profile.md").read_text()
     assert profile.startswith("# Ada Lovelace\n")
     assert "- Team: analytical\n" in profile
@@ -236,7 +236,7 @@ def test_cells_stored_without_having_been_run_are_told(ada):
         ("import os\nos.abort()", {}, r"ended by itself in code cell 2 .* \(signal 6\)"),
     ],
     ids=["loop", "output", "forks", "exit", "crash"],
-)  # fmt: skip
+)
 def test_hostile_notebooks_cost_their_author_a_line(ada, source, limits, message):
     import re
 
@@ -292,7 +292,7 @@ def test_work_done_in_the_copy_does_not_reach_the_folder(ada, course):
         ("{" + " " * (8 << 20) + "}", "at most 8,388,608 are allowed"),
     ],
     ids=["text", "deep", "list", "old", "empty", "number", "metadata", "huge"],
-)  # fmt: skip
+)
 def test_what_is_no_notebook_is_not_run(ada, text, message):
     check = ada(text=text)
     assert check.status == "refused"
@@ -337,7 +337,7 @@ def test_a_forged_result_cannot_say_more_than_right_or_wrong(tmp_path):
         path.write_text(text)
         assert checking.read_state(path) == {"cell": 0, "stage": "start", "error": None, "verdicts": None}
     forged = [{"question": 1, "ok": "yes", "message": "\x1b[2J" + "x" * 999}, {"question": 99, "ok": True}, 3,
-              {"question": [1], "ok": True}, {"question": 3, "ok": True}]  # fmt: skip
+              {"question": [1], "ok": True}, {"question": 3, "ok": True}]
     path.write_text(json.dumps({"stage": "done", "cell": 1, "verdicts": forged}))
     answers = checking._answers(checking.read_state(path)["verdicts"], QUESTIONS)
     assert [(answer["question"], answer["ok"]) for answer in answers] == [(1, False), (2, False)]
@@ -393,7 +393,7 @@ def dnnc(capsys, *arguments):
      (["check"], "a member's name, or --all"), (["check", "ada", "--all"], "not both"),
      (["check", "nobody_here"], "members/nobody_here is not there"),
      (["mark", "nobody_here", "1", "3"], "not there")],
-)  # fmt: skip
+)
 def test_wrong_usage_is_one_line(capsys, arguments, message):
     code, out, err = dnnc(capsys, *arguments)
     assert (code, out) == (1, "")
@@ -413,7 +413,7 @@ def commands(course, monkeypatch):
         (folders.member_folder, (course,)), (load_roster, (members / "team.toml",)),
         (set_mark, (members / "marks.toml",)), (week_results.store, (results,)),
         (week_results.stored, (results,)),
-    ):  # fmt: skip
+    ):
         monkeypatch.setattr(function, "__defaults__", defaults)
     ran = []
 

@@ -50,11 +50,8 @@ def slow_distance_loss(student, teacher) -> float:
 
     def relative(points):
         found = {
-            (i, j): math.dist(a, b)
-            for i, a in enumerate(points)
-            for j, b in enumerate(points)
-            if i != j
-        }  # fmt: skip
+            (i, j): math.dist(a, b) for i, a in enumerate(points) for j, b in enumerate(points) if i != j
+        }
         mean = sum(found.values()) / len(found)
         return {pair: distance / mean for pair, distance in found.items()}
 
@@ -174,9 +171,10 @@ def test_without_noise_it_is_plain_distillation(options):
     images, labels = batch()
     logits = rows(6, 3, 12)
     noisy = NoisyTeacher(small_teacher(), temperature=3.0, weight=0.8, **options)(logits, images, labels)
-    assert noisy.item() == Distillation(small_teacher(), temperature=3.0, weight=0.8)(
-        logits, images, labels
-    ).item()  # fmt: skip
+    assert (
+        noisy.item()
+        == Distillation(small_teacher(), temperature=3.0, weight=0.8)(logits, images, labels).item()
+    )
 
 
 def test_noise_is_a_function_of_seed_and_images():
@@ -208,9 +206,15 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, variant):
         objective = variant(network(), temperature=4.0)
         config = replace(CONFIG, max_lr=0.01)
         train(
-            model, image_set(), config, objective=objective, checkpoint=path, checkpoint_steps=2,
-            callbacks=callbacks or [object()], device="cpu",
-        )  # fmt: skip
+            model,
+            image_set(),
+            config,
+            objective=objective,
+            checkpoint=path,
+            checkpoint_steps=2,
+            callbacks=callbacks or [object()],
+            device="cpu",
+        )
         return weights(model)
 
     expected = run(network())
@@ -278,9 +282,14 @@ def test_dropout_goes_on_where_it_was(tmp_path, kill_at):
             model = mlp(12, num_classes=3, dropout=0.5)
             callbacks = [DropoutSeed(3), MaxNorm(1.5), killer or object()]
             train(
-                model, image_set(side=28, name="digits"), CONFIG, callbacks=callbacks, checkpoint=path,
-                checkpoint_steps=2, device="cpu",
-            )  # fmt: skip
+                model,
+                image_set(side=28, name="digits"),
+                CONFIG,
+                callbacks=callbacks,
+                checkpoint=path,
+                checkpoint_steps=2,
+                device="cpu",
+            )
         return weights(model)
 
     expected = run()

@@ -62,8 +62,13 @@ def test_levels_of_the_paper():
         for level in (3, 7, 9, 12, 15, 18)
     }
     assert {level: round(share, 1) for level, share in shares.items()} == {
-        3: 51.3, 7: 21.1, 9: 13.5, 12: 7.0, 15: 3.6, 18: 1.9
-    }  # fmt: skip
+        3: 51.3,
+        7: 21.1,
+        9: 13.5,
+        12: 7.0,
+        15: 3.6,
+        18: 1.9,
+    }
 
 
 def test_rates_by_kind_of_layer():

@@ -234,9 +234,11 @@ def with_statistics(model):
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             for value, low, high in (
-                (module.weight, 0.5, 1.5), (module.bias, -0.3, 0.5), (module.running_mean, -0.2, 0.2),
+                (module.weight, 0.5, 1.5),
+                (module.bias, -0.3, 0.5),
+                (module.running_mean, -0.2, 0.2),
                 (module.running_var, 0.5, 1.5),
-            ):  # fmt: skip
+            ):
                 value.data.uniform_(low, high, generator=generator)
     return model.eval()
 

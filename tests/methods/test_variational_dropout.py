@@ -124,8 +124,11 @@ def test_the_way_there_and_back_leaves_kept_weights_bit_for_bit_and_exact_zeros(
     noisy = to_variational(model, log_sigma2=-6.0)
     assert_equal_weights(weights(model), before)
     assert [type(layer).__name__ for layer in variational_layers(noisy).values()] == [
-        "VariationalConv2d", "VariationalConv2d", "VariationalLinear", "VariationalLinear"
-    ]  # fmt: skip
+        "VariationalConv2d",
+        "VariationalConv2d",
+        "VariationalLinear",
+        "VariationalLinear",
+    ]
     plain, masks = to_plain(noisy)
     assert [type(module) for module in plain.modules()] == [type(module) for module in model.modules()]
     assert list(plain.state_dict()) == list(before)
@@ -190,9 +193,14 @@ def noisy_run(path=None, *, epochs=CONFIG.epochs, seed=0, config=ADAM):
     objective = VariationalObjective(model, n_images=35, warmup_steps=6, seed=seed)
     log = NoiseHistory(4, model)
     train(
-        model, image_set(), replace(config, epochs=epochs), objective=objective, callbacks=[objective, log],
-        checkpoint=path, checkpoint_steps=1,
-    )  # fmt: skip
+        model,
+        image_set(),
+        replace(config, epochs=epochs),
+        objective=objective,
+        callbacks=[objective, log],
+        checkpoint=path,
+        checkpoint_steps=1,
+    )
     return model, log
 
 

@@ -44,9 +44,12 @@ def run(seed=0):
     counter = Counter()
     counter.n = 10 + seed
     return {
-        "model": model, "optimizer": optimizer, "parameters": list(model.parameters()),
-        "history": Diary([0.5, 0.25 + seed]), "callbacks": [counter, object()],
-    }  # fmt: skip
+        "model": model,
+        "optimizer": optimizer,
+        "parameters": list(model.parameters()),
+        "history": Diary([0.5, 0.25 + seed]),
+        "callbacks": [counter, object()],
+    }
 
 
 def test_a_checkpoint_restores_everything(tmp_path):

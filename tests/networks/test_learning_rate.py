@@ -26,9 +26,7 @@ def test_one_cycle_over_the_whole_run():
 
 def test_lines_between_given_points_by_hand():
     config = replace(CONFIG, epochs=3, max_lr=0.5, rates=((0, 0), (1, 1), (2, 0.5), (3, 0)))
-    assert rates(config, steps_per_epoch=2) == pytest.approx(
-        [0.125, 0.375, 0.4375, 0.3125, 0.1875, 0.0625]
-    )
+    assert rates(config, steps_per_epoch=2) == pytest.approx([0.125, 0.375, 0.4375, 0.3125, 0.1875, 0.0625])
 
 
 def test_a_fraction_of_the_batches_changes_the_steps_not_the_shape():

@@ -22,10 +22,15 @@ def pruned_run(model, path=None, *, config=CONFIG, killer=None, checkpoint_steps
     """A run with all that has a state: batch norm, momentum, masks that tighten, crops and flips."""
     pruner = GradualPruner(0.7, 0, 9, every=2)
     history = train(
-        model, image_set(), config, validation=image_set(9, seed=1), checkpoint=path,
-        callbacks=[pruner, killer] if killer else [pruner, object()], checkpoint_steps=checkpoint_steps,
+        model,
+        image_set(),
+        config,
+        validation=image_set(9, seed=1),
+        checkpoint=path,
+        callbacks=[pruner, killer] if killer else [pruner, object()],
+        checkpoint_steps=checkpoint_steps,
         device="cpu",
-    )  # fmt: skip
+    )
     return history, pruner.masks
 
 
@@ -79,10 +84,15 @@ def test_centroids_resume_to_the_same_codebooks(tmp_path):
         tuner = CentroidTuner(shared, model)
         others = [value for name, value in model.named_parameters() if name not in shared]
         train(
-            model, image_set(), ADAM, device="cpu", checkpoint=path,
-            callbacks=[tuner, killer or object()], parameters=[*tuner.parameters(), *others],
+            model,
+            image_set(),
+            ADAM,
+            device="cpu",
+            checkpoint=path,
+            callbacks=[tuner, killer or object()],
+            parameters=[*tuner.parameters(), *others],
             checkpoint_steps=1,
-        )  # fmt: skip
+        )
         return weights(model), tuner.shared_tensors()
 
     expected, expected_shared = tuned_run()
@@ -163,7 +173,11 @@ def test_a_stopped_run_stays_stopped_when_it_is_resumed(tmp_path):
     config = replace(CONFIG, epochs=6, max_lr=1e-12, patience=1)
     for _ in range(2):
         history = train(
-            network(), image_set(), config, validation=image_set(9, seed=1), device="cpu",
+            network(),
+            image_set(),
+            config,
+            validation=image_set(9, seed=1),
+            device="cpu",
             checkpoint=tmp_path / "run.pt",
-        )  # fmt: skip
+        )
         assert len(history.loss) == 2

@@ -46,15 +46,22 @@ def test_two_processes_have_one_process_losses(tmp_path):
 def _one_of_two(rank, config, port, folder):
     """What torchrun gives to each process, and the run itself."""
     os.environ |= {
-        "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
         "DNNC_QUIET": "1",
-    }  # fmt: skip
+    }
     torch.set_num_threads(1)
     model = build("lenet_300_100", num_classes=3, width=0.1)
     history = train(
-        model, image_set(64, side=28, name="digits"), config, device="cpu", checkpoint=f"{folder}/run.pt",
+        model,
+        image_set(64, side=28, name="digits"),
+        config,
+        device="cpu",
+        checkpoint=f"{folder}/run.pt",
         validation=image_set(9, side=28, name="digits"),
-    )  # fmt: skip
+    )
     torch.save(
         {"model": weights(model), "loss": history.loss, "val_top1": history.val_top1}, f"{folder}/{rank}.pt"
     )
@@ -219,5 +226,3 @@ def test_no_epochs_change_nothing():
     before = weights(model)
     assert train(model, image_set(5), replace(CONFIG, epochs=0), device="cpu").loss == []
     assert_equal_weights(before, weights(model))
-
-

@@ -78,9 +78,7 @@ def test_global_masks_agree_with_torch_prune(sparsity):
     assert torch.equal(masks["5.weight"], net[5].weight_mask.bool())
 
 
-@given(
-    st.lists(st.sampled_from([-np.inf, 0.0, 0.5, 1.0, 2.0, np.inf]), min_size=1, max_size=30), st.data()
-)
+@given(st.lists(st.sampled_from([-np.inf, 0.0, 0.5, 1.0, 2.0, np.inf]), min_size=1, max_size=30), st.data())
 def test_sorting_finds_what_searching_finds(scores, data):
     k = data.draw(st.integers(1, len(scores)))
     found = [masks_module._kth_smallest(torch.tensor(scores), k, by_sorting=way) for way in (True, False)]
@@ -238,9 +236,16 @@ def chain_net(seed):
     """Biases of both signs, a flatten of 2 x 2 positions a channel."""
     torch.manual_seed(seed)
     return nn.Sequential(
-        nn.Conv2d(2, 12, 3, padding=1), nn.ReLU(), nn.Conv2d(12, 10, 3, padding=1), nn.ReLU(),
-        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(10 * 4, 9), nn.ReLU(), nn.Linear(9, 3),
-    )  # fmt: skip
+        nn.Conv2d(2, 12, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(12, 10, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(10 * 4, 9),
+        nn.ReLU(),
+        nn.Linear(9, 3),
+    )
 
 
 CHAIN = ["0.weight", "2.weight", "6.weight", "8.weight"]
@@ -277,9 +282,7 @@ def test_without_dead_channels_the_output_is_the_same(seed, bias_sign):
 def smaller(net, kept):
     """The network of the kept channels alone."""
     rows = [kept[name] for name in CHAIN]
-    columns = [
-        torch.arange(2), rows[0], (rows[1][:, None] * 4 + torch.arange(4)).flatten(), rows[2]
-    ]  # fmt: skip
+    columns = [torch.arange(2), rows[0], (rows[1][:, None] * 4 + torch.arange(4)).flatten(), rows[2]]
     layers = []
     for old, row, column in zip((net[0], net[2], net[6], net[8]), rows, columns, strict=True):
         sizes = (column.numel(), row.numel())
@@ -303,8 +306,10 @@ def smaller(net, kept):
 def test_dead_channels_run_to_a_fixed_point():
     # Channel 1 of "a" has no input. "b" reads channel 1 only for its own channel 0, which so dies too, and
     # takes with it column 0 of "c". "d" does not read output 2 of "c".
-    masks = {name: torch.ones(shape, dtype=torch.bool) for name, shape in
-             {"a": (2, 3), "b": (2, 2), "c": (3, 4), "d": (2, 3)}.items()}  # fmt: skip
+    masks = {
+        name: torch.ones(shape, dtype=torch.bool)
+        for name, shape in {"a": (2, 3), "b": (2, 2), "c": (3, 4), "d": (2, 3)}.items()
+    }
     masks["a"][1] = False
     masks["b"][0, 0] = False
     masks["d"][:, 2] = False
@@ -320,8 +325,11 @@ def test_dead_channels_run_to_a_fixed_point():
 
     kept = remove_dead_channels_(masks, ["a", "b", "c", "d"])
     assert {name: channels.tolist() for name, channels in kept.items()} == {
-        "a": [0], "b": [1], "c": [0, 1], "d": [0, 1]
-    }  # fmt: skip
+        "a": [0],
+        "b": [1],
+        "c": [0, 1],
+        "d": [0, 1],
+    }
     assert masks["b"].tolist() == [[False, False], [True, False]]
     assert masks["c"].tolist() == [[False, False, True, True]] * 2 + [[False] * 4]
     assert masks["d"].tolist() == [[True, True, False]] * 2

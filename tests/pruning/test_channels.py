@@ -128,10 +128,7 @@ def test_without_silent_channels_a_slim_network_computes_the_same():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
     # a silent channel behind the second norm still reaches the classifier: as zero
-    kept = {
-        "features.0.weight": torch.tensor([1, 2, 4, 5]),
-        "features.4.weight": torch.tensor([0, 1, 2, 3]),
-    }
+    kept = {"features.0.weight": torch.tensor([1, 2, 4, 5]), "features.4.weight": torch.tensor([0, 1, 2, 3])}
     small = slim(model, kept).eval()
     assert configuration(small) == [4, "M", 4, "M", "M"]
     images = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))

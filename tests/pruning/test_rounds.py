@@ -68,8 +68,9 @@ def test_filters_of_all_layers_compete_and_relevance_is_not_normalised():
     scores = {"a": torch.tensor([3.0, 1.0, 0.0]), "b": torch.tensor([20.0, 10.0, 2.0])}
     # raw order: 20, 10, 3, 2, 1, 0; four stay
     assert {k: v.tolist() for k, v in choose_filters(scores, 1 / 3, is_conserved=True).items()} == {
-        "a": [0], "b": [0, 1, 2]
-    }  # fmt: skip
+        "a": [0],
+        "b": [0, 1, 2],
+    }
     # over norms √10 and √504: 0.95, 0.32, 0 and 0.89, 0.45, 0.09
     assert {k: v.tolist() for k, v in choose_filters(scores, 1 / 3).items()} == {"a": [0, 1], "b": [0, 1]}
 

@@ -311,8 +311,9 @@ def test_published_drops():
     assert drops["EPR"] == 3.4
     assert drops["MIRACLE"] is None
     assert {row.method: row.drop_points for row in PUBLISHED["vgg16_imagenet"]} == {
-        "Deep Compression": -0.33, "DeepCABAC": 0.0
-    }  # fmt: skip
+        "Deep Compression": -0.33,
+        "DeepCABAC": 0.0,
+    }
 
 
 @pytest.mark.parametrize("network", HAN_2016_STAGES)

@@ -20,9 +20,13 @@ def run(folder, code, *, namespaces=True, landlock=True, **limits):
     """Run Python code in a sandbox; every test ends in seconds even where the sandbox fails."""
     folder.mkdir(exist_ok=True)
     return run_limited(
-        [sys.executable, "-S", "-c", code], folder=folder, limits=Limits(**{"seconds": 20, **limits}),
-        environment={"PATH": os.defpath, "HOME": str(folder)}, namespaces=namespaces, landlock=landlock,
-    )  # fmt: skip
+        [sys.executable, "-S", "-c", code],
+        folder=folder,
+        limits=Limits(**{"seconds": 20, **limits}),
+        environment={"PATH": os.defpath, "HOME": str(folder)},
+        namespaces=namespaces,
+        landlock=landlock,
+    )
 
 
 def left_over(word: str) -> list[int]:
@@ -119,11 +123,18 @@ def test_many_files_are_counted_together(tmp_path):
 @pytest.mark.skipif(not landlock.landlock_version(), reason="this kernel has no Landlock")
 @pytest.mark.parametrize(
     "attempt",
-    ["open(outside / 'new', 'w')", "open(outside / 'mine', 'a')", "(outside / 'mine').unlink()",
-     "(outside / 'made').mkdir()", "(outside / 'mine').rename('stolen')", "os.truncate(outside / 'mine', 0)",
-     "os.symlink('/', outside / 'link')", "os.link(outside / 'mine', 'hard')",
-     "os.symlink(outside, 'way'); open('way/new', 'w')"],
-)  # fmt: skip
+    [
+        "open(outside / 'new', 'w')",
+        "open(outside / 'mine', 'a')",
+        "(outside / 'mine').unlink()",
+        "(outside / 'made').mkdir()",
+        "(outside / 'mine').rename('stolen')",
+        "os.truncate(outside / 'mine', 0)",
+        "os.symlink('/', outside / 'link')",
+        "os.link(outside / 'mine', 'hard')",
+        "os.symlink(outside, 'way'); open('way/new', 'w')",
+    ],
+)
 def test_nothing_is_written_outside_the_folder(tmp_path, attempt):
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -391,7 +391,7 @@ fig = CourseFigure(height=2.3)
 for ax, values, misses_, label in zip(
     fig.subplots(1, 2, sharey=True), (sigmas, factors), (by_sigma, by_threshold),
     ("σ, pixels", "both thresholds, times 60 and 150"), strict=True,
-):  # fmt: skip
+):
     _ = ax.plot(values, misses_, marker="o")
     ax.set(xlabel=label, yscale="log")
 _ = fig.axes[0].set_ylabel("worst miss, pixels")

@@ -194,7 +194,7 @@ def mlp_gradients(
     back = (error @ parameters["W2"].T) * (hidden > 0)
     gradients = {
         "W1": x.T @ back, "b1": back.sum(axis=0), "W2": hidden.T @ error, "b2": error.sum(axis=0)
-    }  # fmt: skip
+    }
     return cross_entropy(p, labels), gradients
     # end solution
 

@@ -379,7 +379,7 @@ assert min(share["random weights"], share["trained weights"]) > share["raw pixel
 grid = np.mgrid[0:64, 0:64]
 stripes = {
     "upright": (np.sin(grid[1]) > 0), "lying": (np.sin(grid[0]) > 0), "diagonal": (np.sin(grid.sum(axis=0)) > 0)
-}  # fmt: skip
+}
 answers = {}
 for name, pattern in stripes.items():
     picture = np.repeat((255 * pattern).astype(np.uint8)[..., None], 3, axis=2)

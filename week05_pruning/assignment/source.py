@@ -64,7 +64,7 @@ test = load_dataset("digits", "test")
 CONFIG = TrainConfig(
     epochs=10, batch_size=64, max_lr=0.05, weight_decay=5e-4, label_smoothing=0.0, crop_padding=0,
     flip=False, precision="fp32",
-)  # fmt: skip
+)
 network = build("lenet_300_100", width=0.3, seed=0)
 _ = train(network, training, CONFIG)
 
@@ -425,7 +425,7 @@ class Pruner:
 def fine_tune(
     goal: Callable[[int], float], choose: Callable = global_masks, *, epochs: int = 6, seed: int = 0,
     every: int = 10,
-) -> tuple[nn.Module, float, float]:  # fmt: skip
+) -> tuple[nn.Module, float, float]:
     """A pruned copy of the network, its sparsity, and its validation accuracy."""
     model = deepcopy(network)
     config = replace(CONFIG, epochs=epochs, warmup=0.1, seed=seed)

@@ -82,7 +82,7 @@ network = build("lenet_300_100", width=0.2)
 recipe = TrainConfig(
     epochs=12, batch_size=100, max_lr=0.1, weight_decay=1e-4, label_smoothing=0.0, crop_padding=2, flip=False,
     precision="fp32",
-)  # fmt: skip
+)
 _ = train(network, training, recipe)
 print(f"{evaluate(network, validation).top1:.1%} of the validation digits")
 for name, weight in prunable_parameters(network).items():
