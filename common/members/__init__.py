@@ -24,8 +24,3 @@
 ``attendance_…``      attendance by QR code: codes, store, pages, report, ``dnnc attendance``
 ===================== ================================================================================
 """
-
-
-
-
-

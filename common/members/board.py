@@ -6,26 +6,22 @@ instructors gave.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from common.members.checking import (digest)
-from common.members.folders import (NOTEBOOK, assignments, member_names)
-from common.members.marks import (hand_ins)
-from common.members.leaderboard import (Leaderboard)
-from common.members.marks import (load_marks)
-from common.members.roster import (Lecture, load_roster)
-from common.members.checking import (RESULTS, one_short_line, stored)
 import base64
 import csv
 import io
 from collections.abc import Sequence
-from datetime import UTC
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from common.members.leaderboard import (Leaderboard)
-from common.base.files import (whole_file)
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from common.base.files import whole_file
+from common.members.checking import RESULTS, digest, one_short_line, stored
+from common.members.folders import NOTEBOOK, assignments, member_names
+from common.members.leaderboard import Leaderboard
+from common.members.marks import hand_ins, load_marks
+from common.members.roster import Lecture, load_roster
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -189,8 +185,11 @@ def page(board: Board, *, csv_name: str = "") -> str:
         The file to link to; none by default.
     """
     environment = Environment(
-        loader=PackageLoader("common.members"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("common.members"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     figure, text = _figure(board.leaderboard) if board.leaderboard else ("", "")
     return environment.get_template("board.html").render(
@@ -213,14 +212,38 @@ def table(board: Board) -> str:
 
 def leaderboard_table(board: Leaderboard) -> str:
     """The leaderboard as CSV: a line a file, those that do not count at the end."""
-    lines = [["rank", "member", "file", "bytes", "ratio", "top1", "drop_points", "meets_targets",
-              "on_front", "sha256", "problem"]]
+    lines = [
+        [
+            "rank",
+            "member",
+            "file",
+            "bytes",
+            "ratio",
+            "top1",
+            "drop_points",
+            "meets_targets",
+            "on_front",
+            "sha256",
+            "problem",
+        ]
+    ]
     for place in board.places:
         entry = place.entry
-        lines.append([
-            place.rank, entry.member, entry.file, entry.file_bytes, f"{place.ratio:.3f}", f"{entry.top1:.4f}",
-            f"{place.drop_points:.2f}", place.meets_targets, place.is_on_front, entry.sha256, "",
-        ])
+        lines.append(
+            [
+                place.rank,
+                entry.member,
+                entry.file,
+                entry.file_bytes,
+                f"{place.ratio:.3f}",
+                f"{entry.top1:.4f}",
+                f"{place.drop_points:.2f}",
+                place.meets_targets,
+                place.is_on_front,
+                entry.sha256,
+                "",
+            ]
+        )
     for entry in board.invalid:
         size = entry.file_bytes or ""
         lines.append(["", entry.member, entry.file, size, *[""] * 5, entry.sha256, entry.problem])
@@ -263,8 +286,8 @@ def _figure(board: Leaderboard) -> tuple[str, str]:
     """The trade-off as PNG in base64, and what it shows in a sentence."""
     if not board.places:
         return "", ""
-    from common.figures.trade_off import (leaderboard_figure)
-    from common.report.published import (PUBLISHED)
+    from common.figures.trade_off import leaderboard_figure
+    from common.report.published import PUBLISHED
 
     points: dict[tuple[float, float, bool], list[str]] = {}
     for place in board.places:

@@ -7,28 +7,29 @@ the notebook, which is short.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from common.members.folders import (read_regular)
-from common.base.text import (printable)
-from common.base.files import (whole_file)
-from collections.abc import Sequence
-from common.base.text import (markdown_table)
 import hashlib
 import importlib
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from common.checks.grading import (Question)
-from common.members.folders import (NOTEBOOK, assignments, member_folder, member_names, read_regular, week_folder)
-from common.members.roster import (safe_name)
-from common.sandbox.notebook import (code_cells)
-from common.sandbox.run import (Finished, Limits, run_limited)
-from common.sandbox.work_copy import (changes, environment, snapshot, work_copy)
 
+from common.base.files import whole_file
+from common.base.text import markdown_table, printable
+from common.checks.grading import Question
+from common.members.folders import (
+    NOTEBOOK,
+    assignments,
+    member_folder,
+    member_names,
+    read_regular,
+    week_folder,
+)
+from common.members.roster import safe_name
+from common.sandbox.notebook import code_cells
+from common.sandbox.run import Finished, Limits, run_limited
+from common.sandbox.work_copy import changes, environment, snapshot, work_copy
 
 # ----------------------------------------------------------------------------------------------------
 # What a check of one member's week found, and where that is kept for the board.
@@ -136,8 +137,12 @@ def report(checks: Sequence[WeekCheck]) -> str:
 def _detailed(check: WeekCheck) -> str:
     lines = [f"{check.member}, {check.week}: {check.message}", ""]
     rows = [
-        (str(answer["question"]), answer["title"], f"{answer['points'] if answer['ok'] else 0} of "
-         f"{answer['points']}", "right" if answer["ok"] else answer["message"])
+        (
+            str(answer["question"]),
+            answer["title"],
+            f"{answer['points'] if answer['ok'] else 0} of {answer['points']}",
+            "right" if answer["ok"] else answer["message"],
+        )
         for answer in check.answers
     ]
     if rows:
@@ -157,7 +162,11 @@ DEFAULT_LIMITS = Limits()
 
 
 def check_week(
-    name: str, week: str | int, *, root: Path = ROOT, limits: Limits = DEFAULT_LIMITS,
+    name: str,
+    week: str | int,
+    *,
+    root: Path = ROOT,
+    limits: Limits = DEFAULT_LIMITS,
     questions: Sequence[Question] | None = None,
 ) -> WeekCheck:
     """Run and grade a member's notebook of a week in a sandbox.
@@ -206,7 +215,10 @@ def _run(
     before = snapshot(root)
     finished = run_limited(
         [sys.executable, "-m", "common.sandbox.notebook", str(notebook), base.week, str(result)],
-        folder=copy, limits=limits, environment=environment(copy), cwd=notebook.parent,
+        folder=copy,
+        limits=limits,
+        environment=environment(copy),
+        cwd=notebook.parent,
     )
     outside = [] if "writes" in finished.guards else changes(before, snapshot(root))
     state = read_state(result)
@@ -229,10 +241,14 @@ def _run(
         shown = ", ".join(outside[:3]) + (" ..." if len(outside) > 3 else "")
         notes.append(f"while it ran, files of the course changed: {shown}; look with `git status`")
     return replace(
-        base, status=status, message=one_short_line(message), answers=answers,
+        base,
+        status=status,
+        message=one_short_line(message),
+        answers=answers,
         notes=tuple(map(one_short_line, notes)),
         points=sum(answer["points"] for answer in answers if answer["ok"]),
-        seconds=round(finished.seconds, 1), guards=finished.guards,
+        seconds=round(finished.seconds, 1),
+        guards=finished.guards,
     )
 
 
@@ -272,16 +288,20 @@ def digest(name: str, week: str, *, root: Path = ROOT) -> str:
 
 def _answers(verdicts: list[dict] | None, questions: Sequence[Question]) -> tuple[dict, ...]:
     """A row a question that has a check; only its number and a plain true are believed."""
-    found = {verdict.get("question"): verdict for verdict in verdicts or []
-             if type(verdict.get("question")) is int}
+    found = {
+        verdict.get("question"): verdict for verdict in verdicts or [] if type(verdict.get("question")) is int
+    }
     return tuple(
         {
-            "question": question.number, "title": question.title, "points": question.points,
+            "question": question.number,
+            "title": question.title,
+            "points": question.points,
             "ok": found.get(question.number, {}).get("ok") is True,
             "message": one_short_line(found.get(question.number, {}).get("message", "not reached")),
             "hint": one_short_line(found.get(question.number, {}).get("hint", "")),
         }
-        for question in questions if question.check
+        for question in questions
+        if question.check
     )
 
 

@@ -7,13 +7,13 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
-import typer
-from common.base.text import (printable)
 
+import typer
+
+from common.base.text import printable
 
 members_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None,
-    help="Members' folders, their work checked, the board.",
+    no_args_is_help=True, rich_markup_mode=None, help="Members' folders, their work checked, the board."
 )
 
 Name = Annotated[str, typer.Argument(help="A member's name: small letters, digits, underscores.")]
@@ -24,7 +24,8 @@ Team = Annotated[str | None, typer.Option(help="The team's name, spelt like a me
 
 @members_app.command()
 def new(
-    name: Name, team: Team = None,
+    name: Name,
+    team: Team = None,
     full_name: Annotated[str | None, typer.Option(help="As people write it.")] = None,
     github: Annotated[str | None, typer.Option(help="The account that pull requests come from.")] = None,
     enrol: Annotated[bool, typer.Option("--enrol", help="For instructors: write the roster, too.")] = False,
@@ -37,8 +38,8 @@ def new(
     \b
     Example: dnnc members new ada_lovelace --team analytical
     """
-    from common.members import (folders)
-    from common.members.roster import (load_roster)
+    from common.members import folders
+    from common.members.roster import load_roster
 
     is_new = folders.enrol(name, full_name=full_name, team=team, github=github) if enrol else False
     made = folders.new_member(name, full_name=full_name, team=team)
@@ -53,7 +54,9 @@ def new(
         lines += ["The roster does not know this name. An instructor adds to members/team.toml:", "", block]
     lines += [f"warning: {warning}" for warning in roster.warnings]
     result = {
-        "name": name, "files": [_short(path) for path in made], "warnings": list(roster.warnings),
+        "name": name,
+        "files": [_short(path) for path in made],
+        "warnings": list(roster.warnings),
         "is_in_roster": roster.member(name) is not None,
     }
     _show(result, "\n".join(lines).rstrip(), as_json)
@@ -68,7 +71,7 @@ def start(name: Name, week: Week, as_json: Json = False) -> None:
     \b
     Example: dnnc members start ada_lovelace 3
     """
-    from common.members.folders import (start_week)
+    from common.members.folders import start_week
 
     path, is_new = start_week(name, week)
     told = "is your notebook: open it, and go" if is_new else "was there already, and stays as it is"
@@ -95,10 +98,8 @@ def check(
     """
     if (name is None) != everybody:
         raise ValueError("check: expected a member's name, or --all, and not both")
-    from common.members.checking import (report)
-    from common.members.checking import (check_week, weeks_to_check)
-    from common.sandbox.run import (Limits)
-    from common.members.checking import (store, stored)
+    from common.members.checking import check_week, report, store, stored, weeks_to_check
+    from common.sandbox.run import Limits
 
     limits = Limits(seconds=seconds, memory_bytes=int(memory * 2**30))
     found = []
@@ -120,8 +121,8 @@ def mark(name: Name, week: Week, points: Annotated[float, typer.Argument(help="B
     \b
     Example: dnnc members mark ada_lovelace 3 3.5
     """
-    from common.members.folders import (member_folder)
-    from common.members.marks import (MARKS, set_mark)
+    from common.members.folders import member_folder
+    from common.members.marks import MARKS, set_mark
 
     member_folder(name)
     set_mark(name, week, points)
@@ -146,8 +147,7 @@ def board(
     """
     from datetime import UTC, datetime
 
-    from common.members.board import (ROOT, gather)
-    from common.members.board import (write_board)
+    from common.members.board import ROOT, gather, write_board
 
     ranks = _leaderboard(seconds) if measure else None
     written = write_board(
@@ -172,7 +172,7 @@ def gate(
     \b
     Example: dnnc members gate --author ada-l --base $(git rev-parse main) --head $(git rev-parse HEAD)
     """
-    from common.members.gate import (judge_pull_request)
+    from common.members.gate import judge_pull_request
 
     decision = judge_pull_request(author, base, head)
     _show(asdict(decision), decision.message, as_json)
@@ -181,8 +181,7 @@ def gate(
 
 def _leaderboard(seconds: float):
     """The files of all members, measured and ranked."""
-    from common.members.leaderboard import (ENTRY_LIMITS, measure_entries)
-    from common.members.leaderboard import (rank_entries)
+    from common.members.leaderboard import ENTRY_LIMITS, measure_entries, rank_entries
 
     entries = measure_entries(
         limits=replace(ENTRY_LIMITS, seconds=seconds),

@@ -9,10 +9,9 @@ import os
 import re
 import stat
 from pathlib import Path
-from common.members.roster import (account_name, safe_name)
-from common.members.roster import (load_roster, read_roster)
-from common.base.files import (whole_file)
 
+from common.base.files import whole_file
+from common.members.roster import account_name, load_roster, read_roster, safe_name
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = "assignment.ipynb"
@@ -108,7 +107,11 @@ def new_member(
 
 
 def enrol(
-    name: str, *, full_name: str | None = None, team: str | None = None, github: str | None = None,
+    name: str,
+    *,
+    full_name: str | None = None,
+    team: str | None = None,
+    github: str | None = None,
     root: Path = ROOT,
 ) -> bool:
     """Write a member's block at the end of the roster; False when the roster has the name already.

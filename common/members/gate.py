@@ -16,9 +16,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from common.members.roster import (account_name)
-from common.members.roster import (Roster, RosterError, load_roster)
 
+from common.members.roster import Roster, RosterError, account_name, load_roster
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_FILES = 200
@@ -107,8 +106,10 @@ def decide(author: str, changes: Sequence[Change], roster: Roster) -> Decision:
         )
         return Decision(False, "\n".join(["Refused:", "", *shown, "", advice]), member.name)
     weeks = {
-        parts[2] for change in changes
-        if change.mode != _NOTHING and len(parts := PurePosixPath(change.path).parts) > 3
+        parts[2]
+        for change in changes
+        if change.mode != _NOTHING
+        and len(parts := PurePosixPath(change.path).parts) > 3
         and _WEEK.fullmatch(parts[2])
     }
     message = f"{len(changes)} changed file{'s' * (len(changes) != 1)}, all in `{folder}/`."

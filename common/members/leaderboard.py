@@ -14,25 +14,23 @@ import hashlib
 import json
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from common.members.folders import (member_names, read_regular)
-from common.sandbox.run import (Limits, run_limited)
-from common.members.checking import (RESULTS, one_short_line)
-from common.sandbox.work_copy import (environment, work_copy)
-from common.base.files import (whole_file)
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from common.base.results import (read_result)
-from common.report.targets import (COURSE_DROP_POINTS, COURSE_RATIO)
 
+from common.base.files import whole_file
+from common.base.results import read_result
+from common.members.checking import RESULTS, one_short_line
+from common.members.folders import member_names, read_regular
+from common.report.targets import COURSE_DROP_POINTS, COURSE_RATIO
+from common.sandbox.run import Limits, run_limited
+from common.sandbox.work_copy import environment, work_copy
 
 # ----------------------------------------------------------------------------------------------------
 # The .dcz files that members hand in for the leaderboard: found, measured in a sandbox, remembered.
 #
-# They lie in ``members/<name>/capstone/``, at most three each, of at most 16 MB. A file is data: nothing in it
-# is executed, and a process of its own, with limits, decodes it. What was measured is kept by the file's
+# They lie in ``members/<name>/capstone/``, at most three each, of at most 16 MB. A file is data: nothing in
+# it is executed, and a process of its own, with limits, decodes it. What was measured is kept by the file's
 # SHA-256.
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +71,11 @@ class Entry:
 
 
 def measure_entries(
-    *, root: Path = ROOT, results: Path = RESULTS, first: int | None = None, limits: Limits = ENTRY_LIMITS,
+    *,
+    root: Path = ROOT,
+    results: Path = RESULTS,
+    first: int | None = None,
+    limits: Limits = ENTRY_LIMITS,
     say=lambda text: None,
 ) -> list[Entry]:
     """Every file that was handed in, measured; those measured before are not measured again.
@@ -137,7 +139,9 @@ def measure_file(data: bytes, *, root: Path = ROOT, first: int | None = None, li
         source.write_bytes(data)
         finished = run_limited(
             [sys.executable, "-m", "common.sandbox.entry", str(source), str(result), str(first or 0)],
-            folder=base, limits=limits, environment=environment(base),
+            folder=base,
+            limits=limits,
+            environment=environment(base),
         )
         if finished.stopped:
             return {"stopped": f"decoding or evaluating it took {finished.stopped}"}
@@ -151,7 +155,7 @@ def measure_file(data: bytes, *, root: Path = ROOT, first: int | None = None, li
 @functools.cache
 def _fetch_images() -> None:
     """CIFAR-10 into the cache, where it may be downloaded: the sandbox has no network."""
-    from common.data.datasets import (load_dataset)
+    from common.data.datasets import load_dataset
 
     with contextlib.suppress(OSError, ValueError):
         load_dataset("cifar10", "test")
@@ -242,11 +246,21 @@ def rank_entries(
     ordered = [keys[entry] for entry, *_ in rows]
     places = tuple(
         Place(
-            entry, 1 + ordered.index(keys[entry]), ratio, drop, not keys[entry][0],
+            entry,
+            1 + ordered.index(keys[entry]),
+            ratio,
+            drop,
+            not keys[entry][0],
             is_on_front((ratio, drop), [(other, lost) for _, other, lost in rows]),
-            tuple(sorted({
-                one.member for one, *_ in rows if one.sha256 == entry.sha256 and one.member != entry.member
-            })),
+            tuple(
+                sorted(
+                    {
+                        one.member
+                        for one, *_ in rows
+                        if one.sha256 == entry.sha256 and one.member != entry.member
+                    }
+                )
+            ),
         )
         for entry, ratio, drop in rows
     )

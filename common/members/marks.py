@@ -9,18 +9,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
-import math
-import tomllib
-from pathlib import Path
-from common.members.folders import (read_regular, week_folder)
-from common.members.roster import (safe_name)
-from common.members.roster import (RosterError)
-from common.base.files import (whole_file)
 
+from common.base.files import whole_file
+from common.members.folders import read_regular, week_folder
+from common.members.roster import RosterError, safe_name
 
 # ----------------------------------------------------------------------------------------------------
 # When something was last handed in: the day of the last commit that touched it, else that of the file.

@@ -23,14 +23,13 @@ Unknown keys are refused: they are misspelt ones.
 from __future__ import annotations
 
 import re
-import unicodedata
 import tomllib
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-
 
 # ----------------------------------------------------------------------------------------------------
 # Names that are safe as folders everywhere: small letters, digits, single underscores.
@@ -168,7 +167,8 @@ class Roster:
         return tuple(
             f"team {team} has {sizes[team]} member{'s' * (sizes[team] != 1)}: "
             f"the course is made for teams of {TEAM_SIZES[0]} to {TEAM_SIZES[-1]}"
-            for team in self.teams if sizes[team] not in TEAM_SIZES
+            for team in self.teams
+            if sizes[team] not in TEAM_SIZES
         )
 
 
@@ -232,8 +232,10 @@ def read_roster(text: str) -> Roster:
     _no_repeats("GitHub account", [account.lower() for account in accounts])
     _no_repeats("lecture number", [lecture.number for lecture in lectures])
     return Roster(
-        members, tuple(sorted(lectures, key=lambda lecture: lecture.number)),
-        tuple(dict.fromkeys(member.team for member in members if member.team)), instructors,
+        members,
+        tuple(sorted(lectures, key=lambda lecture: lecture.number)),
+        tuple(dict.fromkeys(member.team for member in members if member.team)),
+        instructors,
         tuple(sorted(set(_list(content, "group_weeks", int)))),
     )
 
@@ -243,7 +245,8 @@ def _member(entry: Mapping, where: str) -> Member:
     name = _checked(safe_name, entry.get("name"), where)
     team, github = entry.get("team"), entry.get("github")
     return Member(
-        name, _text(entry, "full_name", f"{where} ({name})"),
+        name,
+        _text(entry, "full_name", f"{where} ({name})"),
         None if team is None else _checked(lambda text: safe_name(text, "team"), team, f"{where} ({name})"),
         None if github is None else _checked(account_name, github, f"{where} ({name})"),
     )

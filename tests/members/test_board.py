@@ -139,11 +139,13 @@ def test_the_last_hand_in_is_that_of_the_commit(course):
 def full_board():
     """A board as it may be at the end: all states, long names, ties, files that do not count."""
     cells = [
-        WeekCell("week01", "ran", 19.5, 20, "", NOW), WeekCell("week02", "ran", 7, 20, "", NOW),
+        WeekCell("week01", "ran", 19.5, 20, "", NOW),
+        WeekCell("week02", "ran", 7, 20, "", NOW),
         WeekCell("week03", "failed", 3, 20, "stops in code cell 7 (`<script>alert(1)</script>`)", NOW),
         WeekCell("week04", "stopped", 0, 20, "stopped in code cell 2: it took more than 300 seconds", NOW),
         WeekCell("week05", "ran", 20, 20, "", NOW, "blaise_pascal"),
-        WeekCell("week06", "outdated", 12, 20, "", NOW), WeekCell("week07", "none"),
+        WeekCell("week06", "outdated", 12, 20, "", NOW),
+        WeekCell("week07", "none"),
     ]
     roster = load_roster(ROOT / "members" / "team_example.toml")
     names = [(member.name, member.full_name) for member in roster.members]
@@ -152,8 +154,14 @@ def full_board():
         ("eve", "<script>alert('Eve')</script>"),
     ]
     rows = [
-        Row(name, full_name, "analytical", name != "eve", tuple(cells[i:] + cells[:i]),
-            ("lecture09_pruning.pdf", "a_very_long_name_of_slides_" + "y" * 30) if i % 2 else ())
+        Row(
+            name,
+            full_name,
+            "analytical",
+            name != "eve",
+            tuple(cells[i:] + cells[:i]),
+            ("lecture09_pruning.pdf", "a_very_long_name_of_slides_" + "y" * 30) if i % 2 else (),
+        )
         for i, (name, full_name) in enumerate(names)
     ]
     rows = [replace(row, weeks=tuple(sorted(row.weeks, key=lambda cell: cell.week))) for row in rows]
@@ -205,7 +213,10 @@ def test_tables_beside_the_page(page):
     assert members[0]["week01 handed in"] == "2027-02-05 12:30"
     ranks = list(csv.DictReader(page.with_name("board_leaderboard.csv").open(newline="")))
     assert [(row["rank"], row["member"]) for row in ranks] == [
-        ("1", "ada_lovelace"), ("1", "emmy_noether"), ("3", "blaise_pascal"), ("4", "david_huffman"),
+        ("1", "ada_lovelace"),
+        ("1", "emmy_noether"),
+        ("3", "blaise_pascal"),
+        ("4", "david_huffman"),
         ("", "eve"),
     ]
 

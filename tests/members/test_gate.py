@@ -47,10 +47,25 @@ def test_deletions_in_ones_own_folder_are_allowed_and_not_checked():
 
 @pytest.mark.parametrize(
     "path",
-    ["README.md", "members/README.md", "members/team.toml", "members/marks.toml", "members/template/x.md",
-     "members/ada_b/week03/assignment.ipynb", "members/adab/x", "members/ad", "members/ada", "Members/ada/x",
-     "members/Ada/x", ".github/workflows/members.yml", "common/checks/week03.py", "conftest.py",
-     "members/conftest.py", "week03_cnns/assignment/assignment.ipynb", "members/\u0430da/x"],
+    [
+        "README.md",
+        "members/README.md",
+        "members/team.toml",
+        "members/marks.toml",
+        "members/template/x.md",
+        "members/ada_b/week03/assignment.ipynb",
+        "members/adab/x",
+        "members/ad",
+        "members/ada",
+        "Members/ada/x",
+        "members/Ada/x",
+        ".github/workflows/members.yml",
+        "common/checks/week03.py",
+        "conftest.py",
+        "members/conftest.py",
+        "week03_cnns/assignment/assignment.ipynb",
+        "members/\u0430da/x",
+    ],
 )
 def test_everything_else_is_closed(path):
     decision = by_ada("members/ada/week03/assignment.ipynb", path)
@@ -61,9 +76,19 @@ def test_everything_else_is_closed(path):
 
 @pytest.mark.parametrize(
     "path",
-    ["members/ada/../ada_b/x", "members/ada/./x", "members//ada/x", "/members/ada/x", "members/ada/",
-     "members/ada/a\\..\\b", "members/ada/a\nb", "members/ada/a\0b", "members/ada/\u202egnp.exe",
-     "members/ada/\udcff", ""],
+    [
+        "members/ada/../ada_b/x",
+        "members/ada/./x",
+        "members//ada/x",
+        "/members/ada/x",
+        "members/ada/",
+        "members/ada/a\\..\\b",
+        "members/ada/a\nb",
+        "members/ada/a\0b",
+        "members/ada/\u202egnp.exe",
+        "members/ada/\udcff",
+        "",
+    ],
 )
 def test_path_tricks_are_no_paths_for_work(path):
     decision = by_ada(path)
@@ -88,8 +113,13 @@ def test_links_and_submodules_are_refused():
 
 @pytest.mark.parametrize(
     ("path", "most"),
-    [("week03/assignment.ipynb", 1_000_000), ("capstone/small.dcz", 16 << 20), ("week03/a.dcz", 1_000_000),
-     ("presentations/slides.pdf", 8 << 20), ("capstone/notes.md", 1_000_000)],
+    [
+        ("week03/assignment.ipynb", 1_000_000),
+        ("capstone/small.dcz", 16 << 20),
+        ("week03/a.dcz", 1_000_000),
+        ("presentations/slides.pdf", 8 << 20),
+        ("capstone/notes.md", 1_000_000),
+    ],
 )
 def test_files_have_a_largest_size(path, most):
     assert by_ada(Change(f"members/ada/{path}", n_bytes=most)).is_allowed
@@ -125,7 +155,11 @@ def course(tmp_path):
 
     def git(*arguments):
         done = subprocess.run(
-            ["git", *arguments], cwd=tmp_path, check=True, capture_output=True, text=True,
+            ["git", *arguments],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
             env={**os.environ, **quiet, **who},
         )
         return done.stdout.strip()
@@ -168,7 +202,8 @@ def test_a_real_commit_in_ones_own_folder(course):
     root, git, commit = course
     head = commit(**{"members/ada/week02/new.md": "x" * 50, "members/ada/week01/a.md": None})
     assert sorted(changes_between(git("rev-parse", "main"), head, root), key=lambda c: c.path) == [
-        Change("members/ada/week01/a.md", "000000", 0), Change("members/ada/week02/new.md", "100644", 50)
+        Change("members/ada/week01/a.md", "000000", 0),
+        Change("members/ada/week02/new.md", "100644", 50),
     ]
     decision = judge(course, head)
     assert decision.is_allowed

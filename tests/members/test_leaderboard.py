@@ -35,8 +35,11 @@ def ranked(*given):
 
 def test_first_those_who_meet_the_targets_then_by_size():
     board = ranked(
-        entry("large", 6_000_000, 0.92), entry("careless", 100_000, 0.80), entry("small", 400_000, 0.91),
-        entry("huge", 10_000_000, 0.93), entry("exact", 300_000, 0.905),
+        entry("large", 6_000_000, 0.92),
+        entry("careless", 100_000, 0.80),
+        entry("small", 400_000, 0.91),
+        entry("huge", 10_000_000, 0.93),
+        entry("exact", 300_000, 0.905),
     )
     assert [place.entry.member for place in board.places] == ["small", "large", "careless", "exact", "huge"]
     assert [place.rank for place in board.places] == [1, 2, 3, 4, 5]
@@ -49,11 +52,16 @@ def test_first_those_who_meet_the_targets_then_by_size():
 
 def test_equal_files_share_a_rank_and_the_next_one_is_further():
     board = ranked(
-        entry("eve", 400_000, 0.91, sha256="same"), entry("ada", 400_000, 0.91, sha256="same"),
-        entry("bob", 400_000, 0.91), entry("dan", 500_000, 0.91),
+        entry("eve", 400_000, 0.91, sha256="same"),
+        entry("ada", 400_000, 0.91, sha256="same"),
+        entry("bob", 400_000, 0.91),
+        entry("dan", 500_000, 0.91),
     )
     assert [(place.entry.member, place.rank) for place in board.places] == [
-        ("ada", 1), ("bob", 1), ("eve", 1), ("dan", 4)
+        ("ada", 1),
+        ("bob", 1),
+        ("eve", 1),
+        ("dan", 4),
     ]
     assert [place.same_as for place in board.places] == [("eve",), (), ("ada",), ()]
     assert [place.is_on_front for place in board.places] == [True, True, True, False]
@@ -127,7 +135,8 @@ def test_a_file_is_measured_once(course, measured):
     assert first == second
     assert asked == [b"DCZ one"]
     assert [(one.member, one.file, one.file_bytes, one.problem) for one in first] == [
-        ("ada", "a.dcz", 7, ""), ("eve", "copy.dcz", 7, "")
+        ("ada", "a.dcz", 7, ""),
+        ("eve", "copy.dcz", 7, ""),
     ]
     (course / "members/ada/capstone/a.dcz").write_bytes(b"DCZ two")
     collect(course)
@@ -171,8 +180,16 @@ def test_names_cannot_steer_a_terminal(course, measured):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"top1": 2.0}, {"top1": float("nan")}, {"top1": "1"}, {"top1": True}, {"n_test": 10}, {"sparsity": None},
-     {"error": "damaged\nin two lines"}, {"missing": "no CIFAR-10"}],
+    [
+        {"top1": 2.0},
+        {"top1": float("nan")},
+        {"top1": "1"},
+        {"top1": True},
+        {"n_test": 10},
+        {"sparsity": None},
+        {"error": "damaged\nin two lines"},
+        {"missing": "no CIFAR-10"},
+    ],
 )
 def test_answers_that_make_no_sense_do_not_count(course, measured, wrong):
     measured[1].update(wrong)
@@ -211,7 +228,8 @@ def tiny(**metadata):
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (lambda: b"", "no .dcz file"), (lambda: b"PK\x03\x04" + b"x" * 100, "no .dcz file"),
+        (lambda: b"", "no .dcz file"),
+        (lambda: b"PK\x03\x04" + b"x" * 100, "no .dcz file"),
         (lambda: b"\x80\x04cos\nsystem\n", "no .dcz file"),
         (lambda: (ROOT / "capstone/vgg16_cifar10.dcz").read_bytes()[:-1], "digest"),
         (lambda: (ROOT / "capstone/lenet_300_100.dcz").read_bytes(), "'lenet_300_100' is not one for"),
@@ -295,7 +313,8 @@ def test_the_figure_marks_the_front_and_what_is_off_the_scale():
     assert list(steps.get_ydata()) == [0.5, 0.5, 1.0]
     filled = {
         line.get_xdata()[0]: (line.get_marker(), line.get_markerfacecolor() != "white")
-        for line in axes.lines if len(line.get_xdata()) == 1
+        for line in axes.lines
+        if len(line.get_xdata()) == 1
     }
     assert (filled[100.0], filled[50.0], filled[20.0]) == (("o", True), ("o", False), ("^", False))
     assert axes.get_ylim()[1] < 10

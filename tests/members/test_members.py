@@ -107,7 +107,9 @@ def test_a_new_member_has_a_profile_and_a_folder_a_week(course):
     made = folders.new_member("ada_lovelace", team="analytical", root=course)
     folder = course / "members" / "ada_lovelace"
     assert {path.relative_to(folder).as_posix() for path in made} == {
-        "profile.md", "capstone/README.md", "presentations/README.md",
+        "profile.md",
+        "capstone/README.md",
+        "presentations/README.md",
         *(f"week{week:02}/README.md" for week in range(1, 8)),
     }
     profile = (folder / "profile.md").read_text()
@@ -285,8 +287,11 @@ def test_work_done_in_the_copy_does_not_reach_the_folder(ada, course):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("not even JSON", "it is not JSON"), ("[" * 100_000, "it is not JSON"), ("[]", "of format 4"),
-        ('{"nbformat": 3}', "format 4"), ('{"nbformat": 4}', "a cell is broken"),
+        ("not even JSON", "it is not JSON"),
+        ("[" * 100_000, "it is not JSON"),
+        ("[]", "of format 4"),
+        ('{"nbformat": 3}', "format 4"),
+        ('{"nbformat": 4}', "a cell is broken"),
         ('{"nbformat": 4, "cells": [{"cell_type": "code", "source": 3}]}', "a cell is broken"),
         ('{"nbformat": 4, "cells": [{"cell_type": "code", "source": "1", "metadata": 3}]}', "is broken"),
         ("{" + " " * (8 << 20) + "}", "at most 8,388,608 are allowed"),
@@ -336,8 +341,13 @@ def test_a_forged_result_cannot_say_more_than_right_or_wrong(tmp_path):
     for text in ("", "[]", "[" * 100_000, '{"verdicts": 3, "stage": "won", "cell": "x"}', "x" * 500_000):
         path.write_text(text)
         assert checking.read_state(path) == {"cell": 0, "stage": "start", "error": None, "verdicts": None}
-    forged = [{"question": 1, "ok": "yes", "message": "\x1b[2J" + "x" * 999}, {"question": 99, "ok": True}, 3,
-              {"question": [1], "ok": True}, {"question": 3, "ok": True}]
+    forged = [
+        {"question": 1, "ok": "yes", "message": "\x1b[2J" + "x" * 999},
+        {"question": 99, "ok": True},
+        3,
+        {"question": [1], "ok": True},
+        {"question": 3, "ok": True},
+    ]
     path.write_text(json.dumps({"stage": "done", "cell": 1, "verdicts": forged}))
     answers = checking._answers(checking.read_state(path)["verdicts"], QUESTIONS)
     assert [(answer["question"], answer["ok"]) for answer in answers] == [(1, False), (2, False)]
@@ -389,10 +399,14 @@ def dnnc(capsys, *arguments):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["new", "../ada"], "name '../ada'"), (["start", "nobody_here", "1"], "dnnc members new nobody_here"),
-     (["check"], "a member's name, or --all"), (["check", "ada", "--all"], "not both"),
-     (["check", "nobody_here"], "members/nobody_here is not there"),
-     (["mark", "nobody_here", "1", "3"], "not there")],
+    [
+        (["new", "../ada"], "name '../ada'"),
+        (["start", "nobody_here", "1"], "dnnc members new nobody_here"),
+        (["check"], "a member's name, or --all"),
+        (["check", "ada", "--all"], "not both"),
+        (["check", "nobody_here"], "members/nobody_here is not there"),
+        (["mark", "nobody_here", "1", "3"], "not there"),
+    ],
 )
 def test_wrong_usage_is_one_line(capsys, arguments, message):
     code, out, err = dnnc(capsys, *arguments)
@@ -410,8 +424,10 @@ def commands(course, monkeypatch):
         if "results" in function.__kwdefaults__:
             monkeypatch.setitem(function.__kwdefaults__, "results", results)
     for function, defaults in (
-        (folders.member_folder, (course,)), (load_roster, (members / "team.toml",)),
-        (set_mark, (members / "marks.toml",)), (week_results.store, (results,)),
+        (folders.member_folder, (course,)),
+        (load_roster, (members / "team.toml",)),
+        (set_mark, (members / "marks.toml",)),
+        (week_results.store, (results,)),
         (week_results.stored, (results,)),
     ):
         monkeypatch.setattr(function, "__defaults__", defaults)
