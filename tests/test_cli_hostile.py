@@ -13,7 +13,6 @@ from safetensors.numpy import save_file
 from tiny_container import tiny_model
 
 from common import cli
-from common import cli as arguments
 from common.cli import device_name, input_file, output_file, weights_file
 from common.codec import container
 from common.networks.checkpoints import save_weights
@@ -173,7 +172,7 @@ def test_paths_are_checked_before_any_work(tmp_path, monkeypatch):
             output_file(path, force=True)
     with pytest.raises(FileExistsError):
         weights_file(file / "w.safetensors")
-    monkeypatch.setattr(arguments.os, "access", lambda path, mode: False)  # root may everything
+    monkeypatch.setattr(cli.os, "access", lambda path, mode: False)  # root may everything
     with pytest.raises(PermissionError, match="file may not be read"):
         input_file(file)
     with pytest.raises(PermissionError, match="may not be written: choose another --out"):
@@ -198,7 +197,7 @@ def test_an_interrupt_while_a_file_is_written_leaves_the_old_one(capsys, tmp_pat
     save_weights(build("lenet_300_100", width=0.1), tmp_path / "w.safetensors")
     answer(capsys, "compress", "w.safetensors", "--out", "w.dcz")
     code = (
-        "import time, sys\nfrom common import checkpoints, cli\n"
+        "import time, sys\nfrom common import cli\nfrom common.networks import checkpoints\n"
         "def slowly(state, target):\n"
         "    target.write_bytes(b'half'); print('writing', flush=True); time.sleep(60)\n"
         "checkpoints.save_file = slowly\n"

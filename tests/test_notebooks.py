@@ -245,7 +245,7 @@ def test_first_cell_finds_the_package_from_a_week_folder(tmp_path):
 
     (tmp_path / "common").mkdir()
     (tmp_path / "common" / "__init__.py").write_text("here = True\n")
-    (tmp_path / "common" / "catalog.py").write_text("")
+    (tmp_path / "common" / "cli.py").write_text("")
     week = tmp_path / "week01"
     week.mkdir()
     code = FIRST_CELL + "\nimport common; assert common.here"

@@ -31,7 +31,7 @@ def read(name: str) -> dict:
 def results_table() -> str:
     """Ours, beside the best published of the same network."""
     networks = {
-        "vgg16": ("VGG-16, CIFAR-10", ("LilNetX", "EPR")),
+        "vgg16": ("VGG-16, CIFAR-10", ("LilNetX", "LilNetX, extreme", "EPR")),
         "lenet_300_100": ("LeNet-300-100, MNIST", ("Deep Compression", "EPR")),
         "lenet_5": ("LeNet-5, MNIST", ("Deep Compression", "EPR")),
         "alexnet": ("AlexNet, 10 classes, 224×224", ("Deep Compression",)),
@@ -118,7 +118,7 @@ def quoted(network: str, method: str) -> str:
     (found,) = (row for row in PUBLISHED[network] if row.method == method)
     where = " (ImageNet)" if network == "alexnet" else ""
     before, after = 100 - found.baseline_error, 100 - found.error
-    return f"{method} {found.ratio:.0f}×, {before:.2f} % → {after:.2f} %{where}"
+    return f"{found.label} {found.ratio:.0f}×, {before:.2f} % → {after:.2f} %{where}"
 
 
 def row(title: str, figures: dict, published: str) -> list[str]:

@@ -27,6 +27,7 @@ def course_notebooks() -> list[Path]:
 
 def execute(path: Path, *, timeout_s: float) -> None:
     """Run one notebook and replace it with itself and its outputs."""
+    os.environ["DNNC_QUIET"] = "1"  # a progress bar differs at every run
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -56,7 +57,6 @@ def main() -> int:
     parser.add_argument("notebooks", nargs="*", type=Path)
     parser.add_argument("--timeout", type=float, default=3600, help="seconds a cell may take")
     options = parser.parse_args()
-    os.environ["DNNC_QUIET"] = "1"
     failed = 0
     for path in options.notebooks or course_notebooks():
         start = time.perf_counter()

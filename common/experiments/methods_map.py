@@ -84,13 +84,14 @@ def pipeline_points(root: str | Path = ROOT) -> tuple[list[dict], list[str]]:
 
 
 def published_points(network: str, dataset: str) -> tuple[list[dict], list[tuple[str, str]]]:
-    """Published files of a network: ``method``, ``file_bytes``, ``drop_points``; and what cannot be drawn.
+    """Published files of a network, and what cannot be drawn.
 
     Returns
     -------
     list of dict
+        ``method``, ``file_bytes``, ``error`` (percent), ``is_quoted``: whether the figure is second-hand.
     list of (method, reason)
-        A drop needs a baseline, and a size must count the whole file.
+        A place on the map needs an error, and a size that counts the whole file.
     """
     if (network, dataset) not in {("lenet_300_100", "mnist"), ("lenet_5", "mnist"), ("vgg16", "cifar10")}:
         return [], []
@@ -103,11 +104,12 @@ def published_points(network: str, dataset: str) -> tuple[list[dict], list[tuple
         size = row.compressed_bytes
         if size is None:
             size = round(dense_bytes_of({"architecture": network, "num_classes": 10}) / row.ratio)
-        drawn.append({"method": row.method, "file_bytes": size, "drop_points": row.drop_points})
-    for row in LOW_RANK_PUBLISHED:
-        if row["network"] == network:
-            size = round(dense_bytes_of({"architecture": network, "num_classes": 10}) / row["ratio"])
-            drawn.append({"method": row["method"], "file_bytes": size, "drop_points": row["drop_points"]})
+        drawn.append({"method": row.method, "file_bytes": size, "error": row.error, "is_quoted": row.quoted})
+    left_out += [
+        (row["method"], f"says that {row['ratio']:g}× cost {row['drop_points']:g} points, and gives no error")
+        for row in LOW_RANK_PUBLISHED
+        if row["network"] == network
+    ]
     return drawn, left_out
 
 
@@ -116,12 +118,17 @@ def drop_points(point: Mapping) -> float:
     return 100 * (point["baseline_top1"] - point["top1"])
 
 
+def error_percent(point: Mapping) -> float:
+    """Top-1 error of the network decoded from a file, in percent."""
+    return 100 * (1 - point["top1"])
+
+
 def front(points: list[dict]) -> list[dict]:
     """The points than which none is both smaller and better, the smallest file first."""
-    best, kept = float("inf"), []
-    for point in sorted(points, key=lambda p: (p["file_bytes"], drop_points(p))):
-        if drop_points(point) < best:
-            best = drop_points(point)
+    best, kept = -1.0, []
+    for point in sorted(points, key=lambda p: (p["file_bytes"], -p["top1"])):
+        if point["top1"] > best:
+            best = point["top1"]
             kept.append(point)
     return kept
 
@@ -129,7 +136,7 @@ def front(points: list[dict]) -> list[dict]:
 def _why_not(row: PublishedResult) -> str:
     if row.counts != "file":
         return "counts parameters, not bytes"
-    return "" if row.drop_points is not None else "states no baseline"
+    return "" if row.error is not None else "gives no error"
 
 
 def _pipeline_point(row: Mapping, **rest) -> dict:

@@ -141,7 +141,7 @@ def leaderboard_figure(
     ----------
     places : sequence of (label, ratio, drop in percentage points, is on the front)
     published : sequence of PublishedResult
-        Hollow where the source states no baseline.
+        Hollow where the source states no baseline, with a dagger where the figure is second-hand.
     most_drop : float
         A file that loses more stands at the upper edge, as a triangle, and says how much.
 
@@ -199,7 +199,7 @@ def leaderboard_figure(
         (f"{label}: {drop:.1f} points" if drop > most_drop else label, ratio, min(drop, most_drop))
         for label, ratio, drop, _ in places
     ]
-    labels += [(row.method, ratio, drop) for row, ratio, drop in theirs]
+    labels += [(row.label, ratio, drop) for row, ratio, drop in theirs]
     for note in place_labels(axes, labels, avoid=avoid, fontsize=8.5)[: len(shown)]:
         note.set_color(BLUE)
         note.set_parse_math(False)  # a name is text, whatever characters it has
@@ -222,7 +222,7 @@ def leaderboard_figure(
 
 
 # ----------------------------------------------------------------------------------------------------
-# The map of methods: bytes of the file against accuracy drop, one network, every method its own mark.
+# The map of methods: bytes of the file against errors, one network, every method its own mark.
 
 # Colour and shape both tell a method: seven colours are told apart, and no more.
 _COLORS = (VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY, BLACK)
@@ -247,21 +247,25 @@ def methods_map(
     published: Sequence[Mapping] = (),
     *,
     title: str,
-    most_drop: float = 3.0,
+    most_error: float,
     methods: Sequence[str] | None = None,
 ) -> CourseFigure:
     """Every file as a point; to the left is smaller, further down is better.
+
+    Errors, not drops: files that start from different baselines can then be compared.
 
     Parameters
     ----------
     points : sequence of mapping, at least one
         Ours: ``{"method": str, "label": str, "file_bytes": int, "top1": float, "baseline_top1": float}``.
-        A point on the front, smaller than every better one, bears its label.
+        A point on the front, smaller than every better one, has its label beside it. Dotted lines show the
+        errors of the uncompressed networks.
     published : sequence of mapping
-        ``{"method": str, "file_bytes": int, "drop_points": float}``: open grey marks with their names.
+        ``{"method": str, "file_bytes": int, "error": float, "is_quoted": bool}``, the error in percent:
+        open grey marks with their names, squares where the figure is second-hand.
     title : str
-    most_drop : float
-        Percentage points: a file that loses more stands at the upper edge, with an arrow and how much.
+    most_error : float
+        Percent: a file with more errors stands at the upper edge, with an arrow and how many.
     methods : sequence of str, optional
         All methods of a set of figures, so that each has the same mark in all; by default this one's.
 
@@ -269,67 +273,64 @@ def methods_map(
     -------
     CourseFigure
     """
-    own = [(p["method"], p["label"], p["file_bytes"], 100 * (p["baseline_top1"] - p["top1"])) for p in points]
-    theirs = [(p["method"], p["file_bytes"], p["drop_points"]) for p in published]
+    own = [(p["method"], p["label"], p["file_bytes"], 100 * (1 - p["top1"])) for p in points]
+    theirs = [(p["method"], p["file_bytes"], p["error"], p["is_quoted"]) for p in published]
+    baselines = sorted({round(100 * (1 - p["baseline_top1"]), 6) for p in points})
     shown = marks(methods or [method for method, *_ in own])
     figure = CourseFigure(height=4.8)
     axes = figure.subplots()
-    sizes = [size for *_, size, _ in own] + [size for _, size, _ in theirs]
-    drops = [min(drop, most_drop) for *_, drop in own] + [min(drop, most_drop) for *_, drop in theirs]
-    low, high = min(0.0, *drops), max(0.3, *drops)
-    margin = 0.12 * (high - low)
+    sizes = [size for *_, size, _ in own] + [size for _, size, *_ in theirs]
+    errors = [error for *_, error in own] + [error for _, _, error, _ in theirs] + baselines
+    low, high = (min(function(errors), most_error) for function in (min, max))
+    margin = 0.1 * max(high - low, 0.1)
     axes.set_xscale("log")
     axes.set_xlim(min(sizes) / 1.5, 1.8 * max(sizes))
     axes.set_ylim(low - margin, high + margin)
 
-    axes.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
     grid = np.geomspace(*axes.get_xlim(), 120)
-    avoid = [(x, 0.0) for x in grid]
+    avoid = []
+    for baseline in baselines:
+        axes.axhline(baseline, color=GREY, linewidth=0.8, linestyle=":")
+        avoid += [(x, baseline) for x in grid if baseline <= most_error]
     best = _front(own)
-    visible = [(size, drop) for *_, size, drop in best if drop <= most_drop]
+    visible = [(size, error) for *_, size, error in best if error <= most_error]
     if visible:
         xs, ys = [*(x for x, _ in visible), axes.get_xlim()[1]], [*(y for _, y in visible), visible[-1][1]]
         axes.step(xs, ys, where="post", color=LIGHT, linewidth=2.2, zorder=1)
         avoid += [(x, ys[np.searchsorted(xs, x, side="right") - 1]) for x in grid if x >= xs[0]]
-    for method, _, size, drop in own:
+    for method, _, size, error in own:
         color, shape = shown[method]
-        axes.plot(size, min(drop, most_drop), shape, color=color, markersize=7, zorder=3)
-    for _, size, drop in theirs:
-        axes.plot(
-            size,
-            min(drop, most_drop),
-            "o",
-            markersize=7,
-            markerfacecolor="white",
-            markeredgecolor=GREY,
-            markeredgewidth=1.4,
-            zorder=2.5,
-        )
+        axes.plot(size, min(error, most_error), shape, color=color, markersize=7, zorder=3)
+    open_mark = {"markersize": 7, "markerfacecolor": "white", "markeredgecolor": GREY, "markeredgewidth": 1.4}
+    for _, size, error, is_quoted in theirs:
+        axes.plot(size, min(error, most_error), "s" if is_quoted else "o", zorder=2.5, **open_mark)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: human_bytes(value, digits=1)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("bytes of the file, everything included (logarithmic)")
-    axes.set_ylabel("accuracy drop (percentage points)")
+    axes.set_ylabel("top-1 error of the decoded network (%)")
     axes.set_title(title)
     handles = [
         Line2D([], [], color=color, marker=shape, linestyle="none", label=method)
         for method, (color, shape) in shown.items()
         if method in {name for name, *_ in own}
     ]
-    if theirs:
-        open_mark = {"marker": "o", "markerfacecolor": "white", "linestyle": "none"}
-        handles.append(Line2D([], [], color=GREY, label="published", **open_mark))
+    for is_quoted, word in ((False, "published"), (True, "published, second-hand")):
+        if is_quoted in {quoted for *_, quoted in theirs}:
+            shape = "s" if is_quoted else "o"
+            handles.append(Line2D([], [], marker=shape, linestyle="none", label=word, **open_mark))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
 
     # Last, when the axes have their final size. Every point, so that labels keep clear of all.
     labels, colors = [], []
     for entry in own:
-        method, label, size, drop = entry
-        text = f"↑ {drop:.1f}" if drop > most_drop else label if entry in best else ""
-        labels.append((text, size, min(drop, most_drop)))
+        method, label, size, error = entry
+        text = f"↑ {error:.1f}" if error > most_error else label if entry in best else ""
+        labels.append((text, size, min(error, most_error)))
         colors.append(shown[method][0])
-    for method, size, drop in theirs:
-        labels.append((f"{method} ↑ {drop:.1f}" if drop > most_drop else method, size, min(drop, most_drop)))
+    for method, size, error, _ in theirs:
+        text = f"{method} ↑ {error:.1f}" if error > most_error else method
+        labels.append((text, size, min(error, most_error)))
         colors.append(GREY)
     for note, color in zip(place_labels(axes, labels, avoid=avoid, fontsize=8), colors, strict=True):
         note.set_color(color)
@@ -348,9 +349,6 @@ def _front(own: Sequence[tuple[str, str, int, float]]) -> list[tuple[str, str, i
     return kept
 
 
-_COURSE_RATIO, _COURSE_DROP = 9.0, 1.5
-
-
 @styled
 def trade_off_curve(
     points: Sequence[Mapping],
@@ -366,7 +364,8 @@ def trade_off_curve(
     points : sequence of mapping, at least one
         ``{"ratio": float, "drop_points": percentage points, "file_bytes": int}`` each.
     published : sequence of PublishedResult
-        A method whose source states no baseline is drawn hollow, its drop counted from `reference_error`.
+        A method whose source states no baseline is drawn hollow, its drop counted from `reference_error`; a
+        dagger behind its name says that the figure is second-hand.
     reference_error : float
         Baseline error that the other methods of the table state, in percent.
     title : str
@@ -383,8 +382,8 @@ def trade_off_curve(
         for row in published
         if row.drop_points is not None or row.error is not None
     ]
-    ratios = [ratio for ratio, *_ in ours] + [ratio for _, ratio, _ in theirs] + [_COURSE_RATIO]
-    drops = [drop for _, drop, _ in ours] + [drop for *_, drop in theirs] + [0.0, _COURSE_DROP]
+    ratios = [ratio for ratio, *_ in ours] + [ratio for _, ratio, _ in theirs] + [COURSE_RATIO]
+    drops = [drop for _, drop, _ in ours] + [drop for *_, drop in theirs] + [0.0, COURSE_DROP_POINTS]
     axes.set_xscale("log")
     axes.set_xlim(0.8 * min(ratios), 2.2 * max(ratios))
     margin = 0.12 * (max(drops) - min(drops))
@@ -392,10 +391,10 @@ def trade_off_curve(
 
     axes.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
     right, low = axes.get_xlim()[1], axes.get_ylim()[0]
-    axes.fill_between([_COURSE_RATIO, right], low, _COURSE_DROP, color=LIGHT, alpha=0.45, linewidth=0)
+    axes.fill_between([COURSE_RATIO, right], low, COURSE_DROP_POINTS, color=LIGHT, alpha=0.45, linewidth=0)
     axes.annotate(
-        f"course target:\n≥ {_COURSE_RATIO:g}×, < {_COURSE_DROP:g} points",
-        (_COURSE_RATIO, _COURSE_DROP),
+        f"course target:\n≥ {COURSE_RATIO:g}×, < {COURSE_DROP_POINTS:g} points",
+        (COURSE_RATIO, COURSE_DROP_POINTS),
         (4, -4),
         textcoords="offset points",
         ha="left",
@@ -413,7 +412,7 @@ def trade_off_curve(
         )
 
     labels = [(f"{size / 1000:,.0f} kB", ratio, drop) for ratio, drop, size in ours]
-    labels += [(row.method, ratio, drop) for row, ratio, drop in theirs]
+    labels += [(row.label, ratio, drop) for row, ratio, drop in theirs]
     xs = np.geomspace(*axes.get_xlim(), 300)
     curve = np.interp(np.log(xs), [math.log(x) for x, *_ in ours], [y for _, y, _ in ours], left=0, right=0)
     avoid = [*zip(xs, curve, strict=True), *zip(xs, np.zeros(xs.size), strict=True)]

@@ -80,6 +80,11 @@ class PublishedResult:
     is_lossless: bool = False
 
     @property
+    def label(self) -> str:
+        """The method's name, with a dagger where the figure is second-hand (`quoted`)."""
+        return f"{self.method}†" if self.quoted else self.method
+
+    @property
     def drop_points(self) -> float | None:
         """Accuracy lost, in percentage points; negative where the network became better; None if unknown."""
         if self.is_lossless:

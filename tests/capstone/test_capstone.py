@@ -12,7 +12,6 @@ from common.capstone import run as capstone
 from common.capstone.run import HEADLINE, SHORT_RUN, SWITCH, choose_profile, run_capstone
 from common.capstone.shipped import BASELINE, RESULTS, Shipped, code_anew, fingerprint, load_shipped
 from common.codec import container
-from common.compress import points as operating_points
 from common.compress.files import open_model
 from common.compress.pipeline import CompressConfig, compress, with_epochs
 from common.compress.points import OperatingPoint
@@ -126,7 +125,7 @@ def test_the_full_profile_trains_compresses_and_stores(tmp_path, said, monkeypat
     monkeypatch.setattr(capstone, "load_dataset", fake_load)
     monkeypatch.setattr(capstone, "train_baseline", train_quickly)
     monkeypatch.setattr(capstone, "POINTS", points)
-    monkeypatch.setattr(operating_points, "ARCHITECTURE", ARCHITECTURE)
+    monkeypatch.setattr(capstone, "ARCHITECTURE", ARCHITECTURE)
     folder, workdir = tmp_path / "capstone", tmp_path / "runs"
     workdir.mkdir()
     result = run_capstone("full", folder=folder, workdir=workdir, say=said.append, device="cpu")

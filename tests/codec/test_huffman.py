@@ -282,7 +282,7 @@ def test_entropy():
 def test_warm_import_compiles_nothing():
     """The second process finds every kernel in the cache."""
     script = (
-        "import numpy as np; from common import huffman, huffman_lanes as k;"
+        "import numpy as np; from common.codec import huffman, huffman_kernels as k;"
         "s = np.zeros(9, np.uint8); d, n = huffman.encode(s, [1]); huffman.decode(d, n, 9, [1]);"
         "print(sum(k.decode_lane.stats.cache_misses.values()), sum(k.decode_lane.stats.cache_hits.values()))"
     )

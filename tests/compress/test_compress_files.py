@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tiny_container import tiny_model
 
+from common.capstone import vgg16
 from common.capstone.vgg16 import POINTS, compress_to_point
 from common.codec import container
 from common.compress import files as module
@@ -28,8 +29,9 @@ def point_run(monkeypatch):
         container.save_file(tiny_model(), options["folder"] / f"{point.name}.dcz")
         return {"file": f"{point.name}.dcz", "top1": 0.9}
 
-    monkeypatch.setattr(module, "run_point", run)
-    monkeypatch.setattr(module, "load_dataset", lambda name, split: cifar())
+    monkeypatch.setattr(vgg16, "run_point", run)
+    for one in (module, vgg16):
+        monkeypatch.setattr(one, "load_dataset", lambda name, split: cifar())
     return seen
 
 
@@ -37,7 +39,7 @@ def test_a_point_is_made_on_the_training_images_and_measured_on_the_test_images(
     tmp_path, monkeypatch, point_run
 ):
     architecture = {"architecture": "vgg16", "num_classes": 10}
-    monkeypatch.setattr(module, "open_model", lambda source: ("a model", architecture))
+    monkeypatch.setattr(vgg16, "open_model", lambda source: ("a model", architecture))
     out, workdir = tmp_path / "mine.dcz", tmp_path / "runs" / "new"
     figures = compress_to_point("v.safetensors", "vgg16_cifar10_small", out, workdir=workdir, device="cpu")
     assert figures["top1"] == 0.9
@@ -58,7 +60,7 @@ def test_a_point_is_made_on_the_training_images_and_measured_on_the_test_images(
     ],
 )
 def test_points_are_for_one_network(tmp_path, monkeypatch, point_run, architecture):
-    monkeypatch.setattr(module, "open_model", lambda source: (None, architecture))
+    monkeypatch.setattr(vgg16, "open_model", lambda source: (None, architecture))
     with pytest.raises(ValueError, match="operating points are for vgg16 with 10 classes"):
         compress_to_point("x", "vgg16_cifar10", tmp_path / "x.dcz", workdir=tmp_path / "runs")
     with pytest.raises(ValueError, match="expected one of vgg16_cifar10, vgg16_cifar10_small"):

@@ -15,6 +15,7 @@ from common.experiments.methods_map import (
     KEYS,
     PIPELINE,
     drop_points,
+    error_percent,
     front,
     gather,
     pipeline_points,
@@ -96,13 +97,17 @@ def test_published_files_have_bytes_and_a_drop_and_the_others_a_reason():
         known = [row.method for row in PUBLISHED[network]]
         known += [row["method"] for row in LOW_RANK_PUBLISHED if row["network"] == network]
         assert sorted([row["method"] for row in drawn] + [name for name, _ in left_out]) == sorted(known)
-        assert all(np.isfinite([row["file_bytes"], row["drop_points"]]).all() for row in drawn)
+        assert all(0 < row["error"] < 100 and row["file_bytes"] > 0 for row in drawn)
     drawn, left_out = published_points("lenet_300_100", "mnist")
     sizes = {row["method"]: row["file_bytes"] for row in drawn}
     assert sizes["EPR"] == 8560
     assert sizes["Soft weight sharing"] == round(4 * 266_610 / 64)
-    assert left_out == [("Sparse variational dropout", "counts parameters, not bytes")]
-    assert ("MIRACLE", "states no baseline") in published_points("vgg16", "cifar10")[1]
+    assert left_out[0] == ("Sparse variational dropout", "counts parameters, not bytes")
+    assert "gives no error" in dict(left_out)["SCADA-Tucker"]
+    is_quoted = {row["method"]: row["is_quoted"] for row in published_points("vgg16", "cifar10")[0]}
+    assert is_quoted["LilNetX"]
+    assert is_quoted["MIRACLE"], "its error is known, whatever its baseline"
+    assert not is_quoted["EPR"]
     assert published_points("vgg16", "cifar100") == ([], [])
 
 
@@ -144,14 +149,14 @@ POINTS = [
     point("prune, share, code", 6_000, 0.9885),
 ]
 THEIRS = [
-    {"method": "EPR", "file_bytes": 2840, "drop_points": 0.3},
-    {"method": "A method", "file_bytes": 44_000, "drop_points": 7.0},
+    {"method": "EPR", "file_bytes": 2840, "error": 1.0, "is_quoted": False},
+    {"method": "A method", "file_bytes": 44_000, "error": 7.0, "is_quoted": True},
 ]
 
 
 def test_points_stand_where_they_are_and_those_far_off_at_the_edge():
     before = dict(matplotlib.rcParams)
-    figure = methods_map(POINTS, THEIRS, title="a title", most_drop=2.0)
+    figure = methods_map(POINTS, THEIRS, title="a title", most_error=3.0)
     assert dict(matplotlib.rcParams) == before
     (axes,) = figure.axes
     assert axes.get_xscale() == "log"
@@ -162,12 +167,18 @@ def test_points_stand_where_they_are_and_those_far_off_at_the_edge():
     ]
     assert len(marked) == len(POINTS) + len(THEIRS)
     for one, (x, y, _) in zip(POINTS, marked, strict=False):
-        assert (x, y) == (one["file_bytes"], pytest.approx(min(drop_points(one), 2.0)))
+        assert (x, y) == (one["file_bytes"], pytest.approx(min(error_percent(one), 3.0)))
     assert [face for *_, face in marked[-2:]] == ["white", "white"]
     texts = [note.get_text() for note in axes.findobj(Annotation)]
-    assert sorted(texts) == sorted(["a label", "a label", "↑ 19.0", "EPR", "A method ↑ 7.0"])
+    assert sorted(texts) == sorted(["a label", "a label", "↑ 20.0", "EPR", "A method ↑ 7.0"])
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["low rank", "binary, ternary", "prune, share, code", "published"]
+    assert legend == [
+        "low rank",
+        "binary, ternary",
+        "prune, share, code",
+        "published",
+        "published, second-hand",
+    ]
     png = figure._repr_png_()
     assert png.startswith(b"\x89PNG")
     assert len(png) < 150_000
@@ -179,7 +190,7 @@ def test_no_label_lies_on_another_or_on_a_mark():
         point(f"method {i % 6}", int(10 ** rng.uniform(3.8, 5.2)), 0.99 - rng.uniform(-0.003, 0.03))
         for i in range(24)
     ]
-    figure = methods_map(crowd, THEIRS, title="crowded")
+    figure = methods_map(crowd, THEIRS, title="crowded", most_error=4.0)
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw_without_rendering()
     (axes,) = figure.axes
@@ -197,6 +208,6 @@ def test_no_label_lies_on_another_or_on_a_mark():
 
 def test_a_mark_is_the_same_in_every_figure_of_a_set():
     methods = ["first", "second", "low rank"]
-    figure = methods_map(POINTS[:1], title="one", methods=methods)
+    figure = methods_map(POINTS[:1], title="one", most_error=3.0, methods=methods)
     (line,) = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
     assert (line.get_color(), line.get_marker()) == marks(methods)["low rank"]
