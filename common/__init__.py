@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "data": "base",
     "codec": "base",
     "networks": "base data",
-    "sharing": "codec networks",  # networks: only where codebooks are trained
+    "sharing": "base codec networks",  # networks: only where codebooks are trained
     "pruning": "base data networks codec",
     "report": "base codec networks",
     "figures": "codec report",

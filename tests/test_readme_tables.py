@@ -9,10 +9,12 @@ import pytest
 from common.experiments import Entry
 
 ROOT = Path(__file__).resolve().parents[1]
-EMPTY = (
-    "<!-- results:start -->\n<!-- results:end -->\nand\n<!-- methods:start -->\n<!-- methods:end -->\nand\n"
-    "<!-- bench:start -->\nold\n<!-- bench:end -->\n"
-)
+EMPTY = {
+    "README.md": "<!-- headlines:start -->\n<!-- headlines:end -->\n"
+    "<!-- bench:start -->\nold\n<!-- bench:end -->\n",
+    "capstone/README.md": "<!-- results:start -->\n<!-- results:end -->\nand\n"
+    "<!-- methods:start -->\n<!-- methods:end -->\n",
+}
 
 
 @pytest.fixture
@@ -25,7 +27,9 @@ def tables(tmp_path, monkeypatch):
     monkeypatch.setattr(tool, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(tool, "draw_figure", lambda: (tmp_path / "drawn").touch())
     (tmp_path / "results").mkdir()
-    (tmp_path / "README.md").write_text(EMPTY)
+    for page, text in EMPTY.items():
+        (tmp_path / page).parent.mkdir(exist_ok=True)
+        (tmp_path / page).write_text(text)
     return tool
 
 
@@ -58,7 +62,9 @@ def test_the_readme_is_in_step():
 def test_what_is_not_stored_is_not_run(tables, tmp_path):
     assert tables.main([]) == 0
     lines = (tmp_path / "README.md").read_text().splitlines()
-    rows = [line for line in lines if "not run |" in line]
+    assert len([line for line in lines if "not run |" in line]) == 5
+    results = (tmp_path / "capstone/README.md").read_text().splitlines()
+    rows = [line for line in results if "not run |" in line]
     assert len(rows) == 4
     assert rows[3].startswith("| AlexNet, 10 classes, 224×224 | not run | ")
     assert "Not run yet: `make bench`." in lines
@@ -80,12 +86,13 @@ def test_measured_rows_stand_beside_published_ones(tables, tmp_path):
     store(tmp_path, "lenets.json", {"points": [lenet]})
     store(tmp_path, "bench.json", {"groups": groups(0.5)}, **MADE)
     assert tables.main([]) == 0
-    text = (tmp_path / "README.md").read_text()
-    ours = "[v.dcz](capstone/v.dcz) | 123,456 | 182× | 93.00 % → 93.45 % | −0.45 |"
-    assert f"{ours} LilNetX 465×, 93.40 % → 92.60 %; EPR 590×" in text
+    text = (tmp_path / "capstone/README.md").read_text()
+    ours = "[v.dcz](v.dcz) | 123,456 | 182× | 93.00 % → 93.45 % | −0.45 |"
+    assert f"{ours} LilNetX† 465×, 93.40 % → 92.60 %; LilNetX, extreme† 800×" in text
     assert text.count("| VGG-16, CIFAR-10 |") == 2
     assert "| 9 | 40× | 99.00 % → 98.77 % | 0.23 | Deep Compression 39×, 99.20 % → 99.26 %; EPR" in text
     assert text.count("not run |") == 2 * 5
+    text = (tmp_path / "README.md").read_text()
     assert "| decoding | 10 M symbols/s | a peer: 20 M symbols/s | 0.5× |\n<!-- bench:end -->" in text
     assert "Measured on a processor (1 core, 2 GB, Linux), one thread, 2026-01-01" in text
     assert "no peers" not in text
@@ -133,7 +140,7 @@ def test_of_each_method_and_network_the_smallest_good_file_is_shown(tables, tmp_
 def test_a_check_writes_nothing_and_catches_what_is_stale(tables, tmp_path, capsys):
     assert tables.main(["--check"]) == 1
     assert "out of step" in capsys.readouterr().out
-    assert (tmp_path / "README.md").read_text() == EMPTY
+    assert all((tmp_path / page).read_text() == text for page, text in EMPTY.items())
     tables.main([])
     assert tables.main(["--check"]) == 0
     store(tmp_path, "operating_points.json", {})
@@ -144,6 +151,24 @@ def test_a_check_writes_nothing_and_catches_what_is_stale(tables, tmp_path, caps
 
 
 def test_a_readme_without_its_markers_is_refused(tables, tmp_path):
-    (tmp_path / "README.md").write_text(EMPTY.replace("<!-- bench:end -->", ""))
-    with pytest.raises(ValueError, match="0 places for the table 'bench'"):
+    (tmp_path / "README.md").write_text(EMPTY["README.md"].replace("<!-- bench:end -->", ""))
+    with pytest.raises(ValueError, match=r"README.md has 0 places for the table 'bench'"):
         tables.main([])
+
+
+def test_a_headline_is_a_file_on_the_disk_beside_the_nearest_published_one(tables, tmp_path):
+    (tmp_path / "capstone/vgg16_cifar10.dcz").write_bytes(bytes(1000))
+    point = {"file": "vgg16_cifar10.dcz", "file_bytes": 1000, "dense_bytes": 500_000}
+    store(tmp_path, "operating_points.json", {"v": point | {"baseline_top1": 0.93, "top1": 0.92}})
+    rows = tables.headline_table().splitlines()[2:]
+    assert rows[0] == (
+        "| VGG-16, CIFAR-10 | [1,000](capstone/vgg16_cifar10.dcz) | **500×** | 93.00 % → **92.00 %** "
+        "| MIRACLE†: 417,000, 93.43 % |"
+    )
+    assert all("not run" in row for row in rows[1:])
+    (tmp_path / "capstone/vgg16_cifar10.dcz").write_bytes(bytes(999))
+    assert "not run" in tables.headline_table().splitlines()[2], "a file of other bytes is not that result's"
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120

@@ -1,4 +1,4 @@
-"""The README's tables of results and its figure, from the JSON files that the commands wrote.
+"""The pages' tables of results and the README's figure, from the JSON files that the commands wrote.
 
 ``python tools/readme_tables.py`` rewrites what stands between the markers and draws the figure; with
 ``--check`` it only tells whether the tables are out of step. A result that is not stored is "not run": no
@@ -28,22 +28,65 @@ def read(name: str) -> dict:
     return json.loads(path.read_text())["figures"] if path.exists() else {}
 
 
+NETWORKS = {
+    "vgg16": ("VGG-16, CIFAR-10", ("LilNetX", "LilNetX, extreme", "EPR")),
+    "lenet_300_100": ("LeNet-300-100, MNIST", ("Deep Compression", "EPR")),
+    "lenet_5": ("LeNet-5, MNIST", ("Deep Compression", "EPR", "MIRACLE")),
+    "alexnet": ("AlexNet, 10 classes, 224×224", ("Deep Compression",)),
+}
+# The README's few rows: network, file, and the published result nearest to it.
+HEADLINES = (
+    ("vgg16", "capstone/vgg16_cifar10.dcz", "MIRACLE"),
+    ("vgg16", "capstone/vgg16_cifar10_small.dcz", "LilNetX"),
+    ("lenet_5", "week05_pruning/results/lenet_5_variational_middle.dcz", "EPR"),
+    ("lenet_300_100", "week05_pruning/results/lenet_300_100_variational_middle.dcz", "EPR"),
+    ("alexnet", "capstone/alexnet_cifar10.dcz", "Deep Compression"),
+)
+
+
+def measured() -> dict[str, list[dict]]:
+    """The capstone's files by network, each with ``path``, ``baseline_top1`` and ``top1``."""
+    found = {"vgg16": list(read("operating_points.json").values())}
+    found["alexnet"] = list(read("alexnet.json").values())
+    for point in read("lenets.json").get("points", []):  # the LeNets' papers count errors, and so do they
+        ends = {"baseline_top1": 1 - point["baseline_error"], "top1": 1 - point["error"]}
+        found.setdefault(point["network"], []).append(point | ends)
+    return {
+        name: [point | {"path": f"capstone/{point['file']}"} for point in points]
+        for name, points in found.items()
+    }
+
+
+def headline_table() -> str:
+    """A few files, each beside the published result nearest to it: bytes and accuracy of both."""
+    found = [point | {"network": name} for name, points in measured().items() for point in points]
+    stored = ROOT / REPRODUCTIONS["variational_dropout"].result
+    found += json.loads(stored.read_text())["figures"]["points"] if stored.exists() else []
+    by_size = {(point["network"], point["file_bytes"]): point for point in found}
+    rows = []
+    for network, path, method in HEADLINES:
+        (published,) = (row for row in PUBLISHED[network] if row.method == method)
+        theirs = f"{published.label}: {published.compressed_bytes:,}, {100 - published.error:.2f} %"
+        theirs += " (ImageNet)" if network == "alexnet" else ""
+        n_bytes = (ROOT / path).stat().st_size if (ROOT / path).exists() else 0
+        ours = by_size.get((network, n_bytes))
+        if ours is None:
+            rows.append([NETWORKS[network][0], *["not run"] * 3, theirs])
+            continue
+        ratio = ours["dense_bytes"] / ours["file_bytes"]
+        accuracy = f"{100 * ours['baseline_top1']:.2f} % → **{100 * ours['top1']:.2f} %**"
+        link = f"[{ours['file_bytes']:,}]({path})"
+        rows.append([NETWORKS[network][0], link, f"**{ratio:.0f}×**", accuracy, theirs])
+    heads = ["network", "bytes", "ratio", "top-1: dense → decoded", "nearest published: bytes, top-1"]
+    return "\n".join(markdown_table(heads, rows))
+
+
 def results_table() -> str:
     """Ours, beside the best published of the same network."""
-    networks = {
-        "vgg16": ("VGG-16, CIFAR-10", ("LilNetX", "LilNetX, extreme", "EPR")),
-        "lenet_300_100": ("LeNet-300-100, MNIST", ("Deep Compression", "EPR")),
-        "lenet_5": ("LeNet-5, MNIST", ("Deep Compression", "EPR")),
-        "alexnet": ("AlexNet, 10 classes, 224×224", ("Deep Compression",)),
-    }
-    measured = {"vgg16": list(read("operating_points.json").values())}
-    measured["alexnet"] = list(read("alexnet.json").values())
-    for point in read("lenets.json").get("points", []):
-        measured.setdefault(point["network"], []).append(point)
-    rows = []
-    for name, (title, methods) in networks.items():
+    rows, found = [], measured()
+    for name, (title, methods) in NETWORKS.items():
         theirs = "; ".join(quoted(name, method) for method in methods)
-        rows += [row(title, figures, theirs) for figures in measured.get(name, [])] or [
+        rows += [row(title, figures, theirs) for figures in found.get(name, [])] or [
             [title, *["not run"] * 5, theirs]
         ]
     heads = ["network", "file", "bytes", "ratio", "top-1: dense → decoded", "drop, points", "published"]
@@ -117,19 +160,16 @@ def quoted(network: str, method: str) -> str:
     """A published row in a few words, accuracies as in our own."""
     (found,) = (row for row in PUBLISHED[network] if row.method == method)
     where = " (ImageNet)" if network == "alexnet" else ""
-    before, after = 100 - found.baseline_error, 100 - found.error
-    return f"{found.label} {found.ratio:.0f}×, {before:.2f} % → {after:.2f} %{where}"
+    before = "" if found.baseline_error is None else f"{100 - found.baseline_error:.2f} % → "
+    return f"{found.label} {found.ratio:.0f}×, {before}{100 - found.error:.2f} %{where}"
 
 
 def row(title: str, figures: dict, published: str) -> list[str]:
     """One compressed network."""
-    if "error" in figures:  # the LeNets' papers count errors, and so do their results
-        before, after = 100 - 100 * figures["baseline_error"], 100 - 100 * figures["error"]
-    else:
-        before, after = 100 * figures["baseline_top1"], 100 * figures["top1"]
+    before, after = 100 * figures["baseline_top1"], 100 * figures["top1"]
     return [
         title,
-        f"[{figures['file']}](capstone/{figures['file']})",
+        f"[{figures['file']}]({figures['file']})",
         f"{figures['file_bytes']:,}",
         f"{figures['ratio']:.0f}×",
         f"{before:.2f} % → {after:.2f} %",
@@ -153,31 +193,40 @@ def draw_figure(path: Path = ROOT / "capstone/figures/three_stages.png") -> None
     three_stages(stages).savefig(path, dpi=110, bbox_inches="tight")
 
 
-def renewed(text: str) -> str:
-    """The README's text with present tables."""
-    tables = {"results": results_table(), "methods": methods_table(), "bench": bench_table()}
-    for name, table in tables.items():
+# Which tables stand in which file.
+PAGES = {
+    "README.md": {"headlines": headline_table, "bench": bench_table},
+    "capstone/README.md": {"results": results_table, "methods": methods_table},
+}
+
+
+def renewed(page: str, text: str) -> str:
+    """A page's text with present tables."""
+    for name, table in PAGES[page].items():
         pattern = rf"(<!-- {name}:start -->\n)(?:.*?\n)?(<!-- {name}:end -->)"
-        text, n = re.subn(pattern, lambda m, t=table: f"{m[1]}{t}\n{m[2]}", text, flags=re.DOTALL)
+        content = table()
+        text, n = re.subn(pattern, lambda m, t=content: f"{m[1]}{t}\n{m[2]}", text, flags=re.DOTALL)
         if n != 1:
-            raise ValueError(f"README.md has {n} places for the table {name!r}: expected one pair of markers")
+            raise ValueError(f"{page} has {n} places for the table {name!r}: expected one pair of markers")
     return text
 
 
 def main(arguments: list[str]) -> int:
-    """Rewrite the README, or with ``--check`` only tell; 1 when the check finds it out of step."""
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    wanted = renewed(text)
-    if "--check" not in arguments and read("operating_points.json"):
+    """Rewrite the pages, or with ``--check`` only tell; 1 when the check finds one out of step."""
+    is_check, status = "--check" in arguments, 0
+    for page in PAGES:
+        text = (ROOT / page).read_text()
+        wanted = renewed(page, text)
+        if wanted == text:
+            continue
+        print(f"{page}: tables of results out of step" if is_check else f"{page} renewed")
+        if is_check:
+            status = 1
+        else:
+            (ROOT / page).write_text(wanted)
+    if not is_check and read("operating_points.json"):
         draw_figure()
-    if wanted == text:
-        return 0
-    print("README.md: tables of results out of step" if "--check" in arguments else "README.md renewed")
-    if "--check" in arguments:
-        return 1
-    readme.write_text(wanted)
-    return 0
+    return status
 
 
 if __name__ == "__main__":
