@@ -5,11 +5,12 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup peers capstone test lab bench notebooks assignments lint badges tables constraints clean
+.PHONY: help setup peers capstone test test-slow lab bench notebooks assignments lint badges tables constraints clean
 
 help:
 	@echo "make capstone     compress VGG-16 for CIFAR-10 end to end; prints the table of targets"
 	@echo "make test         unit tests, and every notebook compared with its stored outputs"
+	@echo "make test-slow    what is exhaustive: experiments, browsers, many phones, notebooks run again"
 	@echo "make lab          JupyterLab"
 	@echo "make bench        speed and memory, beside the peers"
 	@echo "make peers        the one benchmark peer that has to be compiled (part of make bench)"
@@ -30,7 +31,10 @@ capstone: $(STAMP)
 	$(BIN)/dnnc capstone
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --nbval --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --nbval -m "not slow" --numprocesses auto --dist loadfile
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow --numprocesses auto --dist loadfile
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab

@@ -170,24 +170,27 @@ def test_scripts_are_executable_and_parse(script):
     subprocess.run(["bash", "-n", str(path)], check=True)
 
 
-def test_ci_calls_make_test_with_the_shared_data(tmp_path):
+def test_ci_calls_make_with_the_shared_data(tmp_path):
     shared, checkout, tools = tmp_path / "shared" / "data", tmp_path / "checkout", tmp_path / "bin"
     for folder in (shared, checkout / ".ci", tools):
         folder.mkdir(parents=True)
     script = checkout / ".ci" / "run"
     script.write_bytes((ROOT / ".ci" / "run").read_bytes())
     fake_make = tools / "make"
-    fake_make.write_text('#!/bin/sh\necho "make $* in $PWD with $DNNC_DATA"\nexit 7\n')
+    fake_make.write_text(
+        '#!/bin/sh\necho "make $* in $PWD with $DNNC_DATA"\n[ "$1" != test-slow ] || exit 7\n'
+    )
     for path in (script, fake_make):
         path.chmod(0o755)
     environment = {"PATH": f"{tools}:/usr/bin:/bin"}
     done = subprocess.run([str(script)], env=environment, capture_output=True, text=True, cwd=tmp_path)
-    assert done.stdout.strip() == f"make test in {checkout} with {shared}"
+    called = [f"make {target} in {checkout} with {shared}" for target in ("lint", "test", "test-slow")]
+    assert done.stdout.splitlines() == called
     assert done.returncode == 7
 
 
 @pytest.mark.parametrize(
-    "target", "capstone test lab bench notebooks assignments lint badges tables clean".split()
+    "target", "capstone test test-slow lab bench notebooks assignments lint badges tables clean".split()
 )
 def test_make_knows_its_targets(target):
     done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True)
@@ -225,6 +228,7 @@ def test_members_work_is_not_held_to_the_courses_rules():
         assert not is_members_work(Path(name))
 
 
+@pytest.mark.slow
 def test_members_and_benchmarks_are_not_collected(tmp_path):
     """A member's folder not even when asked for by name: unfinished work must not fail the course."""
     for name in ("conftest.py", "pyproject.toml"):

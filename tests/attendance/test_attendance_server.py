@@ -53,6 +53,7 @@ class Phone:
         return statuses, self.ask("GET", "/here")[1]
 
 
+@pytest.mark.slow
 def test_two_hundred_phones_at_once_none_lost_none_twice(tmp_path):
     people = roster(200)
     store, clock = AttendanceStore(tmp_path / "attendance.sqlite3"), Clock()

@@ -63,6 +63,7 @@ def test_the_stored_notebook_is_what_the_source_makes(source):
     assert not tool.is_stale(source), "run `make assignments`"
 
 
+@pytest.mark.slow
 @each
 def test_the_solution_passes_every_check(source, quiet_settings):
     namespace = {"__name__": "assignment"}

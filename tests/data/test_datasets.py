@@ -200,6 +200,7 @@ def test_no_digit_is_in_both_splits():
     assert not set(image_digests(train.images)) & set(image_digests(test.images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("name", CATALOG)
 def test_real_sets_are_the_published_ones(name, split, monkeypatch):

@@ -23,6 +23,8 @@ from common.networks.models import INPUT_SHAPES
 from common.networks.training import evaluate
 from common.report.sizes import size_report
 
+pytestmark = pytest.mark.slow
+
 ONE = replace(CONFIG, epochs=1, max_lr=0.01)
 TINY = OperatingPoint(
     "tiny",

@@ -16,6 +16,8 @@ from common.methods.low_bit_files import eight_bits, pack_codes
 from common.networks.models import build, prunable_parameters
 from common.networks.training import TrainConfig, evaluate
 
+pytestmark = pytest.mark.slow
+
 TINY = TrainConfig(
     epochs=1, batch_size=50, max_lr=0.02, label_smoothing=0.0, crop_padding=0, flip=False, precision="fp32"
 )

@@ -20,6 +20,8 @@ from common.methods.low_bit_files import (
 from common.networks.models import build, prunable_parameters
 from tests.tiny import image_set, network
 
+pytestmark = pytest.mark.slow
+
 TINY = Plan(
     dataset="digits", seeds=(0,), n_train=1024, baseline_epochs=3, tune_epochs=1, bits=(2, 8), with_vgg=False
 )

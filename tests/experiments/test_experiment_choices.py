@@ -12,6 +12,8 @@ from common.experiments.choices import CHOICES, Choice, Rule, choose, options_of
 from common.experiments.lenets import LenetPoint
 from common.networks.training import TrainConfig
 
+pytestmark = pytest.mark.slow
+
 TINY = TrainConfig(
     epochs=1, batch_size=50, max_lr=0.02, label_smoothing=0.0, crop_padding=1, flip=False, precision="fp32"
 )

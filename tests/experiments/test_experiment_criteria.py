@@ -9,6 +9,8 @@ from tiny import CONFIG, image_set
 from common.experiments import criteria
 from common.experiments.criteria import Size, compare
 
+pytestmark = pytest.mark.slow
+
 TINY = Size(
     channels=(4, "M", 4, "M", "M"),
     n_train=24,

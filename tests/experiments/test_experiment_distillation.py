@@ -28,6 +28,8 @@ from common.experiments.distillation import (
 from common.networks.checkpoints import save_weights
 from common.networks.models import build, count_parameters
 
+pytestmark = pytest.mark.slow
+
 # The digits are a text file inside a wheel, and reading them takes longer than learning them.
 digits_once = functools.cache(load_dataset)
 PARTS = ("teacher", "search", "chosen", "errors", "omitted", "points", "vgg")

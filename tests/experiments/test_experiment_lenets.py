@@ -14,6 +14,8 @@ from common.networks.models import build, dense_bytes, prunable_parameters
 from common.networks.training import TrainConfig, evaluate
 from common.report.published import PUBLISHED
 
+pytestmark = pytest.mark.slow
+
 TINY = TrainConfig(
     epochs=1, batch_size=50, max_lr=0.02, label_smoothing=0.0, crop_padding=2, flip=False, precision="fp32"
 )

@@ -30,6 +30,8 @@ from common.methods.lottery_tickets import n_kept, prune_rounds, pruning_rates, 
 from common.networks.models import count_parameters, dense_bytes, prunable_parameters
 from common.networks.training import evaluate
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("ticket", "reinit", "random_mask", "one_shot", "fine_tuned", "early")
 TINY = replace(

@@ -13,6 +13,8 @@ from common.methods.low_rank import unpack_low_rank
 from common.networks.models import build, count_parameters
 from common.networks.training import TrainConfig, evaluate
 
+pytestmark = pytest.mark.slow
+
 TINY = TrainConfig(
     epochs=1, batch_size=50, max_lr=0.05, label_smoothing=0.0, crop_padding=1, flip=False, precision="fp32"
 )

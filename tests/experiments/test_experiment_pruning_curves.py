@@ -19,6 +19,8 @@ from common.experiments.pruning_curves import (
 from common.networks.models import prunable_parameters
 from common.pruning.callbacks import cubic_sparsity, global_masks, magnitude_scores, sparsity_of
 
+pytestmark = pytest.mark.slow
+
 TUNING = replace(CONFIG, epochs=2)
 DATA = image_set()
 

@@ -15,6 +15,8 @@ from common.experiments.relevance import Chain, Plan, points_of, run, to_markdow
 from common.networks.checkpoints import save_weights
 from common.networks.models import build
 
+pytestmark = pytest.mark.slow
+
 BASELINE_WEIGHTS = relevance.baseline_weights
 ONE = replace(CONFIG, epochs=1, batch_size=32, max_lr=0.01)
 TINY = CriteriaPlan(

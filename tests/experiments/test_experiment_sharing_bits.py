@@ -17,6 +17,8 @@ from common.networks.models import INPUT_SHAPES, build
 from common.networks.training import evaluate
 from common.sharing.centroid_tuning import CentroidTuner
 
+pytestmark = pytest.mark.slow
+
 PLAN = Plan(
     conv_bits=(1, 3, None),
     fc_bits=(2, None),

@@ -16,6 +16,8 @@ from common.methods import variational_dropout as noise_history
 from common.networks.training import evaluate
 from common.report.published import PUBLISHED
 
+pytestmark = pytest.mark.slow
+
 POINT = {
     "method",
     "label",

@@ -228,6 +228,7 @@ def test_cells_stored_without_having_been_run_are_told(ada):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "limits", "message"),
     [

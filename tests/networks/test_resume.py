@@ -34,6 +34,7 @@ def pruned_run(model, path=None, *, config=CONFIG, killer=None, checkpoint_steps
     return history, pruner.masks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [CONFIG, ADAM], ids=["sgd", "adam"])
 def test_killed_at_any_step_a_run_resumes_to_the_same_weights(tmp_path, config):
     model = network()

@@ -28,6 +28,7 @@ class Recorder:
         self.events.append(("after", step, model.fc3.weight.detach().clone(), None))
 
 
+@pytest.mark.slow
 def test_two_processes_have_one_process_losses(tmp_path):
     config = replace(CONFIG, crop_padding=0, flip=False, batch_size=16)
     data = image_set(64, side=28, name="digits")
