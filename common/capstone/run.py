@@ -109,7 +109,7 @@ def run_digits(
     say(f"digits: training a VGG-16 of width {size.width:g} on {len(training)} digits")
     config = replace(_TRAIN, epochs=size.train_epochs)
     train(model, training, config, description="digits: training", device=device)
-    values = f"{size.config.conv_clusters} values a layer"
+    values = f"{size.config.conv_clusters} values per layer"
     say(f"digits: pruning {size.config.sparsity:.0%} of the weights and sharing {values}, with fine-tuning")
     with TemporaryDirectory() as checkpoints:  # the run is live each time: nothing of an earlier one is read
         figures = run_point(
@@ -131,8 +131,8 @@ def run_digits(
 #
 # ===========  ==========================  =================================================================
 # ``full``     a GPU, CIFAR-10             everything is trained, compressed and measured
-# ``cpu``      CIFAR-10, at most 15 min    shipped files are coded anew and measured; a short live fine-tune
-# ``offline``  neither, at most 3 min      shipped files are coded anew, their accuracies quoted; the whole
+# ``cpu``      CIFAR-10, at most 15 min    shipped files are coded again and measured; a short live fine-tune
+# ``offline``  neither, at most 3 min      shipped files are coded again, their accuracies quoted; the whole
 #                                          loop live on the digits that come inside the dependencies
 # ``test``     as offline, a minute        the same with the fewest epochs that still meet the targets
 # ===========  ==========================  =================================================================
@@ -394,7 +394,7 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
 def _measure_shipped(
     folder: Path, shipped: dict[str, Shipped], *, device: str | None, say: Say
 ) -> dict[str, Part]:
-    """Code the shipped files anew, and measure what is decoded from them beside the baseline."""
+    """Code the shipped files again, and measure what is decoded from them beside the baseline."""
     test = load_dataset("cifar10", "test")
     model, _ = open_model(folder / BASELINE)
     baseline = evaluate(model, test, device=device)

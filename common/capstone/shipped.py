@@ -1,4 +1,4 @@
-"""The capstone's shipped files: coded anew, measured anew, and fine-tuned a little further, on any machine.
+"""The capstone's shipped files: coded again, measured again, and fine-tuned a little further, on any machine.
 
 ``capstone/`` ships the baseline (``vgg16_cifar10.safetensors``), one `.dcz` file an operating point, and
 ``results/operating_points.json`` with what was measured when they were made. A `.dcz` holds the fine-tuned
@@ -91,7 +91,7 @@ def code_anew(shipped: Shipped, *, say: Callable[[str], None] = print) -> dict:
     coded = container.save(shipped.model, store_names=False)
     if coded != shipped.data:
         raise ValueError(
-            f"{shipped.name}: coded anew gives {len(coded)} bytes that differ from the shipped "
+            f"{shipped.name}: coded again gives {len(coded)} bytes that differ from the shipped "
             f"{len(shipped.data)}: this code is not the one that made the file; {_REMEDY}"
         )
     say(f"{shipped.name}: coded live into {len(coded):,} bytes, equal to the shipped file byte for byte")

@@ -145,7 +145,7 @@ def compress_file(
     sparsity, criterion
         As in `pipeline.CompressConfig`.
     clusters : int, optional
-        Shared values a layer; by default the paper's 256 for convolutions and 32 for linear layers.
+        Shared values per layer; by default the paper's 256 for convolutions and 32 for linear layers.
     epochs, share_epochs : int
         Fine-tuning after pruning, and of the centroids; without any, no data set is read.
     dataset : str, optional

@@ -45,7 +45,7 @@ def pack(
     kept : mapping of weight name to int64 tensor, optional
         Output channels of the whole network that the slim one has (`slimming.choose_channels`).
     bias_clusters : int
-        Biases and scales share this many values a layer where that is smaller than float16.
+        Biases and scales share this many values per layer where that is smaller than float16.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def _scatter(
 def _pack_vector(
     values: np.ndarray, chosen: np.ndarray, rows: np.ndarray, length: int, n_clusters: int
 ) -> DenseTensor | SharedTensor:
-    """One value a channel, zero where not chosen: as float16, or shared where that is smaller."""
+    """One value per channel, zero where not chosen: as float16, or shared where that is smaller."""
     values = np.where(chosen, values, 0.0).astype(np.float32)
     n = int(chosen.sum())
     if n < _LEAST_SHARED * n_clusters:

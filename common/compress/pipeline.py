@@ -38,7 +38,7 @@ class CompressConfig:
     prune : TrainConfig
         Fine-tuning while and after pruning; zero epochs prune one-shot.
     conv_clusters, linear_clusters : int
-        Shared values a layer (Deep Compression: 256 and 32).
+        Shared values per layer (Deep Compression: 256 and 32).
     layer_bits : tuple of (weight name, int)
         Index bits of single layers, which have at most ``2**bits`` shared values (`target_search`).
     rate_weight : float

@@ -23,7 +23,7 @@ class SetFacts:
         Channels, height, width.
     n_train, n_test : int
         Images in each split.
-    mean, std : tuple of float, one a channel
+    mean, std : tuple of float, one per channel
         Of the training split, on the scale [0, 1] (pixel / 255).
     train_sha256, test_sha256 : str
         Of the content of each split.

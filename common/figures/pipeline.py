@@ -146,7 +146,7 @@ def code_length_distribution(
         axes.axvline(mean, color=GREEN, linewidth=1.5, label=f"mean length {mean:.3f}")
         axes.set_ylim(0, 1.45 * top)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(loc="upper right", title="bits a symbol", title_fontsize=9)
+        axes.legend(loc="upper right", title="bits per symbol", title_fontsize=9)
         axes.set_title(title)
         axes.set_xlabel("code length (bits)")
         axes.set_ylabel("share of the symbols (%)")
@@ -183,7 +183,7 @@ _TITLES = {
 _WORDS = {
     "dense": "32 bits\na weight",
     "pruned": "small weights go,\nthe rest is fine-tuned",
-    "shared": "a few values a layer,\neach weight names one",
+    "shared": "a few values per layer,\neach weight names one",
     "huffman": "frequent symbols\nget short codes",
 }
 

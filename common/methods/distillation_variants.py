@@ -4,7 +4,7 @@
     train(student, data, config, objective=RelationalDistillation(teacher))
 
 **Noisy teacher** (Sau & Balasubramanian 2016, arXiv 1610.09650). With probability α an image's logits v are
-multiplied by noise of their own, class by class, in each step anew:
+multiplied by noise of their own, class by class, in each step again:
 
     v' = (1 + ξ) v        ξ ~ N(0, σ²)
 
@@ -81,8 +81,8 @@ class NoisyTeacher(Distillation):
 def noisy_logits(logits: Tensor, *, sigma: float, share: float, generator: torch.Generator) -> Tensor:
     """Logits of shape (n, classes), a share of the rows multiplied by 1 + noise (see the module's docstring).
 
-    The noise is drawn on the CPU, first one uniform number a row, then one normal number a logit, so that it
-    is the same on every device.
+    The noise is drawn on the CPU, first one uniform number per row, then one normal number per logit, so that
+    it is the same on every device.
     """
     chosen = torch.rand(len(logits), 1, generator=generator) < share
     noise = sigma * torch.randn(logits.shape, generator=generator)
@@ -147,7 +147,7 @@ def distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Parameters
     ----------
     student, teacher : float tensors of shape (n, d) and (n, e), n >= 2
-        One row an image; their dimensions may differ.
+        One row per image; their dimensions may differ.
 
     Returns
     -------
@@ -238,7 +238,7 @@ class DropoutSeed:
     """A callback for `training.train`: which units are left out becomes a function of (seed, step) alone.
 
     PyTorch's dropout draws from the global generator, which a resumed run finds in another state. This
-    seeds it anew before every step, from the moment of its making: make it where training starts, inside
+    seeds it again before every step, from the moment of its making: make it where training starts, inside
     `torch.random.fork_rng`, which puts the generator back afterwards.
     """
 

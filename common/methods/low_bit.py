@@ -1,4 +1,4 @@
-"""Few bits a weight: uniform grids with scale and zero-point.
+"""Few bits per weight: uniform grids with scale and zero-point.
 
 A grid holds the numbers ``scale * (q - zero_point)`` for whole ``q`` from ``q_min`` to ``q_max``:
 
@@ -278,7 +278,7 @@ class GridQuantizer(nn.Module):
 
 
 class ScaledQuantizer(nn.Module):
-    """Weights to ``scale * codes`` by a rule such as `binarize`, anew at every step; gradient as it is."""
+    """Weights to ``scale * codes`` by a rule such as `binarize`, again at every step; gradient as it is."""
 
     def __init__(self, rule: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A network of codes and scales in a `.dcz` file: few values a layer, times a scale a row.
+"""A network of codes and scales in a `.dcz` file: few values per layer, times a scale per row.
 
 The container holds both as they are: the codes are indices into a codebook of two or three values, or of up
 to 255, and the scales are `SharedTensor.row_scales`, multiplied in when the file is read. So `packing.unpack`
@@ -27,7 +27,7 @@ Rule = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes −127 ... 127 and a scale a row: ``scale * codes`` is the weight rounded to 8 bits.
+    """Codes −127 ... 127 and a scale per row: ``scale * codes`` is the weight rounded to 8 bits.
 
     Returns
     -------
@@ -41,14 +41,14 @@ def eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pack_codes(model: nn.Module, rules: Mapping[str, Rule], architecture: Mapping) -> CompressedModel:
-    """A network whose layers are codes times a scale a row: what `packing.unpack` makes a network of again.
+    """A network whose layers are codes times a scale per row: what `packing.unpack` makes a network of again.
 
     Parameters
     ----------
     model : nn.Module
         Without batch norm; its weights are those that the rules give codes for.
     rules : mapping of weight name to rule
-        A rule gives integer codes and a scale a row, such as `binarize`.
+        A rule gives integer codes and a scale per row, such as `binarize`.
     architecture : mapping
     """
     tensors: dict[str, DenseTensor | SharedTensor] = {}
@@ -114,7 +114,7 @@ class Coded:
     weight : Tensor
         float32, what is computed with.
     codes : ndarray of the weight's shape
-        Integers from 0, one a weight.
+        Integers from 0, one per weight.
     code_bits : int
         Of one code at fixed length.
     extra_bits : int
@@ -131,7 +131,7 @@ Coder = Callable[[Tensor, float], Coded]
 
 
 def coded_on_grid(weight: Tensor, grid: Grid) -> Coded:
-    """Rounded to a grid of `low_bit`; a scale a channel, or one."""
+    """Rounded to a grid of `low_bit`; a scale per channel, or one."""
     codes = quantize(weight, grid)
     extra = SCALE_BITS * grid.scale.numel()
     n_bits = (grid.q_max - grid.q_min).bit_length()

@@ -382,7 +382,7 @@ def _skeleton(metadata: Mapping[str, object]) -> nn.Module:
         whole = build_from(metadata)
         names, ranks = list(prunable_parameters(whole)), metadata.get("ranks")
         if not isinstance(ranks, list) or len(ranks) != len(names):
-            raise ValueError(f"ranks {str(ranks)[:60]}: expected a list, one entry a layer, {len(names)}")
+            raise ValueError(f"ranks {str(ranks)[:60]}: expected a list, one entry per layer, {len(names)}")
         chosen = {}
         for name, rank in zip(names, ranks, strict=True):
             if rank is None:

@@ -172,7 +172,7 @@ def dense_bytes(model: nn.Module) -> int:
 
 
 def batch_norm_scales(model: nn.Module) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Scale and bias (float32, one a channel) by which each batch norm acts at inference, by conv name.
+    """Scale and bias (float32, one per channel) by which each batch norm acts at inference, by conv name.
 
     In evaluation, batch norm computes s·z + t with s = γ/√(σ² + ε) and t = β − s·μ (Ioffe & Szegedy 2015),
     so a convolution without bias followed by it equals a convolution with weights s·W and bias t.

@@ -114,7 +114,7 @@ class Evaluation:
 
 @dataclass
 class History:
-    """One entry an epoch: training loss, last learning rate, validation accuracy (None if unmeasured)."""
+    """One entry per epoch: training loss, last learning rate, validation accuracy (None if unmeasured)."""
 
     loss: list[float] = field(default_factory=list)
     lr: list[float] = field(default_factory=list)

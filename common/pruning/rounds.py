@@ -5,7 +5,7 @@
 
 A trained network, reference images, ratios and a criterion go in; a pruned network comes out. Filters go
 first and for real (structured): what is left is smaller, so that all that follows is cheaper. Then single
-weights go, those of all layers together (unstructured, global). Every ratio is a round: scores are made anew
+weights go, those of all layers together (unstructured, global). Every ratio is a round: scores are made again
 on what is left, and then the network may be fine-tuned (Yeom et al. 2021, arXiv 1912.08881, iterate so, too).
 
 Filters of all layers are compared with each other. Relevance is conserved, so every layer's filters share the

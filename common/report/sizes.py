@@ -322,7 +322,7 @@ class Report:
         return sum(layer.bits_over_entropy for layer in self.layers) / (8 * self.file_bytes)
 
     def to_markdown(self) -> str:
-        """Totals, bytes by kind, and a line a layer; tensors of one axis, such as biases, share a line."""
+        """Totals, bytes by kind, and a line per layer; tensors of one axis, such as biases, share a line."""
         kinds = self.bytes_by_kind.items()
         weights = [layer.cells() for layer in self.layers if len(layer.shape) > 1]
         rest = [layer for layer in self.layers if len(layer.shape) <= 1]

@@ -4,8 +4,8 @@
 >>> table.all_met, is_met({"ratio": 8.9, "drop_points": 0.3, "bits_per_weight": 3.5, "sparsity": 0.92})
 (True, False)
 
-The course's ratio and its bits a weight are one statement: AlexNet of ten classes has 57,044,810 parameters;
-3.57 bits each are 25.5 MB of its 228 MB, and 32 / 3.57 = 9.0.
+The course's ratio and its bits per weight are one statement: AlexNet of ten classes has 57,044,810
+parameters; 3.57 bits each are 25.5 MB of its 228 MB, and 32 / 3.57 = 9.0.
 """
 
 from __future__ import annotations
