@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "sharing": "base codec networks",  # networks: only where codebooks are trained
     "pruning": "base data networks codec",
     "report": "base codec networks",
-    "figures": "codec report",
+    "figures": "base codec report",
     "compress": "base data networks pruning sharing codec report",
     "methods": "data networks pruning sharing codec compress",
     "capstone": _STAGES,

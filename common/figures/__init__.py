@@ -12,10 +12,13 @@ Each function returns a figure that Jupyter shows; none touches pyplot, so nothi
 ``trade_off``       compression ratio against accuracy drop, ours beside the published ones
 ``leaderboard``     what members handed in, beside the published ones, with the Pareto front
 ``methods_map``     every method's files on one map, bytes against accuracy drop, ours and published
+``sliders``         a figure with knobs, where somebody can turn them
+``animations``      frames written as a small GIF, and shown with their text alternative
 ``labels``          where labels go so that they do not lie on each other
 =================== ================================================================================
 """
 
+from common.figures.animations import show_animation
 from common.figures.pipeline import (
     accuracy_along_pipeline,
     code_length_distribution,
@@ -26,6 +29,7 @@ from common.figures.pipeline import (
     three_stages,
     weight_histograms,
 )
+from common.figures.sliders import sliders
 from common.figures.style import CourseFigure, few_colours, use_course_style
 from common.figures.trade_off import trade_off_curve
 
@@ -37,7 +41,9 @@ __all__ = [
     "coloured_cells",
     "few_colours",
     "layer_sparsity_and_bits",
+    "show_animation",
     "size_after_each_stage",
+    "sliders",
     "three_stages",
     "trade_off_curve",
     "use_course_style",

@@ -15,11 +15,11 @@ from common.codec.tensors import SharedTensor
 from common.figures.style import (
     BLACK,
     BLUE,
+    CLUSTERS,
     GREEN,
     GREY,
     LIGHT,
     ORANGE,
-    PURPLE,
     SKY,
     STAGE_COLORS,
     STAGE_LABELS,
@@ -35,7 +35,7 @@ from common.report.sizes import Report
 # ----------------------------------------------------------------------------------------------------
 # Small matrices as coloured cells with their numbers, one colour a cluster, as in the paper's figure 3.
 
-CLUSTER_COLORS = (VERMILION, GREEN, ORANGE, BLUE, PURPLE, SKY)
+CLUSTER_COLORS = CLUSTERS
 _TINT = 0.42  # black numbers stay legible on it
 
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 BLACK, GREY, LIGHT = "#000000", "#6E6E6E", "#D9D9D9"
 ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
+CLUSTERS = (VERMILION, GREEN, ORANGE, BLUE, PURPLE, SKY)  # one colour per cluster
 STAGE_COLORS = {"dense": GREY, "pruned": SKY, "shared": ORANGE, "huffman": GREEN}
 STAGE_LABELS = {"dense": "dense", "pruned": "pruned", "shared": "weights shared", "huffman": "Huffman-coded"}
 
