@@ -32,7 +32,8 @@ If the answer equals a suspect, the mistake has a name; the right values are nev
 ``code_book``   week 7: entropy, Huffman's lengths, complete codes, canonical words
 ``code_stream`` week 7: symbols to bytes and back, the table of lengths
 ``week07``      the questions of week 7: a canonical Huffman codec
+``lectures``    the cells that are filled in while a lecture is read: a module per lecture
 =============== ============================================================================================
 
-Only `common.members`, which grades, imports from here.
+Only `common.members`, which grades, and the notebooks import from here.
 """

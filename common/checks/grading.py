@@ -17,7 +17,7 @@ class Verdict:
     Attributes
     ----------
     question : int
-        Number of the question in its assignment.
+        Number of the question in its assignment; 0 for a cell of a lecture.
     name : str
         Of the function that was checked.
     ok : bool
@@ -44,7 +44,8 @@ class Verdict:
 
     def __repr__(self) -> str:
         found = "right" if self.ok else "not yet"
-        lines = [f"Question {self.question}, {self.name}: {found}. {self.message}"]
+        where = f"Question {self.question}, " if self.question else ""
+        lines = [f"{where}{self.name}: {found}. {self.message}"]
         lines += [f"    {line}".rstrip() for line in self.picture.splitlines()]
         return "\n".join([*lines, f"  Hint: {self.hint}"] if self.hint else lines)
 
