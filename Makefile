@@ -5,7 +5,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup peers capstone test test-slow lab bench notebooks assignments lint badges tables constraints clean
+.PHONY: help setup peers capstone test test-slow lab bench notebooks assignments lint badges tables tags animations constraints clean
 
 help:
 	@echo "make capstone     compress VGG-16 for CIFAR-10 end to end; prints the table of targets"
@@ -16,6 +16,8 @@ help:
 	@echo "make peers        the one benchmark peer that has to be compiled (part of make bench)"
 	@echo "make notebooks    execute every notebook and store its outputs"
 	@echo "make assignments  the students' notebooks from their sources, where these have changed"
+	@echo "make tags         tags and folded cells of the lectures, and their counts of words and lines"
+	@echo "make animations   the lectures' animations (GIF)"
 	@echo "make lint         formatter and linter, on modules and notebooks"
 	@echo "make badges       Colab badges and first cells from the address in pyproject.toml"
 	@echo "make tables       the README's tables and figure from the stored results"
@@ -51,6 +53,12 @@ notebooks: $(STAMP)
 
 assignments: $(STAMP)
 	$(BIN)/python tools/make_assignments.py
+
+tags: $(STAMP)
+	$(BIN)/python tools/notebook_tags.py
+
+animations: $(STAMP)
+	$(BIN)/python tools/animations.py
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check --quiet . || { echo "lint: run .venv/bin/ruff format ." >&2; exit 1; }

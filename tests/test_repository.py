@@ -190,7 +190,8 @@ def test_ci_calls_make_with_the_shared_data(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "target", "capstone test test-slow lab bench notebooks assignments lint badges tables clean".split()
+    "target",
+    "capstone test test-slow lab bench notebooks assignments lint badges tables tags animations clean".split(),
 )
 def test_make_knows_its_targets(target):
     done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True)

@@ -16,8 +16,6 @@ and executed; with ``--check`` they are only named.
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 import sys
 from pathlib import Path
 
@@ -27,8 +25,8 @@ from badges import FIRST_CELL, ROOT, address, badge
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-_START = re.compile(r"^(\s*)# solution\b:?\s*(.*)$")
-_END = re.compile(r"^\s*# end solution\s*$")
+from common.members.solutions import without_solutions
+
 _PLACE = "*Write your answer here.*"
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -41,40 +39,6 @@ def sources(root: Path = ROOT) -> list[Path]:
 def notebook_path(source: Path) -> Path:
     """Where the student's notebook of a source is."""
     return source.with_name("assignment.ipynb")
-
-
-def without_solutions(code: str) -> str:
-    """Code with a stub in the place of each solution region.
-
-    Raises
-    ------
-    ValueError
-        A region has no end, no beginning, no reminder, or another region in it.
-
-    Examples
-    --------
-    >>> print(without_solutions("# solution: square it\\ny = x * x\\n# end solution\\nprint(y)"))
-    raise NotImplementedError("square it")
-    print(y)
-    """
-    kept: list[str] = []
-    inside = False
-    for line in code.splitlines():
-        start = _START.match(line)
-        if start and (inside or not start[2]):
-            raise ValueError(f"{line.strip()!r}: " + ("a region in a region" if inside else "no reminder"))
-        if start:
-            inside = True
-            kept.append(f"{start[1]}raise NotImplementedError({json.dumps(start[2], ensure_ascii=False)})")
-        elif _END.match(line):
-            if not inside:
-                raise ValueError("`# end solution` without a beginning")
-            inside = False
-        elif not inside:
-            kept.append(line)
-    if inside:
-        raise ValueError("`# solution` without an end")
-    return "\n".join(kept)
 
 
 def solved_notebook(source: Path, root: Path = ROOT) -> NotebookNode:
