@@ -14,7 +14,7 @@ import typer
 
 from common.attendance.commands import attendance_app
 from common.base.text import printable
-from common.members.commands import members_app
+from common.members.commands import course_app, members_app
 
 # ----------------------------------------------------------------------------------------------------
 # What a command of ``dnnc`` was given, checked before any work; and its errors, each in one line.
@@ -155,6 +155,7 @@ ROOT = Path(__file__).resolve().parents[1]
 app.command()(study)
 app.add_typer(attendance_app, name="attendance")
 app.add_typer(members_app, name="members")
+app.add_typer(course_app, name="course")
 
 
 def main(argv: list[str] | None = None) -> None:

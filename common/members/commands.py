@@ -1,4 +1,4 @@
-"""``dnnc members``: one thin function a command."""
+"""``dnnc members`` and ``dnnc course``: one thin function per command."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from common.base.text import printable
 
 members_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Members' folders, their work checked, the board."
+)
+course_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The course as a whole: its editions."
 )
 
 Name = Annotated[str, typer.Argument(help="A member's name: small letters, digits, underscores.")]
@@ -177,6 +180,31 @@ def gate(
     decision = judge_pull_request(author, base, head)
     _show(asdict(decision), decision.message, as_json)
     raise typer.Exit(0 if decision.is_allowed else 1)
+
+
+@course_app.command("release")
+def release_edition(
+    folder: Annotated[Path, typer.Argument(help="New, empty, or made by an earlier release.")],
+    repository: Annotated[str, typer.Option(help="https://github.com/<owner>/<name> of the group.")],
+    as_json: Json = False,
+) -> None:
+    """Make the mentees' edition of the course, or renew one.
+
+    Solutions become stubs, answers are cleared, the answer key and the tests stay here. In an edition that is
+    there, members/ and .git stay as they are.
+
+    \b
+    Example: dnnc course release ../course-2027 --repository https://github.com/ada-l/course-2027
+    """
+    from common.members.release import release
+
+    done = release(folder, repository)
+    _show(asdict(done) | {"folder": str(folder)}, f"{folder}\n{done.table()}", as_json)
+
+
+@course_app.callback()
+def _course() -> None:
+    """Keep `release` a command of its own, although it is the only one yet."""
 
 
 def _leaderboard(seconds: float):
