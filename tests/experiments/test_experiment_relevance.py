@@ -132,7 +132,7 @@ def test_what_a_gpu_has_finished_is_taken_as_it_is(plan, first, tmp_path):
         relevance.part3(replace(plan, long=(chain,), long_on_a_cpu=chain), workdir=tmp_path, device="cpu")
         (path,) = tmp_path.glob(f"{chain.name}-*/figures.json")
         content = json.loads(path.read_text())
-        content["figures"]["device"] = "a GPU"
+        content["figures"]["chain"]["device"] = "a GPU"
         path.write_text(json.dumps(content))
         taken = relevance.part3(plan, workdir=tmp_path, device="cpu")
     assert (taken["name"], taken["status"]) == ("longer", "run on a GPU")
