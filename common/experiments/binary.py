@@ -26,7 +26,7 @@ from common.codec.container import CompressedModel
 from common.compress.packing import unpack
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, train_val_split
-from common.experiments import ROOT, Reproduction, store
+from common.experiments import ROOT, Outcome, store
 from common.experiments.lenets import TITLES
 from common.experiments.low_rank import LENETS
 from common.methods.low_bit import ScaledQuantizer, binarize, ternarize
@@ -111,7 +111,7 @@ def run(
     workdir: Path = WORKDIR,
     baselines: Path = LENETS,
     is_stored: bool = True,
-) -> Reproduction:
+) -> Outcome:
     """Train, write, read back and measure.
 
     The figures are ``files``, one mapping each: ``network``, ``kind``, ``file_bytes``, ``bits_per_weight``,
@@ -154,7 +154,7 @@ def run(
     }
     if is_stored:
         store("binary", figures, seed=plan.networks[0].tune.seed, datasets=tuple(sets), device=device)
-    return Reproduction(figures, to_markdown(figures))
+    return Outcome(figures, to_markdown(figures))
 
 
 def point_of(row: Mapping) -> dict:

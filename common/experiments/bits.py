@@ -21,7 +21,7 @@ from common.base.memo import Memo
 from common.base.progress import progress
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, train_val_split
-from common.experiments import ROOT, StudyResult
+from common.experiments import ROOT, WORKDIR, Outcome
 from common.methods.low_bit import (
     GridQuantizer,
     ScaledQuantizer,
@@ -42,7 +42,7 @@ from common.methods.low_bit_files import (
 from common.networks.baseline import N_VALIDATION, train_config
 from common.networks.checkpoints import load_weights, save_weights, state_digest
 from common.networks.models import build, fold_batch_norm, prunable_parameters
-from common.networks.training import evaluate, train
+from common.networks.training import default_device, evaluate, train
 from common.sharing.centroid_tuning import CentroidTuner
 from common.sharing.weight_sharing import share_weights
 
@@ -82,14 +82,20 @@ class Plan:
     vgg_images: int = 1000
 
 
-def run(*, workdir: Path, device: str, resume: bool, plan: Plan | None = None) -> StudyResult:
+def run(
+    *,
+    device: str | None = None,
+    resume: bool = True,
+    workdir: Path = WORKDIR / "bits",
+    plan: Plan | None = None,
+) -> Outcome:
     """Measure all points; those of an earlier run in `workdir` are taken from there, if it is to be resumed.
 
     The figures are ``points``, a list of mappings with ``network``, ``method``, ``level`` (bits, or the step
     in standard deviations), ``seed``, ``bits`` (a weight, codes of fixed length, scales and codebooks
     included), ``huffman_bits`` (the same with Huffman-coded codes) and ``top1``; and ``plan``.
     """
-    plan = plan or Plan()
+    plan, device = plan or Plan(), device or default_device()
     if not resume:
         shutil.rmtree(workdir, ignore_errors=True)
     points = _Points(workdir)
@@ -119,7 +125,7 @@ def run(*, workdir: Path, device: str, resume: bool, plan: Plan | None = None) -
         points.measure("vgg16", vgg, images, VGG_LEVELS, **options)
         points.measure("vgg16_folded", fold_batch_norm(vgg), images, {"per_tensor": _EIGHT_DOWN}, **options)
         sets.append(images)
-    return StudyResult({"points": points.rows, "plan": vars(plan)}, tuple(sets), seed=plan.seeds[0])
+    return Outcome({"points": points.rows, "plan": vars(plan)}, datasets=tuple(sets), seed=plan.seeds[0])
 
 
 class _Points:

@@ -24,10 +24,10 @@ from common.base.memo import Memo
 from common.base.progress import progress
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, train_val_split
-from common.experiments import StudyResult
+from common.experiments import WORKDIR, Outcome
 from common.networks.checkpoints import state_digest
 from common.networks.models import count_parameters, prunable_parameters, vgg
-from common.networks.training import TrainConfig, evaluate, train
+from common.networks.training import TrainConfig, default_device, evaluate, train
 from common.pruning.callbacks import MaskKeeper
 from common.pruning.channel_criteria import CHANNEL_CRITERIA, best_channels
 from common.pruning.channels import configuration, multiply_adds, slim
@@ -254,13 +254,13 @@ class Size:
 WHOLE = Size()
 
 
-def run(*, workdir: str | Path, device: str, resume: bool) -> StudyResult:
+def run(*, device: str | None = None, resume: bool = True, workdir: Path = WORKDIR / "criteria") -> Outcome:
     """The whole study on CIFAR-10; a seed that is finished is not run again."""
     data = load_dataset("cifar10", "train")
-    return compare(data, WHOLE, workdir=Path(workdir), device=device, resume=resume)
+    return compare(data, WHOLE, workdir=workdir, device=device or default_device(), resume=resume)
 
 
-def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: bool = True) -> StudyResult:
+def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: bool = True) -> Outcome:
     """Run every criterion with every seed.
 
     Parameters
@@ -274,7 +274,7 @@ def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: b
 
     Returns
     -------
-    StudyResult
+    Outcome
         ``figures["unstructured"][criterion][when]`` is of shape (seeds, sparsities), and
         ``figures["structured"][criterion][when]`` of shape (seeds, kept): top-1 on the validation split,
         ``when`` being ``before`` or ``after`` the fine-tuning.
@@ -316,7 +316,7 @@ def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: b
         "unstructured": _stacked([one["unstructured"] for one in found]),
         "structured": _stacked([one["structured"] for one in found]),
     }
-    return StudyResult(figures, (training, validation), seed=size.seeds[0])
+    return Outcome(figures, datasets=(training, validation), seed=size.seeds[0])
 
 
 def _one_seed(training, validation, size: Size, *, seed: int, device: str, bar) -> dict:

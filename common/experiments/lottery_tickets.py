@@ -35,7 +35,7 @@ from common.base.text import markdown_table
 from common.compress.pipeline import CompressConfig, decompress, encode, share
 from common.data.datasets import load_dataset
 from common.data.image_set import first_images, train_val_split
-from common.experiments import Reproduction, store
+from common.experiments import Outcome, store
 from common.methods.lottery_tickets import (
     KeptWeights,
     LossWatch,
@@ -633,7 +633,7 @@ NAME = "lottery_tickets"
 WORKDIR = Path(__file__).resolve().parents[2] / "runs" / NAME
 
 
-def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
+def run(*, device: str | None = None, resume: bool = True) -> Outcome:
     """All that this device can do in a reasonable time, into the repository."""
     return reproduce_lottery_tickets(device=device, resume=resume)
 
@@ -645,7 +645,7 @@ def reproduce_lottery_tickets(
     device: str | None = None,
     resume: bool = True,
     is_stored: bool = True,
-) -> Reproduction:
+) -> Outcome:
     """Find winning tickets, train the controls, code two tickets as files.
 
     Parameters
@@ -663,7 +663,7 @@ def reproduce_lottery_tickets(
 
     Returns
     -------
-    Reproduction
+    Outcome
         Its figures are ``experiments`` (`lottery_figures.experiment_figures`), ``not_run`` (plans, and why),
         ``points`` (files) and ``published``.
 
@@ -702,4 +702,4 @@ def reproduce_lottery_tickets(
             if is_stored:
                 store(NAME, figures, seed=plan.trials[0], datasets=tuple(sets), device=device)
         experiments = found
-    return Reproduction(figures, to_markdown(figures))
+    return Outcome(figures, to_markdown(figures))

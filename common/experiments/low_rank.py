@@ -26,7 +26,7 @@ from common.codec import container
 from common.compress.files import open_model
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, train_val_split
-from common.experiments import ROOT, Reproduction, store
+from common.experiments import ROOT, Outcome, store
 from common.experiments.lenets import TITLES
 from common.experiments.sharing_bits import renew_batch_norm_
 from common.methods.low_rank import factorize, pack_low_rank, ranks_by_budget, unpack_low_rank
@@ -208,7 +208,7 @@ def run(
     workdir: Path = WORKDIR,
     baselines: Path = LENETS,
     is_stored: bool = True,
-) -> Reproduction:
+) -> Outcome:
     """Factorize, fine-tune, write, read back and measure.
 
     The figures are ``networks``, one mapping each: ``network``, ``dataset``, ``baseline_top1`` (test),
@@ -238,7 +238,7 @@ def run(
         }
         if is_stored:  # after each network, so that a stopped run has stored what it has finished
             store("low_rank", figures, seed=one.tune.seed, datasets=tuple(sets), device=device)
-    return Reproduction(figures, to_markdown(figures))
+    return Outcome(figures, to_markdown(figures))
 
 
 def multiply_adds(model: nn.Module, shape: Sequence[int]) -> int:

@@ -25,11 +25,11 @@ from common.base.memo import Memo
 from common.base.progress import progress
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, train_val_split
-from common.experiments import ROOT, StudyResult
+from common.experiments import ROOT, WORKDIR, Outcome
 from common.networks.baseline import N_VALIDATION, train_config
 from common.networks.checkpoints import load_weights, state_digest
 from common.networks.models import build, prunable_parameters
-from common.networks.training import TrainConfig, evaluate, train
+from common.networks.training import TrainConfig, default_device, evaluate, train
 from common.pruning.callbacks import (
     GradualPruner,
     MaskKeeper,
@@ -173,13 +173,14 @@ def lenet_curves(
     for way, sparsity in progress(jobs, desc="ways to prune"):
         top1 = memo.get(f"lenet {way} {sparsity}", lambda w=way, s=sparsity: trained(w, s))
         curves.setdefault(way, []).append((sparsity, top1))
-    rounds = round_after_round(
-        model, training, config, sparsities=sparsities, folder=rounds_memo.folder, device=device
-    )
-    curves["round after round"] = [
-        (sparsity, evaluate(pruned, validation, device=device).top1)
-        for sparsity, pruned in zip(sparsities, rounds, strict=True)
-    ]
+
+    def rounds() -> list[float]:
+        networks = round_after_round(
+            model, training, config, sparsities=sparsities, folder=rounds_memo.folder, device=device
+        )
+        return [evaluate(pruned, validation, device=device).top1 for pruned in networks]
+
+    curves["round after round"] = list(zip(sparsities, rounds_memo.get("top1", rounds), strict=True))
     return {
         "n_weights": sum(weight.numel() for weight in prunable_parameters(model).values()),
         "n_train": len(training),
@@ -250,9 +251,12 @@ def sensitivity(
     return {"n_images": len(images), "top1": memo.get("scan dense", lambda: top1(model)), "layers": layers}
 
 
-def run(*, workdir: str | Path, device: str, resume: bool) -> StudyResult:
+def run(
+    *, device: str | None = None, resume: bool = True, workdir: Path = WORKDIR / "pruning_curves"
+) -> Outcome:
     """Measure all curves; about four minutes of one core."""
-    workdir, where = Path(workdir), {"workdir": Path(workdir), "resume": resume, "device": device}
+    device = device or default_device()
+    where = {"workdir": workdir, "resume": resume, "device": device}
     cifar = load_dataset("cifar10", "train")
     _, cifar = train_val_split(cifar, n_validation=N_VALIDATION["cifar10"])
     few, fewer = first_images(cifar, VGG16_IMAGES), first_images(cifar, SCAN_IMAGES)
@@ -276,4 +280,4 @@ def run(*, workdir: str | Path, device: str, resume: bool) -> StudyResult:
     tuning = replace(config, epochs=FINE_TUNING_EPOCHS, warmup=0.1)
     figures["lenet"] = lenet_curves(lenet, training, validation, tuning, **where)
     figures["lenet"]["epochs"] = LENET_EPOCHS
-    return StudyResult(figures, (few, fewer, training, validation))
+    return Outcome(figures, datasets=(few, fewer, training, validation))

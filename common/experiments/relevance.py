@@ -47,7 +47,7 @@ from common.base.text import markdown_table
 from common.compress.pipeline import CompressConfig, decompress, encode, share
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, fit_images, train_val_split
-from common.experiments import REPRODUCTIONS, ROOT, Reproduction, read_reproduction, store
+from common.experiments import EXPERIMENTS, ROOT, Outcome, read_experiment, store
 from common.experiments.criteria import CriteriaPlan, compare_criteria, reference_images
 from common.networks.baseline import N_VALIDATION, train_baseline
 from common.networks.checkpoints import load_weights, state_digest
@@ -442,7 +442,7 @@ def run(
     plan: Plan | None = None,
     workdir: str | Path = WORKDIR,
     keep: Callable[..., None] | None = None,
-) -> Reproduction:
+) -> Outcome:
     """Run all three parts.
 
     Parameters
@@ -460,7 +460,7 @@ def run(
 
     Returns
     -------
-    Reproduction
+    Outcome
         Its figures are ``criteria`` (`compare_criteria`), ``iterative`` (a list of `run_chain`'s),
         ``cifar100`` (`part3`; or the status alone, which says why not), ``points`` and ``published``.
     """
@@ -474,10 +474,10 @@ def run(
     figures |= {"iterative": [], "cifar100": stored or {"status": _reason(plan, device) or "not run yet"}}
     used: list[ImageSet] = list(sets)
 
-    def finished() -> Reproduction:
+    def finished() -> Outcome:
         figures["points"] = points_of(figures)
         keep("relevance", figures, seed=plan.criteria.seeds[0], datasets=tuple(used), device=device)
-        return Reproduction(figures, to_markdown(figures))
+        return Outcome(figures, to_markdown(figures))
 
     def criteria(seeds: tuple[int, ...], *, resume: bool) -> None:
         figures["criteria"] = compare_criteria(
@@ -561,9 +561,9 @@ def _training_of(weights: Path) -> dict | None:
 
 def _stored_part3() -> dict | None:
     """Part 3 as the repository has it: its baseline does not travel, so elsewhere it cannot be run again."""
-    if not (ROOT / REPRODUCTIONS["relevance"].result).exists():
+    if not (ROOT / EXPERIMENTS["relevance"].result).exists():
         return None
-    found = read_reproduction("relevance")["cifar100"]
+    found = read_experiment("relevance")["cifar100"]
     return found if "file_bytes" in found else None
 
 

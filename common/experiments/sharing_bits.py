@@ -24,11 +24,11 @@ from common.codec.tensors import DenseTensor, SharedTensor
 from common.data.batches import BatchSource, normalization
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, train_val_split
-from common.experiments import ROOT, StudyResult
+from common.experiments import ROOT, WORKDIR, Outcome
 from common.networks.baseline import N_VALIDATION
 from common.networks.checkpoints import load_weights, state_digest
 from common.networks.models import build, dense_bytes, prunable_parameters
-from common.networks.training import TrainConfig, autocast, evaluate, train
+from common.networks.training import TrainConfig, autocast, default_device, evaluate, train
 from common.sharing.centroid_tuning import CentroidTuner
 from common.sharing.weight_sharing import share_weights
 
@@ -55,15 +55,17 @@ class Plan:
     n_steps: int = 80
 
 
-def run(*, workdir: Path, device: str, resume: bool = True) -> StudyResult:
+def run(
+    *, device: str | None = None, resume: bool = True, workdir: Path = WORKDIR / "sharing_bits"
+) -> Outcome:
     """Measure the grid, then the fine-tuning; see `common.experiments`."""
-    plan = Plan()
+    plan, device = Plan(), device or default_device()
     whole = load_dataset("cifar10", "train")
     training, validation = train_val_split(whole, n_validation=N_VALIDATION["cifar10"])
     some = first_images(validation, plan.n_validation)
     model = load_weights(build("vgg16"), WEIGHTS)
     figures = measure(model, training, some, plan, workdir=workdir, device=device, resume=resume)
-    return StudyResult(figures, (training, some), seed=plan.tune.seed)
+    return Outcome(figures, datasets=(training, some), seed=plan.tune.seed)
 
 
 def measure(

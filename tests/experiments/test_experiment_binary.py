@@ -9,7 +9,7 @@ import torch
 from common.codec import container
 from common.compress.packing import unpack
 from common.data.datasets import load_dataset
-from common.experiments import binary, read_reproduction
+from common.experiments import binary, read_experiment
 from common.experiments.binary import NetworkPlan, Plan, point_of, run, to_markdown
 from common.methods.low_bit import binarize, ternarize
 from common.methods.low_bit_files import eight_bits, pack_codes
@@ -140,7 +140,7 @@ def test_a_second_run_goes_on_to_the_same_figures(reproduction, monkeypatch):
 
 
 def test_the_stored_result_is_consistent():
-    figures = read_reproduction("binary")
+    figures = read_experiment("binary")
     assert figures["points"] == [point_of(row) for row in figures["files"]]
     assert "BinaryConnect" in to_markdown(figures)
     kinds = [(row["network"], row["kind"]) for row in figures["files"]]

@@ -11,7 +11,7 @@ from tiny import image_set
 
 from common.compress.pipeline import decompress
 from common.data.datasets import load_dataset
-from common.experiments import REPRODUCTIONS, read_reproduction
+from common.experiments import EXPERIMENTS, read_experiment
 from common.experiments import lottery_tickets as lottery_bench
 from common.experiments.lottery_tickets import (
     CONVS,
@@ -47,7 +47,7 @@ TINY = replace(
     files=(0.0, 0.2),
     controls=tuple((kind, (1, 3)) for kind in KINDS[1:]),
 )
-STORED = ROOT / REPRODUCTIONS["lottery_tickets"].result
+STORED = ROOT / EXPERIMENTS["lottery_tickets"].result
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def test_the_networks_for_cifar_run_too(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("plan", [SHORT, SHORT_CONV], ids=lambda plan: plan.network)
 def test_the_stored_figures_are_of_this_plan(plan):
-    figures = read_reproduction("lottery_tickets")
+    figures = read_experiment("lottery_tickets")
     assert figures["published"] == json.loads(json.dumps(PUBLISHED))
     found = next(row for row in figures["experiments"] if row["network"] == plan.network)
     model = network(plan, 10)

@@ -7,7 +7,7 @@ import pytest
 
 from common.codec import container
 from common.data.datasets import load_dataset
-from common.experiments import low_rank, read_reproduction
+from common.experiments import low_rank, read_experiment
 from common.experiments.low_rank import NetworkPlan, Plan, multiply_adds, points_of, run, to_markdown
 from common.methods.low_rank import unpack_low_rank
 from common.networks.models import build, count_parameters
@@ -115,7 +115,7 @@ def test_multiply_adds_of_a_network_by_hand():
 
 
 def test_the_stored_result_is_consistent():
-    figures = read_reproduction("low_rank")
+    figures = read_experiment("low_rank")
     names = [network["network"] for network in figures["networks"]]
     assert names == ["lenet_300_100", "lenet_5", "vgg16"][: len(names)]
     assert figures["points"] == [point for network in figures["networks"] for point in points_of(network)]

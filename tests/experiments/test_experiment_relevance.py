@@ -8,7 +8,7 @@ import torch
 from tiny import CONFIG
 
 from common.codec.container import load_file
-from common.experiments import read_reproduction, relevance
+from common.experiments import read_experiment, relevance
 from common.experiments import relevance as relevance_chain
 from common.experiments.criteria import NAMES, CriteriaPlan, reference_images
 from common.experiments.relevance import Chain, Plan, points_of, run, to_markdown
@@ -203,7 +203,7 @@ def test_the_published_row_stands_beside_ours(first):
 
 
 def test_stored_figures_give_the_table():
-    figures = read_reproduction("relevance")
+    figures = read_experiment("relevance")
     assert figures["points"] == points_of(figures)
     assert "relevance" in to_markdown(figures)
     criteria = figures["criteria"]
@@ -216,9 +216,9 @@ def test_stored_figures_give_the_table():
 
 def test_a_stored_part_3_is_not_lost_where_its_baseline_is_not(plan, monkeypatch, tmp_path):
     found = {"status": "run on a GPU", "file_bytes": 5}
-    monkeypatch.setattr(relevance, "read_reproduction", lambda name: {"cifar100": found})
+    monkeypatch.setattr(relevance, "read_experiment", lambda name: {"cifar100": found})
     assert relevance._stored_part3() == found
-    monkeypatch.setattr(relevance, "read_reproduction", lambda name: {"cifar100": {"status": "not run"}})
+    monkeypatch.setattr(relevance, "read_experiment", lambda name: {"cifar100": {"status": "not run"}})
     assert relevance._stored_part3() is None
 
 
