@@ -6,11 +6,16 @@ pictures as an unbroken one.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from common.data.catalog import facts
+
+if TYPE_CHECKING:  # image_set takes CROP from here
+    from common.data.image_set import ImageSet
 
 # Of one batch in an evaluation: 41 images of 224×224, on which VGG-16's widest layer takes half a gigabyte.
 ENLARGED_PIXELS = 2**21
@@ -62,6 +67,30 @@ class BatchSource:
         self._height, self._width = images.shape[2:]
         self._crop_padding, self._flip, self._cutout = crop_padding, flip, cutout
         self._size, self._device = size, device
+
+    @classmethod
+    def of(
+        cls,
+        data: ImageSet,
+        *,
+        crop_padding: int = 0,
+        flip: bool = False,
+        cutout: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> BatchSource:
+        """The images of a set, normalised as their data set is, and in the size in which they are shown."""
+        mean, std = normalization(data.name)
+        return cls(
+            data.images,
+            data.labels,
+            mean=mean,
+            std=std,
+            crop_padding=crop_padding,
+            flip=flip,
+            cutout=cutout,
+            size=data.shown_size,
+            device=device,
+        )
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -27,7 +27,7 @@ from common.base.text import markdown_table
 from common.capstone.run import FOLDER
 from common.capstone.shipped import BASELINE
 from common.compress.pipeline import CompressConfig, compress, decompress
-from common.data.batches import BatchSource, normalization
+from common.data.batches import BatchSource
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, fit_images, train_val_split
 from common.experiments import ROOT, Outcome, store
@@ -224,8 +224,7 @@ def without_classes(data: ImageSet, omitted: Sequence[int]) -> ImageSet:
 
 def logits_of(model: nn.Module, data: ImageSet, *, device: str) -> np.ndarray:
     """Answers to every image in order, float32 of shape (n, classes)."""
-    mean, std = normalization(data.name)
-    source = BatchSource(data.images, data.labels, mean=mean, std=std, device=device)
+    source = BatchSource.of(data, device=device)
     model = model.to(device).eval()
     with torch.no_grad():
         return np.concatenate([model(images).cpu().numpy() for images, _ in source.plain_batches(500)])

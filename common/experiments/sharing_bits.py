@@ -21,7 +21,7 @@ from common.base.progress import progress
 from common.codec import container
 from common.codec.container import CompressedModel
 from common.codec.tensors import DenseTensor, SharedTensor
-from common.data.batches import BatchSource, normalization
+from common.data.batches import BatchSource
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, train_val_split
 from common.experiments import ROOT, WORKDIR, Outcome
@@ -184,8 +184,7 @@ def _features(model: nn.Module, data: ImageSet, device: str) -> tuple[torch.Tens
 
 
 def _batches(data: ImageSet, device: str):
-    mean, std = normalization(data.name)
-    source = BatchSource(data.images, data.labels, mean=mean, std=std, device=device)
+    source = BatchSource.of(data, device=device)
     return (images for images, _ in source.plain_batches(_BATCH))
 
 
