@@ -6,16 +6,12 @@ pictures as an unbroken one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from common.data.catalog import facts
-
-if TYPE_CHECKING:  # image_set takes CROP from here
-    from common.data.image_set import ImageSet
+from common.data.image_set import CROP, ImageSet
 
 # Of one batch in an evaluation: 41 images of 224×224, on which VGG-16's widest layer takes half a gigabyte.
 ENLARGED_PIXELS = 2**21
@@ -165,7 +161,6 @@ def _generator(*key: int) -> torch.Generator:
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 RESIZE = 256
-CROP = 224
 
 
 def normalization(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from common.data.batches import CROP
+CROP = 224  # pixels: the side of ImageNet's inputs
 
 
 @dataclass(frozen=True, eq=False)
