@@ -129,10 +129,11 @@ def study(
     \b
     Example: dnnc study pruning_curves
     """
-    from common.experiments import STUDIES, run_study
+    from common.experiments import EXPERIMENTS, run_experiment
 
-    figures = run_study(name, device=device_name(device), resume=resume)
-    print(f"{STUDIES[name].result}: {len(json.dumps(figures)):,} characters of figures")
+    outcome = run_experiment(name, device=device_name(device), resume=resume)
+    size = f"{len(json.dumps(outcome.to_dict())):,} characters of figures"
+    print(outcome.table() or f"{EXPERIMENTS[name].result}: {size}")
 
 
 app = typer.Typer(
@@ -403,9 +404,9 @@ def reproduce(
     Example: dnnc reproduce lenets
     """
     with _stdout_for_result(as_json):
-        from common.experiments import run_reproduction
+        from common.experiments import run_experiment
 
-        result = run_reproduction(name, device=device_name(device), resume=resume)
+        result = run_experiment(name, device=device_name(device), resume=resume)
     _show(result.to_dict(), result.table(), as_json)
 
 

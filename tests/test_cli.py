@@ -14,6 +14,7 @@ from common import cli
 from common.capstone.run import CapstoneResult, Part, Profile
 from common.codec import container
 from common.codec.container import load
+from common.experiments import Outcome
 from common.networks.checkpoints import save_weights
 from common.networks.models import build
 
@@ -280,7 +281,7 @@ def test_bench_and_reproduce_are_thin(capsys, monkeypatch):
     seen = {}
     benchmarks = types.ModuleType("common.benchmarks")
     benchmarks.main = lambda arguments: seen.update(bench=arguments) or 3
-    result = types.SimpleNamespace(table=lambda: "a table", to_dict=lambda: {"rows": 2})
+    result = Outcome({"rows": 2}, "a table")
     lenets = types.ModuleType("common.experiments.lenets")
     lenets.run = lambda **options: seen.update(options) or result
     monkeypatch.setitem(sys.modules, "common.benchmarks", benchmarks)

@@ -100,7 +100,7 @@ def test_measured_rows_stand_beside_published_ones(tables, tmp_path):
 
 
 def test_of_each_method_and_network_the_smallest_good_file_is_shown(tables, tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "REPRODUCTIONS", {"way": Entry("results/way.json", "a way")})
+    monkeypatch.setattr(tables, "EXPERIMENTS", {"way": Entry("results/way.json", "a way")})
     point = {
         "method": "a way",
         "network": "net",

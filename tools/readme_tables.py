@@ -12,7 +12,7 @@ from pathlib import Path
 
 from common.base.text import markdown_table
 from common.benchmarks import to_summary
-from common.experiments import REPRODUCTIONS
+from common.experiments import EXPERIMENTS, STUDY
 from common.experiments.lenets import TITLES
 from common.experiments.methods_map import drop_points
 from common.networks.baseline import DATASETS
@@ -96,11 +96,13 @@ def results_table() -> str:
 def methods_table() -> str:
     """For each other method, network, data: the smallest file within a point of its baseline, or the best."""
     rows = []
-    for name, entry in REPRODUCTIONS.items():
+    for name, entry in EXPERIMENTS.items():
         path = ROOT / entry.result
         figures = json.loads(path.read_text())["figures"] if path.exists() else {}
         kinds: dict[tuple[str, str, str], list[dict]] = {}
-        for point in () if name in ("lenets", "vgg16") else figures.get("points", ()):
+        for point in (
+            () if entry.command == STUDY or name in ("lenets", "vgg16") else figures.get("points", ())
+        ):
             kinds.setdefault((point["method"], point["network"], point["dataset"]), []).append(point)
         for (method, network, dataset), points in kinds.items():
             own = "" if dataset == DATASETS.get(network, dataset) else f", {dataset}"

@@ -23,7 +23,7 @@ from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, fit_images, train_val_split
 from common.networks.baseline import DATASETS, N_VALIDATION, train_config
 from common.networks.checkpoints import load_weights
-from common.networks.models import INPUT_SHAPES, build
+from common.networks.models import INPUT_SHAPES, build, build_from
 
 
 def open_model(source: str | Path) -> tuple[nn.Module, dict]:
@@ -58,8 +58,7 @@ def open_model(source: str | Path) -> tuple[nn.Module, dict]:
         return unpack(compressed), dict(compressed.metadata)
     if path.suffix == ".safetensors":
         architecture, batch_norm = recognise(path)
-        options = {key: value for key, value in architecture.items() if key != "architecture"}
-        model = build(architecture["architecture"], batch_norm=batch_norm, **options)
+        model = build_from(architecture, batch_norm=batch_norm)
         return load_weights(model, path).eval(), architecture
     raise ValueError(f"{source} ends in {path.suffix!r}: expected .dcz or .safetensors")
 

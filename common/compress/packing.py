@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from common.codec.container import CompressedModel
 from common.codec.tensors import DenseTensor, SharedTensor
-from common.networks.models import batch_norm_scales, build_from
+from common.networks.models import batch_norm_scales, skeleton
 from common.pruning.channels import input_channels
 from common.sharing.kmeans import kmeans_1d
 
@@ -53,9 +53,7 @@ def pack(
         In the shapes of the whole network, batch norm folded into scales and biases.
     """
     kept = kept or {}
-    with torch.device("meta"):  # only its names and shapes are wanted
-        whole = build_from(architecture)
-    shapes = {name: tuple(value.shape) for name, value in whole.state_dict().items()}
+    shapes = {name: tuple(value.shape) for name, value in skeleton(architecture).state_dict().items()}
     norms = batch_norm_scales(model)
     modules = dict(model.named_modules())
     sources = input_channels(kept, model)
@@ -92,9 +90,7 @@ def unpack(compressed: CompressedModel) -> nn.Module:
     ValueError
         The metadata names no architecture of ours, or the tensors do not fit it.
     """
-    with torch.device("meta"):  # no memory before the file is known to fit, and none for random weights
-        model = build_from(compressed.metadata)
-    return fill(model, compressed)
+    return fill(skeleton(compressed.metadata), compressed)  # no memory before the file is known to fit
 
 
 def fill(model: nn.Module, compressed: CompressedModel) -> nn.Module:

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from common.data.catalog import facts
-from common.data.image_set import CROP
+from common.data.image_set import CROP, ImageSet
 
 # Of one batch in an evaluation: 41 images of 224×224, on which VGG-16's widest layer takes half a gigabyte.
 ENLARGED_PIXELS = 2**21
@@ -24,7 +24,7 @@ class BatchSource:
     ----------
     images : uint8 ndarray of shape (n, channels, height, width)
     labels : int64 ndarray of shape (n,)
-    mean, std : sequences of float, one per channel
+    mean, std : sequences of float, one a channel
         Of the training set, in [0, 1] units: batches hold (x / 255 − mean) / std.
     crop_padding : int
         Pixels of reflection added on each side, from which a random window is cut; 0 for no crop.
@@ -63,6 +63,30 @@ class BatchSource:
         self._height, self._width = images.shape[2:]
         self._crop_padding, self._flip, self._cutout = crop_padding, flip, cutout
         self._size, self._device = size, device
+
+    @classmethod
+    def of(
+        cls,
+        data: ImageSet,
+        *,
+        crop_padding: int = 0,
+        flip: bool = False,
+        cutout: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> BatchSource:
+        """The images of a set, normalised as their data set is, and in the size in which they are shown."""
+        mean, std = normalization(data.name)
+        return cls(
+            data.images,
+            data.labels,
+            mean=mean,
+            std=std,
+            crop_padding=crop_padding,
+            flip=flip,
+            cutout=cutout,
+            size=data.shown_size,
+            device=device,
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -140,7 +164,7 @@ RESIZE = 256
 
 
 def normalization(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of a data set's training images, one per channel, on the scale [0, 1].
+    """Mean and standard deviation of a data set's training images, one a channel, on the scale [0, 1].
 
     Parameters
     ----------
@@ -166,7 +190,7 @@ def normalize(
     Parameters
     ----------
     images : uint8 array or tensor of shape (n, channels, height, width)
-    mean, std : one value per channel, on the scale [0, 1]
+    mean, std : one value a channel, on the scale [0, 1]
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Image sets in memory: split, padded or enlarged to what a network takes, or cut to their first images."""
+"""Image sets made to fit: padded or enlarged to what a network takes, or cut to their first images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-CROP = 224  # pixels a side: what networks of ImageNet take
+CROP = 224  # pixels: the side of ImageNet's inputs
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,9 @@
-"""Published results made again, beside the published figures: ``dnnc reproduce NAME``.
+"""Measurements that take too long for a lecture: ``dnnc study NAME`` and ``dnnc reproduce NAME`` make them.
 
-A reproduction is a module with a function ``run(*, device, resume)`` that trains and measures, stores its
-figures as JSON (`store`), goes on from checkpoints in ``runs/NAME``, and returns a `Reproduction`. A lecture
-reads the stored figures with `read_reproduction` and shows them beside a small live run of the same code.
+An experiment is a module with a function ``run(*, device, resume)`` that trains and measures, goes on from
+what stands in ``runs/``, and returns an `Outcome`. Its figures are stored as JSON with how they were made
+(`common.base.results`); a lecture reads them with `read_experiment` and shows them beside a small live run of
+the same code. A reproduction is an experiment that is set beside published rows.
 """
 
 from __future__ import annotations
@@ -15,22 +16,38 @@ from pathlib import Path
 from common.base.results import read_result, write_result
 
 ROOT = Path(__file__).resolve().parents[2]
+WORKDIR = ROOT / "runs" / "studies"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A reproduction's result file, relative to the repository, and what it is, in a few words."""
+    """An experiment's result file, relative to the repository, and what it is, in a few words."""
 
     result: str
     what: str
+    command: str = "dnnc reproduce"
 
 
 @dataclass(frozen=True)
-class Reproduction:
-    """What came out: figures in JSON's types, and the published rows beside ours as markdown."""
+class Outcome:
+    """What came out.
+
+    Attributes
+    ----------
+    figures : mapping
+        In JSON's types.
+    markdown : str
+        The published rows beside ours, where there are any.
+    datasets : tuple of ImageSet, optional
+        What was measured on: `run_experiment` then stores the figures. None where `run` has stored them, as
+        those do that store after each part.
+    seed : int, optional
+    """
 
     figures: Mapping[str, object]
-    markdown: str
+    markdown: str = ""
+    datasets: tuple | None = None
+    seed: int | None = 0
 
     def to_dict(self) -> dict:
         """All figures."""
@@ -41,7 +58,8 @@ class Reproduction:
         return self.markdown
 
 
-REPRODUCTIONS = {
+STUDY = "dnnc study"
+EXPERIMENTS = {
     "choices": Entry("capstone/results/choices.json", "the shipped files' options, on validation images"),
     "relevance": Entry("week05_pruning/results/relevance.json", "pruning by relevance, VGG-16"),
     "lenets": Entry("capstone/results/lenets.json", "Deep Compression's LeNets on MNIST"),
@@ -56,156 +74,74 @@ REPRODUCTIONS = {
         "week05_pruning/results/lottery_tickets.json", "winning tickets and controls, LeNet-300-100, Conv-2"
     ),
     "distillation": Entry("week06_quantization/results/distillation.json", "distillation of MNIST's digits"),
+    "pruning_curves": Entry("week05_pruning/results/pruning_curves.json", "accuracy against sparsity", STUDY),
+    "criteria": Entry("week05_pruning/results/criteria.json", "pruning criteria at equal sparsity", STUDY),
+    "bits": Entry("week06_quantization/results/bits.json", "accuracy against bits per weight", STUDY),
+    "sharing_bits": Entry(
+        "week06_quantization/results/sharing_bits.json", "shared weights of VGG-16: bits and accuracy", STUDY
+    ),
 }
 
 
-def run_reproduction(name: str, *, device: str | None = None, resume: bool = True):
-    """Train and measure; an object with ``to_dict()`` and ``table()``.
+def run_experiment(name: str, *, device: str | None = None, resume: bool = True) -> Outcome:
+    """Train and measure, and store the figures where the lecture finds them.
+
+    Parameters
+    ----------
+    name : str
+        A key of `EXPERIMENTS`; the module of that name in this package runs it.
+    device : str, optional
+        By default the GPU if there is one.
+    resume : bool
+        Whether to go on from what an earlier run has left in ``runs/``.
 
     Raises
     ------
     ValueError
-        No reproduction of that name.
+        No experiment of that name.
     """
     _known(name)
-    return importlib.import_module(f"common.experiments.{name}").run(device=device, resume=resume)
+    outcome = importlib.import_module(f"common.experiments.{name}").run(device=device, resume=resume)
+    if outcome.datasets is not None:
+        store(name, outcome.figures, seed=outcome.seed, datasets=outcome.datasets, device=device)
+    return outcome
 
 
 def store(
     name: str, figures: Mapping[str, object], *, seed: int | None, datasets: tuple, device: str | None
 ) -> None:
-    """Write a reproduction's figures with how they were made, where its lecture finds them."""
+    """Write an experiment's figures with how they were made."""
     from common.networks.training import default_device
 
+    entry = _known(name)
     write_result(
-        ROOT / _known(name).result,
+        ROOT / entry.result,
         figures,
-        command=f"dnnc reproduce {name}",
+        command=f"{entry.command} {name}",
         seed=seed,
         dataset=list(datasets),
         device=device or default_device(),
     )
 
 
-def read_reproduction(name: str) -> dict:
-    """The stored figures of a reproduction.
+def read_experiment(name: str) -> dict:
+    """The stored figures of an experiment.
 
     Raises
     ------
     ValueError
-        No reproduction of that name.
+        No experiment of that name.
     FileNotFoundError
         It has not been run.
     """
-    path = ROOT / _known(name).result
+    entry = _known(name)
+    path = ROOT / entry.result
     if not path.exists():
-        raise FileNotFoundError(f"{path} is not there: make it with `dnnc reproduce {name}`")
+        raise FileNotFoundError(f"file not found: {path}; make it with `{entry.command} {name}`")
     return read_result(path)["figures"]
 
 
 def _known(name: str) -> Entry:
-    if name not in REPRODUCTIONS:
-        raise ValueError(f"cannot reproduce {name!r}: expected one of {', '.join(REPRODUCTIONS)}")
-    return REPRODUCTIONS[name]
-
-
-# ----------------------------------------------------------------------------------------------------
-# Measurements that take too long for a lecture: ``dnnc study NAME`` makes them, the notebooks plot them.
-#
-# A study is a module with one function ``run(*, workdir, device, resume) -> StudyResult``. Its figures are
-# stored as JSON in the week's ``results/`` with how they were made (`common.base.results`); a lecture reads
-# them with `read_study` and shows them beside a small live run of the same code.
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study's result file, relative to the repository, and what it measures, in a few words."""
-
-    result: str
-    what: str
-
-
-@dataclass(frozen=True)
-class StudyResult:
-    """What a study's ``run`` returns: figures in JSON's types, the image sets it used, and its seed."""
-
-    figures: Mapping[str, object]
-    datasets: tuple
-    seed: int | None = 0
-
-
-STUDIES = {
-    "pruning_curves": Study("week05_pruning/results/pruning_curves.json", "accuracy against sparsity"),
-    "criteria": Study("week05_pruning/results/criteria.json", "pruning criteria at equal sparsity"),
-    "bits": Study("week06_quantization/results/bits.json", "accuracy against bits a weight"),
-    "sharing_bits": Study(
-        "week06_quantization/results/sharing_bits.json", "shared weights of VGG-16: bits against accuracy"
-    ),
-}
-
-
-def run_study(
-    name: str,
-    *,
-    workdir: str | Path = ROOT / "runs" / "studies",
-    device: str | None = None,
-    resume: bool = True,
-    command: str | None = None,
-) -> dict:
-    """Run a study and store its figures.
-
-    Parameters
-    ----------
-    name : str
-        A key of `STUDIES`; the module of that name in this package runs it.
-    workdir : path
-        Where checkpoints are kept, one folder a study.
-    device : str, optional
-        By default the GPU if there is one.
-    resume : bool
-        Whether to go on from checkpoints.
-    command : str, optional
-        What the result says that it was made with.
-
-    Raises
-    ------
-    ValueError
-        No study of that name.
-    """
-    study = _known___init__(name)
-    from common.networks.training import default_device
-
-    device = device or default_device()
-    module = importlib.import_module(f"common.experiments.{name}")
-    result = module.run(workdir=Path(workdir) / name, device=device, resume=resume)
-    write_result(
-        ROOT / study.result,
-        result.figures,
-        command=command or f"dnnc study {name}",
-        seed=result.seed,
-        dataset=list(result.datasets),
-        device=device,
-    )
-    return dict(result.figures)
-
-
-def read_study(name: str) -> dict:
-    """The stored figures of a study.
-
-    Raises
-    ------
-    ValueError
-        No study of that name.
-    FileNotFoundError
-        It has not been run.
-    """
-    path = ROOT / _known___init__(name).result
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is not there: make it with `dnnc study {name}`")
-    return read_result(path)["figures"]
-
-
-def _known___init__(name: str) -> Study:
-    if name not in STUDIES:
-        raise ValueError(f"study {name!r}: expected one of {', '.join(STUDIES)}")
-    return STUDIES[name]
+    if name not in EXPERIMENTS:
+        raise ValueError(f"no experiment {name!r}: expected one of {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]

@@ -19,7 +19,7 @@ from common.compress.pipeline import CompressConfig
 from common.compress.points import OperatingPoint, run_point
 from common.data.datasets import load_dataset
 from common.data.image_set import fit_images, train_val_split
-from common.experiments import ROOT, Reproduction, store
+from common.experiments import ROOT, Outcome, store
 from common.networks.baseline import N_VALIDATION, train_baseline
 from common.networks.checkpoints import load_weights, state_digest
 from common.networks.models import INPUT_SHAPES, build
@@ -42,7 +42,7 @@ POINT = OperatingPoint(
 )
 
 
-def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
+def run(*, device: str | None = None, resume: bool = True) -> Outcome:
     """The whole, into the repository.
 
     Raises
@@ -69,7 +69,7 @@ def reproduce_alexnet(
     device: str | None = None,
     resume: bool = True,
     keep: Callable[..., None] = store,
-) -> Reproduction:
+) -> Outcome:
     """Train AlexNet, compress it to a file, and measure what the file decodes to.
 
     Parameters
@@ -92,7 +92,7 @@ def reproduce_alexnet(
 
     Returns
     -------
-    Reproduction
+    Outcome
         Its figures have one entry, by the file's name: those of `operating_points.run_point`, the file's
         ``sha256``, and ``baseline``, how the network was trained.
     """
@@ -136,7 +136,7 @@ def reproduce_alexnet(
     figures["baseline"] = {key: trained[key] for key in ("epochs", "n_train", "validation_top1")}
     stored = {point.name: figures}
     keep(NETWORK, stored, seed=point.config.prune.seed, datasets=(training, validation, test), device=device)
-    return Reproduction(stored, to_markdown(stored))
+    return Outcome(stored, to_markdown(stored))
 
 
 def to_markdown(figures: dict) -> str:

@@ -12,22 +12,21 @@ stay floats. Test images choose nothing.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import nn
 from torch.nn.utils import parametrize
 
-from common.base.files import kept
+from common.base.memo import Memo, as_json
 from common.base.text import markdown_table
 from common.codec import container
 from common.codec.container import CompressedModel
 from common.compress.packing import unpack
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, train_val_split
-from common.experiments import ROOT, Reproduction, store
+from common.experiments import ROOT, Outcome, store
 from common.experiments.lenets import TITLES
 from common.experiments.low_rank import LENETS
 from common.methods.low_bit import ScaledQuantizer, binarize, ternarize
@@ -112,7 +111,7 @@ def run(
     workdir: Path = WORKDIR,
     baselines: Path = LENETS,
     is_stored: bool = True,
-) -> Reproduction:
+) -> Outcome:
     """Train, write, read back and measure.
 
     The figures are ``files``, one mapping each: ``network``, ``kind``, ``file_bytes``, ``bits_per_weight``,
@@ -134,20 +133,11 @@ def run(
         model, baseline = _baseline(one, baselines, n_classes=len(whole.classes), device=device)
         made_of = [state_digest(model), *(each.sha256 for each in images)]
         for kind in plan.kinds:
-            options = [json.loads(json.dumps(asdict(one))), kind, made_of]
-            row = kept(
-                workdir / one.network / f"{kind}.json",
-                options,
-                resume=resume,
-                measure=lambda one=one, kind=kind, images=images, model=model, baseline=baseline: _measure(
-                    one,
-                    kind,
-                    images,
-                    copy.deepcopy(model),
-                    baseline,
-                    folder=workdir / one.network,
-                    device=device,
-                    resume=resume,
+            memo = Memo(workdir / one.network / kind, [one, kind, made_of, baseline], resume=resume)
+            row = memo.get(
+                "file",
+                lambda one=one, kind=kind, images=images, start=(model, baseline), memo=memo: _measure(
+                    one, kind, images, *start, folder=memo.folder, device=device
                 ),
             )
             print(
@@ -160,11 +150,11 @@ def run(
         "files": files,
         "points": [point_of(row) for row in files],
         "published": list(PUBLISHED),
-        "plan": json.loads(json.dumps(asdict(plan))),
+        "plan": as_json(plan),
     }
     if is_stored:
         store("binary", figures, seed=plan.networks[0].tune.seed, datasets=tuple(sets), device=device)
-    return Reproduction(figures, to_markdown(figures))
+    return Outcome(figures, to_markdown(figures))
 
 
 def point_of(row: Mapping) -> dict:
@@ -220,9 +210,9 @@ def _measure(
     *,
     folder: Path,
     device: str,
-    resume: bool,
 ) -> dict:
-    """One file: trained on from `model`, which is changed, written, read back."""
+    """One file: trained on from a copy of `model`, written, read back."""
+    model = copy.deepcopy(model)
     training, validation, test = images
     architecture = {"architecture": plan.network, "num_classes": len(training.classes)}
     rules = {
@@ -232,15 +222,12 @@ def _measure(
     for name, rule in rules.items():
         layer = model.get_submodule(name.removesuffix(".weight"))
         parametrize.register_parametrization(layer, "weight", ScaledQuantizer(rule))
-    checkpoint = folder / f"{kind}.pt"
-    if not resume:
-        checkpoint.unlink(missing_ok=True)
     train(
         model,
         training,
         plan.tune,
         device=device,
-        checkpoint=checkpoint,
+        checkpoint=folder / f"{kind}.pt",
         checkpoint_steps=200,
         description=f"{plan.network}, {kind}",
     )

@@ -8,8 +8,8 @@ training only. Accuracies are those on validation images, and weights alone are 
 from __future__ import annotations
 
 import copy
-import json
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +17,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from common.base.files import whole_file
+from common.base.memo import Memo
 from common.base.progress import progress
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, train_val_split
-from common.experiments import ROOT, StudyResult
+from common.experiments import ROOT, WORKDIR, Outcome
 from common.methods.low_bit import (
     GridQuantizer,
     ScaledQuantizer,
@@ -40,9 +40,9 @@ from common.methods.low_bit_files import (
     coded_without_ends,
 )
 from common.networks.baseline import N_VALIDATION, train_config
-from common.networks.checkpoints import load_weights, save_weights
+from common.networks.checkpoints import load_weights, save_weights, state_digest
 from common.networks.models import build, fold_batch_norm, prunable_parameters
-from common.networks.training import evaluate, train
+from common.networks.training import default_device, evaluate, train
 from common.sharing.centroid_tuning import CentroidTuner
 from common.sharing.weight_sharing import share_weights
 
@@ -82,32 +82,38 @@ class Plan:
     vgg_images: int = 1000
 
 
-def run(*, workdir: Path, device: str, resume: bool, plan: Plan | None = None) -> StudyResult:
+def run(
+    *,
+    device: str | None = None,
+    resume: bool = True,
+    workdir: Path = WORKDIR / "bits",
+    plan: Plan | None = None,
+) -> Outcome:
     """Measure all points; those of an earlier run in `workdir` are taken from there, if it is to be resumed.
 
     The figures are ``points``, a list of mappings with ``network``, ``method``, ``level`` (bits, or the step
     in standard deviations), ``seed``, ``bits`` (a weight, codes of fixed length, scales and codebooks
     included), ``huffman_bits`` (the same with Huffman-coded codes) and ``top1``; and ``plan``.
     """
-    plan = plan or Plan()
-    workdir.mkdir(parents=True, exist_ok=True)
-    points = _Points(workdir / "points.json", resume=resume)
+    plan, device = plan or Plan(), device or default_device()
+    if not resume:
+        shutil.rmtree(workdir, ignore_errors=True)
+    points = _Points(workdir)
     whole = load_dataset(plan.dataset, "train")
     training, validation = train_val_split(whole, n_validation=N_VALIDATION[plan.dataset])
     training = first_images(training, plan.n_train)
     for seed in plan.seeds:
-        folder = workdir / f"{plan.network}-{seed}"
-        model = _baseline(plan, training, seed=seed, folder=folder, device=device, resume=resume)
+        model = _baseline(plan, training, seed=seed, workdir=workdir, device=device)
+        tuning = _tuning(plan, seed)
         levels = dict.fromkeys(("per_tensor", "per_channel", "per_channel_mse"), plan.bits) | LEVELS
         levels["k_means"] = (1, *plan.bits)
         points.measure(plan.network, model, validation, levels, seed=seed, device=device)
         for name, level, tune in _trained_runs(plan):
             points.add(
                 (plan.network, name, level, seed),
-                lambda tune=tune, level=level, model=model, seed=seed: _accuracy(
-                    tune(copy.deepcopy(model), training, level, _tuning(plan, seed), device),
-                    validation,
-                    device,
+                [state_digest(model), training.sha256, validation.sha256, tuning],
+                lambda tune=tune, level=level, model=model, tuning=tuning: _accuracy(
+                    tune(copy.deepcopy(model), training, level, tuning, device), validation, device
                 ),
             )
     sets = [training, validation]
@@ -119,25 +125,22 @@ def run(*, workdir: Path, device: str, resume: bool, plan: Plan | None = None) -
         points.measure("vgg16", vgg, images, VGG_LEVELS, **options)
         points.measure("vgg16_folded", fold_batch_norm(vgg), images, {"per_tensor": _EIGHT_DOWN}, **options)
         sets.append(images)
-    return StudyResult({"points": points.rows, "plan": vars(plan)}, tuple(sets), seed=plan.seeds[0])
+    return Outcome({"points": points.rows, "plan": vars(plan)}, datasets=tuple(sets), seed=plan.seeds[0])
 
 
 class _Points:
-    """The points measured so far, kept in a file."""
+    """The points measured so far, in the order of the asking."""
 
-    def __init__(self, path: Path, *, resume: bool) -> None:
-        self._path = path
-        self.rows: list[dict] = json.loads(path.read_text()) if resume and path.exists() else []
-        self._bar = progress(desc="bits", unit="point", initial=len(self.rows))
+    def __init__(self, workdir: Path) -> None:
+        self.rows: list[dict] = []
+        self._workdir, self._bar = workdir, progress(desc="bits", unit="point")
 
-    def add(self, key: tuple, measure: Callable[[], dict]) -> None:
-        """Measure a point unless it is there already, and keep it."""
+    def add(self, key: tuple, options: object, measure: Callable[[], dict]) -> None:
+        """Measure a point, or remember it as it was measured with these options."""
         named = dict(zip(("network", "method", "level", "seed"), key, strict=True))
-        if any(named.items() <= row.items() for row in self.rows):
-            return
-        self.rows.append(named | measure())
-        with whole_file(self._path) as aside:
-            aside.write_text(json.dumps(self.rows))
+        memo = Memo(self._workdir / named["network"], options)
+        figures = memo.get(f"{named['method']} {named['level']}", measure)
+        self.rows.append(named | figures)
         self._bar.update(1)
 
     def measure(
@@ -152,15 +155,18 @@ class _Points:
         precision: str = "fp32",
     ) -> None:
         """The network as it is, and coded without training by every method at its levels."""
+        options = [state_digest(model), data.sha256, precision]
         whole = {"bits": 32.0, "huffman_bits": 32.0}
         self.add(
             (network, "float32", None, seed),
+            options,
             lambda: whole | {"top1": evaluate(model, data, precision=precision, device=device).top1},
         )
         for name, of_method in levels.items():
             for level in of_method:
                 self.add(
                     (network, name, level, seed),
+                    options,
                     lambda name=name, level=level: _accuracy(
                         code_weights_(copy.deepcopy(model), UNTRAINED[name], level), data, device, precision
                     ),
@@ -228,12 +234,12 @@ def _tune_centroids(model, training, n_bits, config, device) -> tuple[nn.Module,
     return code_weights_(model, coded_by_centroids, n_bits)
 
 
-def _baseline(plan: Plan, training, *, seed, folder, device, resume) -> nn.Module:
-    weights = folder / "trained.safetensors"
+def _baseline(plan: Plan, training, *, seed, workdir, device) -> nn.Module:
+    config = replace(train_config(plan.network), epochs=plan.baseline_epochs, seed=seed)
+    memo = Memo(workdir / f"{plan.network}-trained", [plan.network, config, training.sha256])
+    weights = memo.folder / "trained.safetensors"
     model = build(plan.network, num_classes=len(training.classes), seed=seed)
-    if not (resume and weights.exists()):
-        folder.mkdir(parents=True, exist_ok=True)
-        config = replace(train_config(plan.network), epochs=plan.baseline_epochs, seed=seed)
+    if not weights.exists():
         train(model, training, config, device=device, description=f"{plan.network}, seed {seed}")
         save_weights(model, weights, dtype=torch.float32)
     return load_weights(model, weights).eval()

@@ -33,7 +33,7 @@ from common.compress.pipeline import decompress
 from common.compress.points import OperatingPoint, pruned_network, shared_and_packed
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, train_val_split
-from common.experiments import Reproduction, store
+from common.experiments import Outcome, store
 from common.experiments.lenets import WORKDIR as LENET_WORKDIR
 from common.experiments.lenets import LenetPoint, compressed_point, lenet_point
 from common.networks.baseline import N_VALIDATION, train_baseline
@@ -180,7 +180,7 @@ CHOICES = (
 )
 
 
-def run(*, device: str | None = None, resume: bool = True, only: str | None = None) -> Reproduction:
+def run(*, device: str | None = None, resume: bool = True, only: str | None = None) -> Outcome:
     """Measure every candidate, choose, and store.
 
     Parameters
@@ -198,7 +198,7 @@ def run(*, device: str | None = None, resume: bool = True, only: str | None = No
     figures = {"choices": rows}
     if only is None:
         store("choices", figures, seed=0, datasets=sets, device=device)
-    return Reproduction(figures, to_markdown(rows))
+    return Outcome(figures, to_markdown(rows))
 
 
 def choose(

@@ -11,7 +11,6 @@ the images, and of the random criterion.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,14 +20,14 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from common.base.files import kept, whole_file
+from common.base.memo import Memo
 from common.base.progress import progress
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, train_val_split
-from common.experiments import StudyResult
+from common.experiments import WORKDIR, Outcome
 from common.networks.checkpoints import state_digest
 from common.networks.models import count_parameters, prunable_parameters, vgg
-from common.networks.training import TrainConfig, evaluate, train
+from common.networks.training import TrainConfig, default_device, evaluate, train
 from common.pruning.callbacks import MaskKeeper
 from common.pruning.channel_criteria import CHANNEL_CRITERIA, best_channels
 from common.pruning.channels import configuration, multiply_adds, slim
@@ -102,7 +101,7 @@ def compare_criteria(
     training, validation, test : ImageSet
         Reference images, where criteria are compared, and where the table's last column comes from.
     workdir : path
-        One file a measurement, read again when `resume` and made with the same plan.
+        Measurements, read again when `resume` and made with the same plan, images and network.
 
     Returns
     -------
@@ -125,27 +124,23 @@ def compare_criteria(
         "n_measured": len(measured),
         "n_tested": len(tested),
         "criteria": list(NAMES),
-        "dense": kept(
-            workdir / "dense.json",
-            _plain(key),
-            lambda: {
-                "top1": evaluate(model, measured, precision="bf16", device=device).top1,
-                "test_top1": evaluate(model, tested, precision="bf16", device=device).top1,
-            },
-            resume=resume,
-        ),
     }
+    memo = Memo(workdir, key, resume=resume)
+    figures["dense"] = memo.get(
+        "dense",
+        lambda: {
+            "top1": evaluate(model, measured, precision="bf16", device=device).top1,
+            "test_top1": evaluate(model, tested, precision="bf16", device=device).top1,
+        },
+    )
     jobs = [(kind, *job) for kind in ("weights", "filters") for job in _jobs(plan)]
     found: dict = {}
     for kind, name, amount, seed in progress(jobs, desc="criteria", unit="scoring"):
-        job = _plain(key | {"kind": kind, "criterion": name, "amount": amount, "seed": seed})
-        found[kind, name, amount, seed] = kept(
-            workdir / f"{kind}-{name}-{amount}-{seed}.json",
-            job,
+        found[kind, name, amount, seed] = memo.get(
+            f"{kind} {name} {amount} {seed}",
             lambda kind=kind, name=name, amount=amount, seed=seed: _measure(
                 model, training, measured, tested, plan, kind, name, amount, seed, device=device
             ),
-            resume=resume,
         )
     for kind in ("weights", "filters"):
         figures[kind] = _together(plan, kind, found)
@@ -237,11 +232,6 @@ def _rank(first: list[float], second: list[float]) -> float:
     return round(float(spearmanr(first, second).statistic), 3)
 
 
-def _plain(options: dict) -> dict:
-    """Options as JSON will give them back: lists for tuples."""
-    return json.loads(json.dumps(options))
-
-
 _TRAIN = TrainConfig(epochs=6, batch_size=64, max_lr=0.1, crop_padding=2, label_smoothing=0.0)
 _TUNE = replace(_TRAIN, epochs=1, max_lr=0.02)
 
@@ -264,13 +254,13 @@ class Size:
 WHOLE = Size()
 
 
-def run(*, workdir: str | Path, device: str, resume: bool) -> StudyResult:
+def run(*, device: str | None = None, resume: bool = True, workdir: Path = WORKDIR / "criteria") -> Outcome:
     """The whole study on CIFAR-10; a seed that is finished is not run again."""
     data = load_dataset("cifar10", "train")
-    return compare(data, WHOLE, workdir=Path(workdir), device=device, resume=resume)
+    return compare(data, WHOLE, workdir=workdir, device=device or default_device(), resume=resume)
 
 
-def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: bool = True) -> StudyResult:
+def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: bool = True) -> Outcome:
     """Run every criterion with every seed.
 
     Parameters
@@ -279,34 +269,36 @@ def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: b
         The training set, from which the validation split is cut.
     size : Size
     workdir : path
-        One file a seed, read again when `resume` and made with the same `size`, other seeds apart.
+        A memory a seed, used when `resume` for the same `size`, other seeds apart, and the same images.
     device : str
 
     Returns
     -------
-    StudyResult
+    Outcome
         ``figures["unstructured"][criterion][when]`` is of shape (seeds, sparsities), and
         ``figures["structured"][criterion][when]`` of shape (seeds, kept): top-1 on the validation split,
         ``when`` being ``before`` or ``after`` the fine-tuning.
     """
     training, validation = train_val_split(data, n_validation=size.n_validation)
     training = first_images(training, size.n_train)
-    workdir.mkdir(parents=True, exist_ok=True)
-    key = json.loads(json.dumps({**asdict(size), "seeds": None, "images": training.sha256}))
+    key = {**asdict(size), "seeds": None, "images": [training.sha256, validation.sha256]}
     rounds = len(size.seeds) * (
         len(_weight_criteria()) * len(size.sparsities) + len(_channel_criteria()) * len(size.kept)
     )
     found = []
     with progress(total=rounds, desc="criteria", unit="network") as bar:
         for seed in size.seeds:
-            path = workdir / f"seed{seed}.json"
-            if resume and path.exists() and (stored := json.loads(path.read_text()))["size"] == key:
-                found.append(stored["figures"])
+            memo = Memo(workdir / f"seed{seed}", key, resume=resume)
+            if "figures" in memo:
                 bar.update(rounds // len(size.seeds))
-                continue
-            found.append(_one_seed(training, validation, size, seed=seed, device=device, bar=bar))
-            with whole_file(path) as aside:
-                Path(aside).write_text(json.dumps({"size": key, "figures": found[-1]}))
+            found.append(
+                memo.get(
+                    "figures",
+                    lambda seed=seed: _one_seed(
+                        training, validation, size, seed=seed, device=device, bar=bar
+                    ),
+                )
+            )
     figures = {
         "channels": list(size.channels),
         "n_parameters": found[0]["n_parameters"],
@@ -324,7 +316,7 @@ def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: b
         "unstructured": _stacked([one["unstructured"] for one in found]),
         "structured": _stacked([one["structured"] for one in found]),
     }
-    return StudyResult(figures, (training, validation), seed=size.seeds[0])
+    return Outcome(figures, datasets=(training, validation), seed=size.seeds[0])
 
 
 def _one_seed(training, validation, size: Size, *, seed: int, device: str, bar) -> dict:

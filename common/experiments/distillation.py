@@ -27,10 +27,10 @@ from common.base.text import markdown_table
 from common.capstone.run import FOLDER
 from common.capstone.shipped import BASELINE
 from common.compress.pipeline import CompressConfig, compress, decompress
-from common.data.batches import BatchSource, normalization
+from common.data.batches import BatchSource
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, fit_images, train_val_split
-from common.experiments import ROOT, Reproduction, store
+from common.experiments import ROOT, Outcome, store
 from common.methods.distillation_variants import DropoutSeed, MaxNorm, NoisyTeacher, RelationalDistillation
 from common.networks.baseline import N_VALIDATION
 from common.networks.checkpoints import load_weights
@@ -224,8 +224,7 @@ def without_classes(data: ImageSet, omitted: Sequence[int]) -> ImageSet:
 
 def logits_of(model: nn.Module, data: ImageSet, *, device: str) -> np.ndarray:
     """Answers to every image in order, float32 of shape (n, classes)."""
-    mean, std = normalization(data.name)
-    source = BatchSource(data.images, data.labels, mean=mean, std=std, device=device)
+    source = BatchSource.of(data, device=device)
     model = model.to(device).eval()
     with torch.no_grad():
         return np.concatenate([model(images).cpu().numpy() for images, _ in source.plain_batches(500)])
@@ -449,7 +448,7 @@ def _image_sets(plan: VggPlan) -> tuple[ImageSet, ImageSet]:
 WORKDIR = ROOT / "runs" / "distillation"
 
 
-def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
+def run(*, device: str | None = None, resume: bool = True) -> Outcome:
     """All of it, into the repository."""
     device = device or default_device()
 
@@ -466,7 +465,7 @@ def reproduce(
     device: str,
     resume: bool = True,
     save: Callable[[dict, tuple], None] = lambda figures, datasets: None,
-) -> Reproduction:
+) -> Outcome:
     """Train, choose, measure; runs that stand in `workdir` are read.
 
     Parameters
@@ -482,7 +481,7 @@ def reproduce(
 
     Returns
     -------
-    Reproduction
+    Outcome
         Its figures: ``teacher``; ``search`` and ``chosen`` (errors on the validation split); ``errors`` (on
         the test set, one a seed); ``omitted`` (`bias_adjustment` of each transfer set); ``points`` for the
         map of methods; ``vgg``; ``published``, ``budgets``, ``plan``. A part not yet made is None or empty.
@@ -509,7 +508,7 @@ def reproduce(
     for part in (bench.teach, bench.search, bench.compare, bench.omit, bench.code, bench.teach_vgg):
         figures |= part(figures)
         save(figures, tuple(bench.images))
-    return Reproduction(figures, to_markdown(figures))
+    return Outcome(figures, to_markdown(figures))
 
 
 @dataclass

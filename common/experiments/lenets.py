@@ -25,7 +25,7 @@ from common.codec.tensors import SharedTensor
 from common.compress.pipeline import CompressConfig, compress, decompress
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, train_val_split
-from common.experiments import Reproduction
+from common.experiments import Outcome
 from common.networks.baseline import N_VALIDATION, train_baseline, train_config
 from common.networks.checkpoints import load_weights
 from common.networks.distillation import Distillation
@@ -238,7 +238,7 @@ def reproduce_lenets(
     device: str | None = None,
     resume: bool = True,
     command: str = "dnnc reproduce lenets",
-) -> Reproduction:
+) -> Outcome:
     """Train the LeNets, compress them, and measure the files.
 
     Parameters
@@ -261,7 +261,7 @@ def reproduce_lenets(
 
     Returns
     -------
-    Reproduction
+    Outcome
         Its figures are ``points``, and a point has ``name``, ``network``, ``file``, ``file_bytes``,
         ``dense_bytes``, ``ratio``, ``sparsity``, ``baseline_error``, ``error`` and ``validation_error``
         (fractions; of the decoded file), ``n_test``, ``stages`` (bytes, dense to Huffman),
@@ -323,10 +323,10 @@ def reproduce_lenets(
             seed=points[0].config.prune.seed,
             dataset=[training, validation, test],
         )
-    return Reproduction({"points": rows}, to_markdown(rows))
+    return Outcome({"points": rows}, to_markdown(rows))
 
 
-def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
+def run(*, device: str | None = None, resume: bool = True) -> Outcome:
     """All points, into the repository."""
     return reproduce_lenets(device=device, resume=resume)
 

@@ -20,9 +20,8 @@ Stopped at any moment, the command goes on from the last network that it has tra
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +29,13 @@ import torch
 from torch import nn
 
 from common.base.files import whole_file
+from common.base.memo import Memo, as_json
 from common.base.progress import progress
 from common.base.text import markdown_table
 from common.compress.pipeline import CompressConfig, decompress, encode, share
 from common.data.datasets import load_dataset
 from common.data.image_set import first_images, train_val_split
-from common.experiments import Reproduction, store
+from common.experiments import Outcome, store
 from common.methods.lottery_tickets import (
     KeptWeights,
     LossWatch,
@@ -285,6 +285,9 @@ def conv_network(name: str, *, width: float = 1.0, num_classes: int = 10) -> nn.
 # The trainings of one plan: winning tickets, their controls, and tickets coded as files; each done once.
 
 
+_STATE = "network.pt"  # a trained network, beside its figures
+
+
 class Bench:
     """One plan's images, and the trainings on them, each of which is done once."""
 
@@ -368,15 +371,18 @@ class Bench:
 
     def _train(self, model: nn.Module, masks: Masks, trial: int, level: int, kind: str) -> dict:
         """Train one network, or take it as it was trained before; its figures."""
-        plan = self.plan
-        path, key = self._folder / f"trial{trial}" / f"{kind}_{level:02}.pt", self._key(level)
         self._bar.update(1)
-        if self._resume and path.exists():
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            if state["key"] == key:
-                if state["end"]:
-                    model.load_state_dict(state["end"])
-                return state["figures"] | {"early": state["early"]}
+        memo = self._memo(trial, level, kind, resume=self._resume)
+        path = memo.folder / _STATE
+        figures = memo.get("figures", lambda: self._measure(model, masks, trial, level, kind, path))
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["end"]:
+            model.load_state_dict(state["end"])
+        return figures | {"early": state["early"]}
+
+    def _measure(self, model: nn.Module, masks: Masks, trial: int, level: int, kind: str, path: Path) -> dict:
+        """Train one network and keep its weights in `path`; its figures."""
+        plan = self.plan
         watch = LossWatch(self._watched, plan.every, device=self.device, precision=plan.train.precision)
         snapshot, keeper = Snapshot(plan.early_step), KeptWeights(model, masks)
         train(
@@ -402,8 +408,6 @@ class Bench:
         model.load_state_dict(end)
         is_ticket = kind == "ticket"
         state = {
-            "key": key,
-            "figures": figures,
             "end": end if is_ticket else {},
             "stop": watch.weights if is_ticket else {},
             "masks": masks if is_ticket else {},
@@ -418,20 +422,22 @@ class Bench:
             f"{figures['end_top1']:.4f}",
             flush=True,
         )
-        return figures | {"early": state["early"]}
+        return figures
 
-    def _key(self, level: int) -> str:
-        """What made a network: the plan without other trials, controls, files and later levels."""
+    def _memo(self, trial: int, level: int, kind: str, *, resume: bool = True) -> Memo:
+        """A network's memory, by what made it: the plan less other trials, controls, files, later levels."""
         levels = tuple(other for other in self.plan.levels if other <= level)
         own = replace(self.plan, trials=(), levels=levels, controls=(), files=(), needs_gpu=False)
-        return json.dumps(asdict(own) | {"images": self.training.sha256})
+        images = [one.sha256 for one in (self.training, self.validation, self.test)]
+        path = self._folder / f"trial{trial}" / f"{kind}_{level:02}"
+        return Memo(path, {"plan": own, "images": images}, resume=resume)
 
     def code(self, trial: int, rows: list[dict], most: float) -> dict:
         """A point of the map: the smallest ticket that loses no more than `most`, as a file."""
         tickets = [row for row in rows if row["kind"] == "ticket"]
         least = tickets[0]["validation_top1"] - most
         chosen = min((row for row in tickets if row["validation_top1"] >= least), key=lambda r: r["n_kept"])
-        path = self._folder / f"trial{trial}" / f"ticket_{chosen['level']:02}.pt"
+        path = self._memo(trial, chosen["level"], "ticket").folder / _STATE
         state = torch.load(path, map_location=self.device, weights_only=True)
         model = self.network(trial)
         model.load_state_dict(state["stop"])
@@ -627,7 +633,7 @@ NAME = "lottery_tickets"
 WORKDIR = Path(__file__).resolve().parents[2] / "runs" / NAME
 
 
-def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
+def run(*, device: str | None = None, resume: bool = True) -> Outcome:
     """All that this device can do in a reasonable time, into the repository."""
     return reproduce_lottery_tickets(device=device, resume=resume)
 
@@ -639,7 +645,7 @@ def reproduce_lottery_tickets(
     device: str | None = None,
     resume: bool = True,
     is_stored: bool = True,
-) -> Reproduction:
+) -> Outcome:
     """Find winning tickets, train the controls, code two tickets as files.
 
     Parameters
@@ -647,7 +653,7 @@ def reproduce_lottery_tickets(
     plans : sequence of Plan, optional
         By default those of `PLANS` that are for this device.
     workdir : path
-        One file for each trained network, and the coded tickets.
+        A folder for each trained network, and the coded tickets.
     device : str, optional
         By default the GPU if there is one.
     resume : bool
@@ -657,7 +663,7 @@ def reproduce_lottery_tickets(
 
     Returns
     -------
-    Reproduction
+    Outcome
         Its figures are ``experiments`` (`lottery_figures.experiment_figures`), ``not_run`` (plans, and why),
         ``points`` (files) and ``published``.
 
@@ -692,8 +698,8 @@ def reproduce_lottery_tickets(
             facts = bench.facts() | {"trials": list(plan.trials[: len(trials)])}
             found = [*experiments, facts | experiment_figures(trials, facts["n_weights"])]
             figures = {"experiments": found, "not_run": not_run, "points": points, "published": PUBLISHED}
-            figures = json.loads(json.dumps(figures))
+            figures = as_json(figures)
             if is_stored:
                 store(NAME, figures, seed=plan.trials[0], datasets=tuple(sets), device=device)
         experiments = found
-    return Reproduction(figures, to_markdown(figures))
+    return Outcome(figures, to_markdown(figures))

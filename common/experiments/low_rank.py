@@ -12,22 +12,21 @@ Stopped at any moment, the command goes on: finished sizes are kept, and a fine-
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from common.base.files import kept
+from common.base.memo import Memo, as_json
 from common.base.text import markdown_table
 from common.codec import container
 from common.compress.files import open_model
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, train_val_split
-from common.experiments import ROOT, Reproduction, store
+from common.experiments import ROOT, Outcome, store
 from common.experiments.lenets import TITLES
 from common.experiments.sharing_bits import renew_batch_norm_
 from common.methods.low_rank import factorize, pack_low_rank, ranks_by_budget, unpack_low_rank
@@ -209,7 +208,7 @@ def run(
     workdir: Path = WORKDIR,
     baselines: Path = LENETS,
     is_stored: bool = True,
-) -> Reproduction:
+) -> Outcome:
     """Factorize, fine-tune, write, read back and measure.
 
     The figures are ``networks``, one mapping each: ``network``, ``dataset``, ``baseline_top1`` (test),
@@ -235,11 +234,11 @@ def run(
             "networks": networks,
             "points": [point for network in networks for point in points_of(network)],
             "published": list(PUBLISHED),
-            "plan": json.loads(json.dumps(asdict(plan))),
+            "plan": as_json(plan),
         }
         if is_stored:  # after each network, so that a stopped run has stored what it has finished
             store("low_rank", figures, seed=one.tune.seed, datasets=tuple(sets), device=device)
-    return Reproduction(figures, to_markdown(figures))
+    return Outcome(figures, to_markdown(figures))
 
 
 def multiply_adds(model: nn.Module, shape: Sequence[int]) -> int:
@@ -279,28 +278,18 @@ def _measure_network(
         "n_validation": len(validation),
         "tuning": f"{plan.tune.epochs} epochs of {n_images // plan.tune.batch_size} steps of "
         f"{plan.tune.batch_size} images",
-        **kept(workdir / "baseline.json", [*made_of, precision], measured, resume=resume),
+        **Memo(workdir / "baseline", [*made_of, precision], resume=resume).get("top1", measured),
         "sizes": [],
     }
     for fraction in plan.fractions:
-
-        def size(fraction: float = fraction) -> dict:
-            return _measure_size(
-                plan,
-                fraction,
-                model,
-                architecture,
-                training,
-                validation,
-                test,
-                workdir=workdir,
-                device=device,
-                resume=resume,
-            )
-
-        own = json.loads(json.dumps(asdict(replace(plan, fractions=(fraction,), tuned=()))))
-        own["is_tuned"] = fraction in plan.tuned
-        row = kept(workdir / f"{fraction:g}.json", [*made_of, own], size, resume=resume)
+        own = replace(plan, fractions=(fraction,), tuned=(fraction,) if fraction in plan.tuned else ())
+        memo = Memo(workdir / f"{fraction:g}", [*made_of, own], resume=resume)
+        row = memo.get(
+            "size",
+            lambda own=own, fraction=fraction, folder=memo.folder: _measure_size(
+                own, fraction, model, architecture, training, validation, test, folder=folder, device=device
+            ),
+        )
         figures["sizes"].append(row)
         print(f"{plan.network}, {fraction:g} of the parameters: {_in_words(row)}", flush=True)
     return figures, (training, validation, test)
@@ -315,9 +304,8 @@ def _measure_size(
     validation: ImageSet,
     test: ImageSet,
     *,
-    workdir: Path,
+    folder: Path,
     device: str,
-    resume: bool,
 ) -> dict:
     """One size: factorized, perhaps fine-tuned, and then in two files."""
     ranks = ranks_by_budget(model.cpu(), fraction)
@@ -338,15 +326,12 @@ def _measure_size(
         row["validation_top1"]["renewed"] = top1()
     if fraction not in plan.tuned:
         return row
-    checkpoint = workdir / f"{fraction:g}.pt"
-    if not resume:
-        checkpoint.unlink(missing_ok=True)
     train(
         small,
         first_images(training, plan.n_tune),
         plan.tune,
         device=device,
-        checkpoint=checkpoint,
+        checkpoint=folder / "tuned.pt",
         checkpoint_steps=50,
         description=f"{plan.network} at {fraction:g}",
     )
@@ -354,7 +339,7 @@ def _measure_size(
     row["files"] = []
     for coding, n_clusters in (("float16", None), (f"{plan.n_clusters} shared values", plan.n_clusters)):
         packed = pack_low_rank(small.cpu(), ranks, architecture, n_clusters=n_clusters)
-        path = workdir / f"{fraction:g}-{n_clusters or 'float16'}.dcz"
+        path = folder / f"{fraction:g}-{n_clusters or 'float16'}.dcz"
         container.save_file(packed, path, store_names=False)
         decoded = unpack_low_rank(container.load(path.read_bytes()))
         row["files"].append(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.base.results import read_result
-from common.experiments import REPRODUCTIONS, ROOT
+from common.experiments import EXPERIMENTS, ROOT, STUDY
 from common.experiments.low_rank import PUBLISHED as LOW_RANK_PUBLISHED
 from common.networks.models import dense_bytes_of
 from common.report.published import PUBLISHED, PublishedResult
@@ -50,8 +50,8 @@ def gather(root: str | Path = ROOT) -> Gathered:
     """
     root = Path(root)
     points, missing = pipeline_points(root)
-    for name, entry in REPRODUCTIONS.items():
-        if name in _OTHER_SHAPE:
+    for name, entry in EXPERIMENTS.items():
+        if name in _OTHER_SHAPE or entry.command == STUDY:
             continue
         path = root / entry.result
         if not path.exists():

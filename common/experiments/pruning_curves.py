@@ -12,8 +12,7 @@ Every measured point is written down at once, so a stopped run goes on from the 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +21,15 @@ import torch
 from torch import nn
 
 from common.base.files import whole_file
+from common.base.memo import Memo
 from common.base.progress import progress
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, train_val_split
-from common.experiments import ROOT, StudyResult
+from common.experiments import ROOT, WORKDIR, Outcome
 from common.networks.baseline import N_VALIDATION, train_config
-from common.networks.checkpoints import load_weights
+from common.networks.checkpoints import load_weights, state_digest
 from common.networks.models import build, prunable_parameters
-from common.networks.training import TrainConfig, evaluate, train
+from common.networks.training import TrainConfig, default_device, evaluate, train
 from common.pruning.callbacks import (
     GradualPruner,
     MaskKeeper,
@@ -54,22 +54,6 @@ VGG16_SPARSITIES = (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 VGG16_IMAGES = 1000
 SCAN_SPARSITIES = (0.5, 0.8, 0.95)
 SCAN_IMAGES = 300
-
-
-class Memory:
-    """Measured figures by key, in a JSON file that is renewed after each."""
-
-    def __init__(self, path: str | Path, *, resume: bool = True) -> None:
-        self.path = Path(path)
-        self.known = json.loads(self.path.read_text()) if resume and self.path.exists() else {}
-
-    def recall(self, key: str, measure: Callable[[], object]) -> object:
-        """The figure of a key: remembered, or else measured now."""
-        if key not in self.known:
-            self.known[key] = measure()
-            with whole_file(self.path) as aside:
-                aside.write_text(json.dumps(self.known, indent=1))
-        return self.known[key]
 
 
 class StepPruner(MaskKeeper):
@@ -158,8 +142,9 @@ def lenet_curves(
     training: ImageSet,
     validation: ImageSet,
     config: TrainConfig,
-    memory: Memory,
     *,
+    workdir: Path,
+    resume: bool = True,
     ways: Mapping[str, tuple[float, ...]] = WAYS,
     sparsities: tuple[float, ...] = LENET_SPARSITIES,
     device: str = "cpu",
@@ -175,29 +160,33 @@ def lenet_curves(
         pruned = fine_tuned(model, training, config, way=way, sparsity=sparsity, device=device)
         return evaluate(pruned, validation, device=device).top1
 
+    options = [state_digest(model), training.sha256, validation.sha256, config, RAMP]
+    memo = Memo(workdir / "lenet", options, resume=resume)
+    rounds_memo = Memo(workdir / "lenet-rounds", [*options, sparsities], resume=resume)
     curves = {
         "not fine-tuned": [
-            (sparsity, memory.recall(f"lenet none {sparsity}", lambda s=sparsity: untrained(s)))
+            (sparsity, memo.get(f"lenet none {sparsity}", lambda s=sparsity: untrained(s)))
             for sparsity in sparsities
         ]
     }
     jobs = [(way, sparsity) for way, of_way in ways.items() for sparsity in of_way]
     for way, sparsity in progress(jobs, desc="ways to prune"):
-        top1 = memory.recall(f"lenet {way} {sparsity}", lambda w=way, s=sparsity: trained(w, s))
+        top1 = memo.get(f"lenet {way} {sparsity}", lambda w=way, s=sparsity: trained(w, s))
         curves.setdefault(way, []).append((sparsity, top1))
-    rounds = round_after_round(
-        model, training, config, sparsities=sparsities, folder=memory.path.parent, device=device
-    )
-    curves["round after round"] = [
-        (sparsity, evaluate(pruned, validation, device=device).top1)
-        for sparsity, pruned in zip(sparsities, rounds, strict=True)
-    ]
+
+    def rounds() -> list[float]:
+        networks = round_after_round(
+            model, training, config, sparsities=sparsities, folder=rounds_memo.folder, device=device
+        )
+        return [evaluate(pruned, validation, device=device).top1 for pruned in networks]
+
+    curves["round after round"] = list(zip(sparsities, rounds_memo.get("top1", rounds), strict=True))
     return {
         "n_weights": sum(weight.numel() for weight in prunable_parameters(model).values()),
         "n_train": len(training),
         "n_validation": len(validation),
         "fine_tuning_epochs": config.epochs,
-        "top1": memory.recall("lenet dense", lambda: evaluate(model, validation, device=device).top1),
+        "top1": memo.get("lenet dense", lambda: evaluate(model, validation, device=device).top1),
         "curves": curves,
     }
 
@@ -205,8 +194,9 @@ def lenet_curves(
 def untrained_curves(
     model: nn.Module,
     images: ImageSet,
-    memory: Memory,
     *,
+    workdir: Path,
+    resume: bool = True,
     sparsities: tuple[float, ...] = VGG16_SPARSITIES,
     device: str = "cpu",
 ) -> dict:
@@ -225,20 +215,22 @@ def untrained_curves(
         apply_masks_(pruned, choose[rule](sparsity))
         return evaluate(pruned, images, batch_size=100, precision="bf16", device=device).top1
 
+    memo = Memo(workdir / "vgg16", [state_digest(model), images.sha256], resume=resume)
     jobs = [(rule, sparsity) for rule in choose for sparsity in sparsities]
     curves: dict[str, list] = {}
     for rule, sparsity in progress(jobs, desc="VGG-16 without training"):
-        value = memory.recall(f"vgg16 {rule} {sparsity}", lambda r=rule, s=sparsity: top1(r, s))
+        value = memo.get(f"vgg16 {rule} {sparsity}", lambda r=rule, s=sparsity: top1(r, s))
         curves.setdefault(rule, []).append((sparsity, value))
-    dense = memory.recall("vgg16 dense", lambda: top1("global", 0.0))
+    dense = memo.get("vgg16 dense", lambda: top1("global", 0.0))
     return {"n_images": len(images), "top1": dense, "curves": curves}
 
 
 def sensitivity(
     model: nn.Module,
     images: ImageSet,
-    memory: Memory,
     *,
+    workdir: Path,
+    resume: bool = True,
     sparsities: tuple[float, ...] = SCAN_SPARSITIES,
     device: str = "cpu",
 ) -> dict:
@@ -247,50 +239,45 @@ def sensitivity(
     def top1(network: nn.Module) -> float:
         return evaluate(network, images, batch_size=100, precision="bf16", device=device).top1
 
+    memo = Memo(workdir / "scan", [state_digest(model), images.sha256, sparsities], resume=resume)
     layers = {}
     for name in progress(list(prunable_parameters(model)), desc="layer by layer"):
-        layers[name] = memory.recall(
+        layers[name] = memo.get(
             f"scan {name}",
             lambda n=name: [
                 (row.sparsity, row.value) for row in sensitivity_scan(model, top1, sparsities, names=[n])
             ],
         )
-    return {
-        "n_images": len(images),
-        "top1": memory.recall("scan dense", lambda: top1(model)),
-        "layers": layers,
-    }
+    return {"n_images": len(images), "top1": memo.get("scan dense", lambda: top1(model)), "layers": layers}
 
 
-def run(*, workdir: str | Path, device: str, resume: bool) -> StudyResult:
+def run(
+    *, device: str | None = None, resume: bool = True, workdir: Path = WORKDIR / "pruning_curves"
+) -> Outcome:
     """Measure all curves; about four minutes of one core."""
-    workdir = Path(workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    memory = Memory(workdir / "points.json", resume=resume)
-    checkpoint = workdir / "lenet.pt"
-    if not resume:
-        for path in workdir.glob("*.pt"):
-            path.unlink()
-
+    device = device or default_device()
+    where = {"workdir": workdir, "resume": resume, "device": device}
     cifar = load_dataset("cifar10", "train")
     _, cifar = train_val_split(cifar, n_validation=N_VALIDATION["cifar10"])
     few, fewer = first_images(cifar, VGG16_IMAGES), first_images(cifar, SCAN_IMAGES)
     vgg16 = load_weights(build("vgg16"), VGG16_WEIGHTS)
-    figures = {"vgg16": untrained_curves(vgg16, few, memory, device=device)}
-    figures["vgg16"]["sensitivity"] = sensitivity(vgg16, fewer, memory, device=device)
+    figures = {"vgg16": untrained_curves(vgg16, few, **where)}
+    figures["vgg16"]["sensitivity"] = sensitivity(vgg16, fewer, **where)
 
     training, validation = train_val_split(load_dataset("mnist", "train"), n_validation=N_VALIDATION["mnist"])
-    training, config = first_images(training, LENET_IMAGES), train_config("lenet_300_100")
+    training = first_images(training, LENET_IMAGES)
+    config = replace(train_config("lenet_300_100"), epochs=LENET_EPOCHS)
     lenet = build("lenet_300_100", seed=0)
+    trained = Memo(workdir / "lenet-trained", [config, training.sha256], resume=resume)
     train(
         lenet,
         training,
-        replace(config, epochs=LENET_EPOCHS),
+        config,
         device=device,
-        checkpoint=checkpoint,
+        checkpoint=trained.folder / "lenet.pt",
         description="LeNet-300-100",
     )
     tuning = replace(config, epochs=FINE_TUNING_EPOCHS, warmup=0.1)
-    figures["lenet"] = lenet_curves(lenet, training, validation, tuning, memory, device=device)
+    figures["lenet"] = lenet_curves(lenet, training, validation, tuning, **where)
     figures["lenet"]["epochs"] = LENET_EPOCHS
-    return StudyResult(figures, (few, fewer, training, validation))
+    return Outcome(figures, datasets=(few, fewer, training, validation))

@@ -32,24 +32,22 @@ test images.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from common.base.files import is_kept, kept, whole_file
+from common.base.files import whole_file
+from common.base.memo import Memo, as_json
 from common.base.results import git_commit, machine, read_result, versions
 from common.base.text import markdown_table
 from common.compress.pipeline import CompressConfig, decompress, encode, share
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, fit_images, train_val_split
-from common.experiments import REPRODUCTIONS, ROOT, Reproduction, read_reproduction, store
+from common.experiments import EXPERIMENTS, ROOT, Outcome, read_experiment, store
 from common.experiments.criteria import CriteriaPlan, compare_criteria, reference_images
 from common.networks.baseline import N_VALIDATION, train_baseline
 from common.networks.checkpoints import load_weights, state_digest
@@ -127,22 +125,13 @@ def run_chain(
         ``multiply_adds`` and ``whole_multiply_adds``, ``channels``, ``steps`` of fine-tuning in all,
         ``device``, ``chain``, how it was made, and ``made``: commit, machine and versions.
     """
-    key = _key(chain, model, training, validation, test)
-    place = _place(workdir, chain, key)
-    if not resume:
-        shutil.rmtree(place, ignore_errors=True)
-    measured = {"model": key["model"], "images": test.sha256}
-    baseline = kept(
-        workdir / f"baseline-{chain.dataset}.json",
-        measured,
-        lambda: asdict(evaluate(model, test, device=device)),
-        resume=resume,
-    )
-    return kept(
-        place / "figures.json",
-        key,
-        lambda: _run(chain, model, training, validation, test, architecture, place, baseline, device),
-        resume=resume,
+    of_model = {"model": state_digest(model), "images": test.sha256}
+    memo = Memo(workdir / f"baseline-{chain.dataset}", of_model, resume=resume)
+    baseline = memo.get("test", lambda: evaluate(model, test, device=device))
+    memo = _memo(workdir, chain, model, training, validation, test, resume=resume)
+    return memo.get(
+        "chain",
+        lambda: _run(chain, model, training, validation, test, architecture, memo.folder, baseline, device),
     )
 
 
@@ -150,18 +139,13 @@ def is_made(
     chain: Chain, model: nn.Module, training: ImageSet, validation: ImageSet, test: ImageSet, *, workdir: Path
 ) -> bool:
     """Whether `run_chain` has finished it in `workdir`, on whatever device, and will only read it."""
-    key = _key(chain, model, training, validation, test)
-    return is_kept(_place(workdir, chain, key) / "figures.json", key)
+    return "chain" in _memo(workdir, chain, model, training, validation, test)
 
 
-def _key(chain: Chain, model: nn.Module, *sets: ImageSet) -> dict:
-    """All that decides what comes out."""
-    options = json.loads(json.dumps(asdict(chain)))
-    return options | {"images": [one.sha256 for one in sets], "model": state_digest(model)}
-
-
-def _place(workdir: Path, chain: Chain, key: dict) -> Path:
-    return workdir / f"{chain.name}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]}"
+def _memo(workdir: Path, chain: Chain, model: nn.Module, *sets: ImageSet, resume: bool = True) -> Memo:
+    """The chain's memory, by all that decides what comes out."""
+    options = {"chain": chain, "images": [one.sha256 for one in sets], "model": state_digest(model)}
+    return Memo(workdir / chain.name, options, resume=resume)
 
 
 def _run(
@@ -222,7 +206,7 @@ def _run(
         "whole_multiply_adds": multiply_adds(configuration(model), **size),
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "steps": rounds * chain.tune.epochs * per_epoch[0] + chain.share.epochs * per_epoch[1],
-        "chain": json.loads(json.dumps(asdict(chain))),
+        "chain": as_json(chain),
         "made": {"commit": git_commit(), "machine": machine(), "versions": versions()},
     }
 
@@ -458,7 +442,7 @@ def run(
     plan: Plan | None = None,
     workdir: str | Path = WORKDIR,
     keep: Callable[..., None] | None = None,
-) -> Reproduction:
+) -> Outcome:
     """Run all three parts.
 
     Parameters
@@ -476,7 +460,7 @@ def run(
 
     Returns
     -------
-    Reproduction
+    Outcome
         Its figures are ``criteria`` (`compare_criteria`), ``iterative`` (a list of `run_chain`'s),
         ``cifar100`` (`part3`; or the status alone, which says why not), ``points`` and ``published``.
     """
@@ -490,10 +474,10 @@ def run(
     figures |= {"iterative": [], "cifar100": stored or {"status": _reason(plan, device) or "not run yet"}}
     used: list[ImageSet] = list(sets)
 
-    def finished() -> Reproduction:
+    def finished() -> Outcome:
         figures["points"] = points_of(figures)
         keep("relevance", figures, seed=plan.criteria.seeds[0], datasets=tuple(used), device=device)
-        return Reproduction(figures, to_markdown(figures))
+        return Outcome(figures, to_markdown(figures))
 
     def criteria(seeds: tuple[int, ...], *, resume: bool) -> None:
         figures["criteria"] = compare_criteria(
@@ -577,9 +561,9 @@ def _training_of(weights: Path) -> dict | None:
 
 def _stored_part3() -> dict | None:
     """Part 3 as the repository has it: its baseline does not travel, so elsewhere it cannot be run again."""
-    if not (ROOT / REPRODUCTIONS["relevance"].result).exists():
+    if not (ROOT / EXPERIMENTS["relevance"].result).exists():
         return None
-    found = read_reproduction("relevance")["cifar100"]
+    found = read_experiment("relevance")["cifar100"]
     return found if "file_bytes" in found else None
 
 

@@ -9,29 +9,26 @@ variances taken anew. Fine-tuning renews them as well, on its way, so what it ad
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from common.base.files import whole_file
+from common.base.memo import Memo
 from common.base.progress import progress
 from common.codec import container
 from common.codec.container import CompressedModel
 from common.codec.tensors import DenseTensor, SharedTensor
-from common.data.batches import BatchSource, normalization
+from common.data.batches import BatchSource
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, train_val_split
-from common.experiments import ROOT, StudyResult
+from common.experiments import ROOT, WORKDIR, Outcome
 from common.networks.baseline import N_VALIDATION
-from common.networks.checkpoints import load_weights
+from common.networks.checkpoints import load_weights, state_digest
 from common.networks.models import build, dense_bytes, prunable_parameters
-from common.networks.training import TrainConfig, autocast, evaluate, train
+from common.networks.training import TrainConfig, autocast, default_device, evaluate, train
 from common.sharing.centroid_tuning import CentroidTuner
 from common.sharing.weight_sharing import share_weights
 
@@ -58,15 +55,17 @@ class Plan:
     n_steps: int = 80
 
 
-def run(*, workdir: Path, device: str, resume: bool = True) -> StudyResult:
+def run(
+    *, device: str | None = None, resume: bool = True, workdir: Path = WORKDIR / "sharing_bits"
+) -> Outcome:
     """Measure the grid, then the fine-tuning; see `common.experiments`."""
-    plan = Plan()
+    plan, device = Plan(), device or default_device()
     whole = load_dataset("cifar10", "train")
     training, validation = train_val_split(whole, n_validation=N_VALIDATION["cifar10"])
     some = first_images(validation, plan.n_validation)
     model = load_weights(build("vgg16"), WEIGHTS)
     figures = measure(model, training, some, plan, workdir=workdir, device=device, resume=resume)
-    return StudyResult(figures, (training, some), seed=plan.tune.seed)
+    return Outcome(figures, datasets=(training, some), seed=plan.tune.seed)
 
 
 def measure(
@@ -88,19 +87,15 @@ def measure(
         ``top1_renormed``; ``tuned``: one entry a pair of ``plan.tuned``; how they were measured. Accuracies
         are fractions in [0, 1].
     """
-    workdir = Path(workdir)
-    if not resume:
-        shutil.rmtree(workdir, ignore_errors=True)
-    weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in model.state_dict().values()))
-    options = [weights.hexdigest(), training.sha256, validation.sha256, plan.fc_bits]
-    done = _Memory(workdir / "done.json", options)
+    options = [state_digest(model), training.sha256, validation.sha256, plan.fc_bits]
+    memo = Memo(workdir, options, resume=resume)
     few = first_images(training, plan.n_renorm)
     grid = []
     for conv_bits in progress(plan.conv_bits, desc="bits of the convolutions", unit="row"):
-        grid += done.get(f"row {conv_bits}", lambda b=conv_bits: _row(model, validation, b, plan, device))
+        grid += memo.get(f"row {conv_bits}", lambda b=conv_bits: _row(model, validation, b, plan, device))
     at = {(entry["conv_bits"], entry["fc_bits"]): entry for entry in grid}
     for conv_bits in progress(plan.renormed, desc="batch norm taken anew", unit="row"):
-        row = done.get(
+        row = memo.get(
             f"renormed {conv_bits}, {plan.n_renorm}",
             lambda b=conv_bits: _row(model, validation, b, plan, device, few),
         )
@@ -108,9 +103,9 @@ def measure(
             at[entry["conv_bits"], entry["fc_bits"]]["top1_renormed"] = entry["top1"]
     tuned = []
     for bits in plan.tuned:
-        figures = done.get(
+        figures = memo.get(
             f"tuned {bits}, {plan.n_steps} steps, {asdict(plan.tune)}",
-            lambda b=bits: _tuned(model, b, training, validation, plan, device, workdir),
+            lambda b=bits: _tuned(model, b, training, validation, plan, device, memo.folder),
         )
         tuned.append({"conv_bits": bits[0], "fc_bits": bits[1], **figures})
     return {
@@ -189,8 +184,7 @@ def _features(model: nn.Module, data: ImageSet, device: str) -> tuple[torch.Tens
 
 
 def _batches(data: ImageSet, device: str):
-    mean, std = normalization(data.name)
-    source = BatchSource(data.images, data.labels, mean=mean, std=std, device=device)
+    source = BatchSource.of(data, device=device)
     return (images for images, _ in source.plain_batches(_BATCH))
 
 
@@ -201,7 +195,7 @@ def _tuned(
     validation: ImageSet,
     plan: Plan,
     device: str,
-    workdir: Path,
+    folder: Path,
 ) -> dict:
     """Accuracy of one setting after `n_steps` of centroid fine-tuning."""
     network = copy.deepcopy(model)
@@ -214,7 +208,7 @@ def _tuned(
         parameters=tuner.parameters(),
         device=device,
         checkpoint_steps=10,
-        checkpoint=workdir / f"{bits[0]}_{bits[1]}_{plan.n_steps}.pt",
+        checkpoint=folder / f"{bits[0]}_{bits[1]}_{plan.n_steps}.pt",
         description=f"{bits[0]} and {bits[1]} bits: fine-tuning centroids",
     )
     tuned = evaluate(network, validation, precision=_PRECISION, batch_size=_BATCH, device=device)
@@ -236,21 +230,3 @@ def renew_batch_norm_(model: nn.Module, data: ImageSet, device: str) -> None:
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()
-
-
-class _Memory:
-    """What has been measured, kept in a file that belongs to one set of options."""
-
-    def __init__(self, path: Path, options: object) -> None:
-        self._path, self._options, self._done = path, json.loads(json.dumps(options)), {}
-        if path.exists():
-            stored = json.loads(path.read_text())
-            self._done = stored["done"] if stored["options"] == self._options else {}
-
-    def get(self, key: str, measure: Callable[[], object]) -> object:
-        """What is kept under `key`, measured now if it is not there."""
-        if key not in self._done:
-            self._done[key] = measure()
-            with whole_file(self._path) as aside:
-                aside.write_text(json.dumps({"options": self._options, "done": self._done}))
-        return self._done[key]

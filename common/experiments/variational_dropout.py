@@ -27,7 +27,7 @@ from common.base.text import markdown_table
 from common.compress.pipeline import CompressConfig, decompress, encode, share
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, train_val_split
-from common.experiments import ROOT, Reproduction, read_reproduction
+from common.experiments import ROOT, Outcome, read_experiment
 from common.experiments.lenets import TITLES, layer_rows
 from common.methods.variational_dropout import (
     EDGES,
@@ -403,7 +403,7 @@ def reproduce(
     device: str | None = None,
     resume: bool = True,
     command: str = "dnnc reproduce variational_dropout",
-) -> Reproduction:
+) -> Outcome:
     """Train, code and measure all networks of a plan.
 
     Parameters
@@ -424,7 +424,7 @@ def reproduce(
 
     Returns
     -------
-    Reproduction
+    Outcome
         Figures ``networks`` (histories, per network), ``files`` (one a point: kept weights, candidates,
         bytes, errors), ``points``, ``published``, ``edges`` and ``threshold`` of log α.
 
@@ -470,13 +470,13 @@ def reproduce(
             dataset=[training, validation, test],
             device=device,
         )
-    return Reproduction(figures, to_markdown(figures))
+    return Outcome(figures, to_markdown(figures))
 
 
-def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
+def run(*, device: str | None = None, resume: bool = True) -> Outcome:
     """The whole plan on MNIST, into the repository."""
     baselines = {
-        point["network"]: 1.0 - point["baseline_error"] for point in read_reproduction("lenets")["points"]
+        point["network"]: 1.0 - point["baseline_error"] for point in read_experiment("lenets")["points"]
     }
     return reproduce(Plan(), baselines=baselines, device=device, resume=resume)
 

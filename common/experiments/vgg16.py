@@ -12,14 +12,14 @@ from pathlib import Path
 
 from common.base.results import read_result, write_result
 from common.capstone.shipped import RESULTS, Shipped, load_shipped
-from common.experiments import Reproduction
+from common.experiments import Outcome
 from common.experiments.lenets import FOLDER, layer_rows, to_markdown
 from common.report.sizes import stage_sizes
 
 LAYERS = "results/vgg16_layers.json"
 
 
-def reproduce_vgg16(*, folder: str | Path = FOLDER, command: str = "dnnc reproduce vgg16") -> Reproduction:
+def reproduce_vgg16(*, folder: str | Path = FOLDER, command: str = "dnnc reproduce vgg16") -> Outcome:
     """Measure the shipped VGG-16 files layer by layer.
 
     Parameters
@@ -31,7 +31,7 @@ def reproduce_vgg16(*, folder: str | Path = FOLDER, command: str = "dnnc reprodu
 
     Returns
     -------
-    Reproduction
+    Outcome
         Points as `lenets.reproduce_lenets` describes them, without ``config``, ``targets`` and
         ``validation_error``, and with ``sha256``, that of the file.
 
@@ -44,7 +44,7 @@ def reproduce_vgg16(*, folder: str | Path = FOLDER, command: str = "dnnc reprodu
     """
     folder = Path(folder)
     points = [_row(shipped) for shipped in load_shipped(folder).values()]
-    result = Reproduction({"points": points}, to_markdown(points))
+    result = Outcome({"points": points}, to_markdown(points))
     measured = read_result(folder / RESULTS)
     write_result(
         folder / LAYERS,
@@ -57,7 +57,7 @@ def reproduce_vgg16(*, folder: str | Path = FOLDER, command: str = "dnnc reprodu
     return result
 
 
-def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
+def run(*, device: str | None = None, resume: bool = True) -> Outcome:
     """The shipped files; nothing is trained, so neither option changes anything."""
     return reproduce_vgg16()
 

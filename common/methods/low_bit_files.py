@@ -20,7 +20,7 @@ from common.codec.container import CompressedModel
 from common.codec.huffman import code_lengths
 from common.codec.tensors import DenseTensor, SharedTensor
 from common.methods.low_bit import Grid, dequantize, quantize, weight_grid
-from common.networks.models import build_from, prunable_parameters
+from common.networks.models import names_of, prunable_parameters
 from common.sharing.weight_sharing import share_weights
 
 Rule = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -53,9 +53,7 @@ def pack_codes(model: nn.Module, rules: Mapping[str, Rule], architecture: Mappin
     """
     tensors: dict[str, DenseTensor | SharedTensor] = {}
     state = model.state_dict()
-    with torch.device("meta"):  # its order: a parametrization that came and went has changed the model's
-        names = list(build_from(architecture).state_dict())
-    for name in names:
+    for name in names_of(architecture):  # a parametrization that came and went has changed the model's order
         value = state[name]
         if name not in rules:
             tensors[name] = DenseTensor(value.cpu().numpy().astype(np.float16))

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from common.codec.container import CompressedModel
 from common.codec.tensors import DenseTensor, SharedTensor
 from common.compress.packing import fill
-from common.networks.models import build, build_from, count_parameters, prunable_parameters
+from common.networks.models import build, count_parameters, prunable_parameters, skeleton
 from common.sharing.weight_sharing import share_weights
 
 
@@ -378,8 +378,8 @@ def unpack_low_rank(compressed: CompressedModel) -> nn.Module:
 
 def _skeleton(metadata: Mapping[str, object]) -> nn.Module:
     """The factorized network with folded batch norms, on torch's "meta" device: shapes without memory."""
+    whole = skeleton(metadata)
     with torch.device("meta"):
-        whole = build_from(metadata)
         names, ranks = list(prunable_parameters(whole)), metadata.get("ranks")
         if not isinstance(ranks, list) or len(ranks) != len(names):
             raise ValueError(f"ranks {str(ranks)[:60]}: expected a list, one entry per layer, {len(names)}")

@@ -28,8 +28,21 @@ import torch
 from torch import nn
 
 
-def build_from(metadata: Mapping[str, object]) -> nn.Module:
-    """The architecture that metadata describes, batch norm folded, with random weights."""
+def build_from(metadata: Mapping[str, object], *, batch_norm: str = "folded") -> nn.Module:
+    """The architecture that metadata describes, with random weights: the one place where it is read.
+
+    Parameters
+    ----------
+    metadata : mapping
+        ``architecture``, ``num_classes`` and, unless it is 1, ``width``; other keys are passed over.
+    batch_norm : {"folded", "live"}
+        As in `build`; a file holds the folded network.
+
+    Raises
+    ------
+    ValueError
+        A key is missing or of another kind, or there is no such network.
+    """
     try:
         name, num_classes = metadata["architecture"], metadata["num_classes"]
         width = metadata.get("width", 1.0)
@@ -37,9 +50,9 @@ def build_from(metadata: Mapping[str, object]) -> nn.Module:
         raise ValueError(f"metadata {metadata!r}: expected the keys architecture and num_classes") from error
     if type(num_classes) is not int or not 1 <= num_classes <= 100_000:
         raise ValueError(f"num_classes is {num_classes!r}: expected an integer from 1 to 100000")
-    if not isinstance(name, str) or not isinstance(width, int | float):
+    if not isinstance(name, str) or type(width) not in (int, float):
         raise ValueError(f"architecture {name!r} of width {width!r}: expected a name and a number")
-    return build(name, num_classes=num_classes, width=width, batch_norm="folded")
+    return build(name, num_classes=num_classes, width=width, batch_norm=batch_norm)
 
 
 VGG16_CONFIG = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
@@ -265,28 +278,10 @@ def _torchvision(name: str, num_classes: int) -> nn.Module:
 # 59946792
 
 
-def skeleton(metadata: Mapping[str, object], *, batch_norm: str) -> nn.Module:
-    """The network, on torch's "meta" device: it takes no memory, whatever the metadata says.
-
-    Parameters
-    ----------
-    metadata : mapping
-        ``architecture``, ``num_classes`` (10 where missing) and ``width`` (1 where missing).
-    batch_norm : {"live", "folded"}
-
-    Raises
-    ------
-    ValueError
-        The metadata names no network that `models.build` knows.
-    """
-    name, width = metadata.get("architecture"), metadata.get("width", 1.0)
-    num_classes = metadata.get("num_classes", 10)
-    if not isinstance(name, str) or not isinstance(width, int | float):
-        raise ValueError(f"architecture {name!r} of width {width!r}: expected a name and a number")
-    if not isinstance(num_classes, int) or not 1 <= num_classes <= 100_000:
-        raise ValueError(f"num_classes is {num_classes!r}: expected an integer from 1 to 100000")
+def skeleton(metadata: Mapping[str, object], *, batch_norm: str = "folded") -> nn.Module:
+    """`build_from` on torch's "meta" device: it takes no memory, whatever the metadata says."""
     with torch.device("meta"):
-        return build(name, num_classes=num_classes, width=width, batch_norm=batch_norm)
+        return build_from(metadata, batch_norm=batch_norm)
 
 
 def dense_bytes_of(metadata: Mapping[str, object]) -> int:
@@ -296,4 +291,4 @@ def dense_bytes_of(metadata: Mapping[str, object]) -> int:
 
 def names_of(metadata: Mapping[str, object]) -> list[str]:
     """Names of the tensors that a file of this network holds, in their order: batch norms are folded."""
-    return list(skeleton(metadata, batch_norm="folded").state_dict())
+    return list(skeleton(metadata).state_dict())

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from common.data.batches import BatchSource, normalization
+from common.data.batches import BatchSource
 from common.data.image_set import ImageSet, first_images
 from common.pruning.channels import channel_importance
 
@@ -92,16 +92,7 @@ def taylor(model: nn.Module, data: ImageSet, *, seed: int = 0) -> Importance:
 
 def first_batch(model: nn.Module, data: ImageSet, n_images: int) -> Tensor:
     """The first images of a set, normalised: float32 of shape (n, channels, height, width)."""
-    mean, std = normalization(data.name)
-    some = first_images(data, n_images)
-    source = BatchSource(
-        some.images,
-        some.labels,
-        mean=mean,
-        std=std,
-        size=data.shown_size,
-        device=next(model.parameters()).device,
-    )
+    source = BatchSource.of(first_images(data, n_images), device=next(model.parameters()).device)
     return torch.cat([images for images, _ in source.plain_batches(n_images)])
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from common.data.batches import BatchSource, normalization
+from common.data.batches import BatchSource
 from common.data.image_set import ImageSet
 from common.networks.models import vgg
 from common.networks.training import autocast, default_device
@@ -150,8 +150,7 @@ def channel_importance(
     dict of weight name to float32 tensor of shape (out_channels,), >= 0
     """
     device = torch.device(device or default_device())
-    mean, std = normalization(data.name)
-    source = BatchSource(data.images, data.labels, mean=mean, std=std, device=device)
+    source = BatchSource.of(data, device=device)
     was_training = model.training
     model.to(device).eval()
     convs, norms = _layers(model)

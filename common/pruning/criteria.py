@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from common.data.batches import BatchSource, normalization
+from common.data.batches import BatchSource
 from common.data.image_set import ImageSet
 from common.networks.models import prunable_parameters
 from common.pruning.masks import lamp_scores, magnitude_scores, normalized_scores
@@ -77,8 +77,7 @@ def gradient(
     """
     weights = prunable_parameters(model)
     device = next(iter(weights.values())).device
-    mean, std = normalization(data.name)
-    source = BatchSource(data.images, data.labels, mean=mean, std=std, size=data.shown_size, device=device)
+    source = BatchSource.of(data, device=device)
     scores = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     was_training = model.training
     model.eval()

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from common.data.batches import BatchSource, normalization
+from common.data.batches import BatchSource
 from common.data.image_set import ImageSet
 
 EPSILON = 1e-6
@@ -130,15 +130,7 @@ def _layer_by_layer(
     model: nn.Module, data: ImageSet, seed: int, n_batches: int, batch_size: int
 ) -> Iterator[tuple[str, nn.Module, Tensor, Tensor]]:
     """(weight name, layer, its inputs, relevance of its outputs), layers in order, batch after batch."""
-    mean, std = normalization(data.name)
-    source = BatchSource(
-        data.images,
-        data.labels,
-        mean=mean,
-        std=std,
-        size=data.shown_size,
-        device=next(model.parameters()).device,
-    )
+    source = BatchSource.of(data, device=next(model.parameters()).device)
     batches = source.epoch_batches(min(batch_size, len(source)), seed=seed, epoch=0)
     with _explained(model) as (network, layers):
         for _, (images, labels) in zip(range(n_batches), batches, strict=False):

@@ -1,11 +1,14 @@
 """Batches: normalised as stated, cropped and mirrored as stated, and a function of their key alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from tiny import image_set
 
 from common.data import batches as augmentation
-from common.data.batches import BatchSource
+from common.data.batches import BatchSource, normalization
 
 MEAN, STD = (0.25, 0.5), (0.5, 0.125)
 
@@ -170,3 +173,15 @@ def test_cutout_is_the_same_at_every_run():
     sources = [BatchSource(images, np.zeros(32, np.int64), **options) for _ in range(2)]
     (first, _), (again, _) = (next(source.epoch_batches(32, seed=3, epoch=1)) for source in sources)
     assert torch.equal(first, again)
+
+
+def test_the_batches_of_a_set_are_normalised_and_enlarged_as_the_set_says():
+    data = replace(image_set(6, side=4), shown_size=(8, 8))
+    (images, labels), *_ = BatchSource.of(data).plain_batches(6)
+    mean, std = normalization(data.name)
+    small = (torch.from_numpy(data.images).float() / 255 - mean[0]) / std[0]
+    expected = torch.nn.functional.interpolate(small, size=(8, 8), mode="bilinear")
+    torch.testing.assert_close(images, expected, rtol=1e-5, atol=1e-5)
+    assert labels.tolist() == data.labels.tolist()
+    (augmented, _), *_ = BatchSource.of(data, crop_padding=1, flip=True).epoch_batches(6, seed=0, epoch=0)
+    assert augmented.shape == images.shape

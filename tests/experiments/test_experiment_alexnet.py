@@ -15,7 +15,7 @@ from common.compress.points import OperatingPoint
 from common.data.batches import BatchSource
 from common.data.datasets import DatasetNotFoundError, load_dataset
 from common.data.image_set import first_images, fit_images
-from common.experiments import ROOT, alexnet, read_reproduction
+from common.experiments import ROOT, alexnet, read_experiment
 from common.experiments.alexnet import reproduce_alexnet, to_markdown
 from common.networks import baseline, models
 from common.networks.baseline import train_config
@@ -93,7 +93,7 @@ def test_without_a_gpu_one_line_says_what_to_do(capsys):
 
 
 def test_the_shipped_file_is_the_one_that_was_measured():
-    (figures,) = read_reproduction("alexnet").values()
+    (figures,) = read_experiment("alexnet").values()
     data = (ROOT / "capstone" / figures["file"]).read_bytes()
     assert fingerprint(data) == figures["sha256"]
     assert figures["dense_bytes"] == 4 * 57_044_810
@@ -109,7 +109,7 @@ def test_the_shipped_file_recognises_pictures():
         test = first_images(load_dataset("cifar10", "test", download=False), 200)
     except DatasetNotFoundError:
         pytest.skip("CIFAR-10 is not at hand")
-    (figures,) = read_reproduction("alexnet").values()
+    (figures,) = read_experiment("alexnet").values()
     model, architecture = open_model(ROOT / "capstone" / figures["file"])
     assert architecture == {"architecture": "alexnet", "num_classes": 10}
     measured = evaluate(model, fit_images(test, INPUT_SHAPES["alexnet"]), device="cpu").top1

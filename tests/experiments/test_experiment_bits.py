@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from common.methods.low_bit_files import (
     coded_on_grid,
     coded_without_ends,
 )
+from common.networks.checkpoints import save_weights
 from common.networks.models import build, prunable_parameters
 from tests.tiny import image_set, network
 
@@ -62,8 +64,10 @@ def test_eight_bits_change_little_and_training_repairs_binary_weights(tiny_run):
 
 def test_a_resumed_run_measures_nothing_again(tiny_run, monkeypatch):
     workdir, result = tiny_run
-    kept = json.loads((workdir / "points.json").read_text())
-    (workdir / "points.json").write_text(json.dumps(kept[:-1]))
+    path = max(workdir.glob("*/figures.json"), key=lambda path: path.stat().st_mtime)  # written last
+    stored = json.loads(path.read_text())
+    stored["figures"].popitem()
+    path.write_text(json.dumps(stored))
     calls = []
     real = bits.evaluate
     monkeypatch.setattr(bits, "evaluate", lambda *a, **k: calls.append(1) or real(*a, **k))
@@ -74,7 +78,7 @@ def test_a_resumed_run_measures_nothing_again(tiny_run, monkeypatch):
 
 def test_vgg_is_measured_without_training(tmp_path):
     model, data = network().eval(), image_set()
-    points = bits._Points(tmp_path / "points.json", resume=False)
+    points = bits._Points(tmp_path)
     levels = dict.fromkeys(UNTRAINED, (3,))
     points.measure("vgg16", model, data, levels, seed=None, device="cpu", precision="bf16")
     assert {row["method"] for row in points.rows} == {"float32", *UNTRAINED}
@@ -120,3 +124,34 @@ def test_bits_a_weight_of_a_network_are_a_mean_over_its_layers():
         entropy += -(p * np.log2(p)).sum() * codes.size
     scales = found["bits"] - 4
     assert entropy / n_weights <= found["huffman_bits"] - scales <= entropy / n_weights + 1
+
+
+@pytest.fixture
+def refuse(monkeypatch):
+    """From now on, whoever measures or trains raises."""
+
+    def fail(*args, **options):
+        raise RuntimeError("measured again")
+
+    monkeypatch.setattr(bits, "evaluate", fail)
+    monkeypatch.setattr(bits, "train", fail)
+
+
+@pytest.mark.parametrize("change", [{"tune_epochs": 2}, {"baseline_epochs": 2}, {"n_train": 512}])
+def test_other_options_are_never_answered_from_memory(tiny_run, refuse, change):
+    with pytest.raises(RuntimeError, match="measured again"):
+        bits.run(workdir=tiny_run[0], device="cpu", resume=True, plan=replace(TINY, **change))
+
+
+def test_other_images_are_never_answered_from_memory(tiny_run, refuse, monkeypatch):
+    real = bits.load_dataset
+    monkeypatch.setattr(bits, "load_dataset", lambda *key: replace(real(*key), sha256="0" * 64))
+    with pytest.raises(RuntimeError, match="measured again"):
+        bits.run(workdir=tiny_run[0], device="cpu", resume=True, plan=TINY)
+
+
+def test_another_baseline_is_never_answered_from_memory(tiny_run, refuse):
+    for path in tiny_run[0].rglob("*.safetensors"):
+        save_weights(build(TINY.network, seed=9), path, dtype=torch.float32)
+    with pytest.raises(RuntimeError, match="measured again"):
+        bits.run(workdir=tiny_run[0], device="cpu", resume=True, plan=TINY)

@@ -7,7 +7,7 @@ import pytest
 from common.capstone import vgg16
 from common.compress.pipeline import CompressConfig
 from common.data.datasets import load_dataset
-from common.experiments import lenets, read_reproduction
+from common.experiments import lenets, read_experiment
 from common.experiments.choices import CHOICES, Choice, Rule, choose, options_of, to_markdown
 from common.experiments.lenets import LenetPoint
 from common.networks.training import TrainConfig
@@ -71,7 +71,7 @@ def test_candidates_do_not_write_over_each_others_checkpoints():
 
 
 def test_what_is_stored_is_what_is_shipped():
-    stored = {row["name"]: row for row in read_reproduction("choices")["choices"]}
+    stored = {row["name"]: row for row in read_experiment("choices")["choices"]}
     assert set(stored) == set(SHIPPED)
     for choice in CHOICES:
         row = stored[choice.name]

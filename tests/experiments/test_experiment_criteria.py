@@ -58,7 +58,7 @@ def test_every_criterion_is_measured_before_and_after(tmp_path):
 
 def test_a_finished_seed_is_not_run_again_and_other_sizes_are(tmp_path, monkeypatch):
     first = compare(image_set(), replace(TINY, seeds=(0,)), workdir=tmp_path, device="cpu").figures
-    path = tmp_path / "seed0.json"
+    (path,) = tmp_path.glob("seed0-*/figures.json")
     made = path.read_bytes()
 
     def refuse(*args, **options):
@@ -71,7 +71,11 @@ def test_a_finished_seed_is_not_run_again_and_other_sizes_are(tmp_path, monkeypa
         compare(image_set(), replace(TINY, seeds=(0,)), workdir=tmp_path, device="cpu", resume=False)
     with pytest.raises(RuntimeError, match="run again"):
         compare(image_set(), replace(TINY, seeds=(0,), n_tune=8), workdir=tmp_path, device="cpu")
-    assert path.read_bytes() == made
+    other = replace(image_set(), sha256="a" * 64)
+    with pytest.raises(RuntimeError, match="run again"):
+        compare(other, replace(TINY, seeds=(0,)), workdir=tmp_path, device="cpu")
+    assert not path.exists(), "without resuming it was deleted"
+    assert made
 
 
 def test_seeds_differ_and_the_same_seed_does_not(tmp_path):

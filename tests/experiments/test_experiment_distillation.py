@@ -11,7 +11,7 @@ import torch
 from common.compress.files import open_model
 from common.data.batches import BatchSource, normalization
 from common.data.datasets import load_dataset
-from common.experiments import distillation, read_reproduction
+from common.experiments import distillation, read_experiment
 from common.experiments import distillation as distillation_vgg
 from common.experiments.distillation import (
     PUBLISHED,
@@ -240,7 +240,7 @@ def test_published_figures_are_the_papers():
 
 
 def test_stored_figures_agree_with_each_other():
-    figures = read_reproduction("distillation")
+    figures = read_experiment("distillation")
     made = [part for part in PARTS if figures[part]]
     assert made == list(PARTS[: len(made)])  # parts are made in this order
     assert (figures["n_train"], figures["n_validation"], figures["n_test"]) == (55_000, 5000, 10_000)

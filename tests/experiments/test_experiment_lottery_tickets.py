@@ -1,6 +1,7 @@
 """The reproduction of the lottery tickets: a tiny run of the same code, resumed, and the stored figures."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tiny import image_set
 
 from common.compress.pipeline import decompress
 from common.data.datasets import load_dataset
-from common.experiments import REPRODUCTIONS, read_reproduction
+from common.experiments import EXPERIMENTS, read_experiment
 from common.experiments import lottery_tickets as lottery_bench
 from common.experiments.lottery_tickets import (
     CONVS,
@@ -48,7 +49,7 @@ TINY = replace(
     files=(0.0, 0.2),
     controls=tuple((kind, (1, 3)) for kind in KINDS[1:]),
 )
-STORED = ROOT / REPRODUCTIONS["lottery_tickets"].result
+STORED = ROOT / EXPERIMENTS["lottery_tickets"].result
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +113,22 @@ def test_a_second_run_trains_nothing_and_finds_the_same(reproduction, monkeypatc
         reproduce_lottery_tickets(**options, resume=False)
     with pytest.raises(AssertionError, match="trained again"):
         reproduce_lottery_tickets(**options | {"plans": [replace(TINY, early_step=6)]})
+    real = lottery_bench.load_dataset
+    monkeypatch.setattr(  # another test set
+        lottery_bench,
+        "load_dataset",
+        lambda name, split: image_set(30, side=28) if split == "test" else real(name, split),
+    )
+    with pytest.raises(AssertionError, match="trained again"):
+        reproduce_lottery_tickets(**options)
 
 
 def test_a_stopped_run_goes_on_to_the_same_figures(reproduction):
     result, options = reproduction
     folder = options["workdir"] / TINY.network / "trial1"
     for name in ("ticket_03", "reinit_03", "fine_tuned_03", "early_01"):
-        (folder / f"{name}.pt").unlink()
+        (made,) = folder.glob(f"{name}-*")
+        shutil.rmtree(made)
     assert reproduce_lottery_tickets(**options).figures == result.figures
 
 
@@ -246,7 +256,7 @@ def test_the_networks_for_cifar_run_too(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("plan", [SHORT, SHORT_CONV], ids=lambda plan: plan.network)
 def test_the_stored_figures_are_of_this_plan(plan):
-    figures = read_reproduction("lottery_tickets")
+    figures = read_experiment("lottery_tickets")
     assert figures["published"] == json.loads(json.dumps(PUBLISHED))
     found = next(row for row in figures["experiments"] if row["network"] == plan.network)
     model = network(plan, 10)

@@ -8,7 +8,6 @@ from tiny import CONFIG, assert_equal_weights, image_set, network, weights
 
 from common.experiments import pruning_curves
 from common.experiments.pruning_curves import (
-    Memory,
     StepPruner,
     fine_tuned,
     lenet_curves,
@@ -110,10 +109,9 @@ def test_rounds_go_on_from_each_other_and_from_where_they_stopped(tmp_path, monk
 
 
 def test_figures_hold_every_curve_and_start_from_the_whole_network(tmp_path):
-    memory = Memory(tmp_path / "points.json")
     ways = {"one-shot": (0.5, 0.9), "gradual": (0.9,)}
     figures = lenet_curves(
-        network(), DATA, image_set(9, seed=1), TUNING, memory, ways=ways, sparsities=(0.0, 0.5, 0.9)
+        network(), DATA, image_set(9, seed=1), TUNING, workdir=tmp_path, ways=ways, sparsities=(0.0, 0.5, 0.9)
     )
     assert {name: len(curve) for name, curve in figures["curves"].items()} == {
         "not fine-tuned": 3,
@@ -122,28 +120,80 @@ def test_figures_hold_every_curve_and_start_from_the_whole_network(tmp_path):
         "round after round": 3,
     }
     assert figures["curves"]["not fine-tuned"][0] == (0.0, figures["top1"])
-    rules = untrained_curves(network(), DATA, memory, sparsities=(0.0, 1.0))["curves"]
+    found = untrained_curves(network(), DATA, workdir=tmp_path, sparsities=(0.0, 1.0))
+    rules = found["curves"]
     assert list(rules) == ["global", "layer-wise", "LAMP"]
     for curve in rules.values():
-        assert curve[0][1] == memory.known["vgg16 dense"]
+        assert curve[0][1] == found["top1"]
         assert curve[1][1] == pytest.approx(1 / 3, abs=0.02), "without weights one class is left"
 
 
 def test_the_scan_has_every_layer_and_leaves_the_network_alone(tmp_path):
     model = network()
     before = weights(model)
-    figures = sensitivity(model, DATA, Memory(tmp_path / "points.json"), sparsities=(0.0, 0.9))
+    figures = sensitivity(model, DATA, workdir=tmp_path, sparsities=(0.0, 0.9))
     assert list(figures["layers"]) == list(prunable_parameters(model))
     assert all(rows[0][1] == figures["top1"] for rows in figures["layers"].values())
     assert_equal_weights(weights(model), before)
 
 
-def test_a_stopped_study_goes_on_from_the_last_point(tmp_path):
-    path = tmp_path / "points.json"
-    calls = []
-    for number in (1, 2):
-        assert Memory(path).recall("a", lambda: calls.append("a") or 0.5) == 0.5
-        assert Memory(path).recall(f"b{number}", lambda: calls.append("b") or 0.25) == 0.25
-    assert calls == ["a", "b", "b"]
-    Memory(path, resume=False).recall("a", lambda: calls.append("again") or 0.1)
-    assert calls[-1] == "again"
+def another_model():
+    model = network()
+    with torch.no_grad():
+        next(model.parameters()).add_(0.1)
+    return model
+
+
+OTHER = replace(DATA, sha256="f" * 64)
+
+
+def curves(workdir, *, model=None, training=DATA, validation=DATA, config=TUNING):
+    sizes = {"ways": {"one-shot": (0.5,)}, "sparsities": (0.5,)}
+    return lenet_curves(model or network(), training, validation, config, workdir=workdir, **sizes)
+
+
+def of_vgg16(workdir, *, model=None, images=DATA):
+    return untrained_curves(model or network(), images, workdir=workdir, sparsities=(0.5,))
+
+
+def scan(workdir, *, model=None, images=DATA):
+    return sensitivity(model or network(), images, workdir=workdir, sparsities=(0.5,))
+
+
+@pytest.mark.parametrize(
+    ("study", "change"),
+    [
+        (curves, {"config": replace(TUNING, max_lr=0.01)}),
+        (curves, {"training": OTHER}),
+        (curves, {"validation": OTHER}),
+        (curves, {"model": another_model()}),
+        (of_vgg16, {"images": OTHER}),
+        (of_vgg16, {"model": another_model()}),
+        (scan, {"images": OTHER}),
+        (scan, {"model": another_model()}),
+    ],
+)
+def test_only_the_same_options_images_and_baseline_are_answered_from_memory(
+    study, change, tmp_path, monkeypatch
+):
+    first = study(tmp_path)
+
+    def refuse(*args, **options):
+        raise RuntimeError("measured again")
+
+    monkeypatch.setattr(pruning_curves, "evaluate", refuse)
+    monkeypatch.setattr(pruning_curves, "train", refuse)
+    assert study(tmp_path) == first
+    with pytest.raises(RuntimeError, match="measured again"):
+        study(tmp_path, **change)
+
+
+def test_rounds_of_other_options_are_made_again(tmp_path, monkeypatch):
+    curves(tmp_path)
+    made = []
+    real = pruning_curves.fine_tuned
+    monkeypatch.setattr(
+        pruning_curves, "fine_tuned", lambda *args, **how: made.append(how["way"]) or real(*args, **how)
+    )
+    curves(tmp_path, config=replace(TUNING, max_lr=0.01))
+    assert made == ["one-shot", "one-shot"], "the way, and the round"

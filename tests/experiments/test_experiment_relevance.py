@@ -8,7 +8,7 @@ import torch
 from tiny import CONFIG
 
 from common.codec.container import load_file
-from common.experiments import read_reproduction, relevance
+from common.experiments import read_experiment, relevance
 from common.experiments import relevance as relevance_chain
 from common.experiments.criteria import NAMES, CriteriaPlan, reference_images
 from common.experiments.relevance import Chain, Plan, points_of, run, to_markdown
@@ -134,7 +134,7 @@ def test_what_a_gpu_has_finished_is_taken_as_it_is(plan, first, tmp_path):
         relevance.part3(replace(plan, long=(chain,), long_on_a_cpu=chain), workdir=tmp_path, device="cpu")
         (path,) = tmp_path.glob(f"{chain.name}-*/figures.json")
         content = json.loads(path.read_text())
-        content["figures"]["device"] = "a GPU"
+        content["figures"]["chain"]["device"] = "a GPU"
         path.write_text(json.dumps(content))
         taken = relevance.part3(plan, workdir=tmp_path, device="cpu")
     assert (taken["name"], taken["status"]) == ("longer", "run on a GPU")
@@ -205,7 +205,7 @@ def test_the_published_row_stands_beside_ours(first):
 
 
 def test_stored_figures_give_the_table():
-    figures = read_reproduction("relevance")
+    figures = read_experiment("relevance")
     assert figures["points"] == points_of(figures)
     assert "relevance" in to_markdown(figures)
     criteria = figures["criteria"]
@@ -218,9 +218,9 @@ def test_stored_figures_give_the_table():
 
 def test_a_stored_part_3_is_not_lost_where_its_baseline_is_not(plan, monkeypatch, tmp_path):
     found = {"status": "run on a GPU", "file_bytes": 5}
-    monkeypatch.setattr(relevance, "read_reproduction", lambda name: {"cifar100": found})
+    monkeypatch.setattr(relevance, "read_experiment", lambda name: {"cifar100": found})
     assert relevance._stored_part3() == found
-    monkeypatch.setattr(relevance, "read_reproduction", lambda name: {"cifar100": {"status": "not run"}})
+    monkeypatch.setattr(relevance, "read_experiment", lambda name: {"cifar100": {"status": "not run"}})
     assert relevance._stored_part3() is None
 
 

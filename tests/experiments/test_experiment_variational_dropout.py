@@ -10,7 +10,7 @@ from common.base.results import read_result
 from common.codec import container
 from common.compress.pipeline import decompress
 from common.data.datasets import load_dataset
-from common.experiments import ROOT, read_reproduction
+from common.experiments import ROOT, read_experiment
 from common.experiments.variational_dropout import FOLDER, Plan, reproduce, to_markdown
 from common.methods import variational_dropout as noise_history
 from common.networks.training import evaluate
@@ -147,7 +147,7 @@ def test_stored_figures_are_those_returned_and_the_table_has_both(made):
 
 
 def test_the_committed_result_is_consistent_and_its_files_are_there():
-    figures = read_reproduction("variational_dropout")
+    figures = read_experiment("variational_dropout")
     assert len(to_markdown(figures).splitlines()) == 2 + len(figures["published"]) + len(figures["files"]) + 2
     assert [row["ratio"] for row in figures["published"] if row["counts"] == "parameters"] == [
         row.ratio

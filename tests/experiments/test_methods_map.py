@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation
 
 from common.base.results import write_result
-from common.experiments import REPRODUCTIONS
+from common.experiments import EXPERIMENTS
 from common.experiments.low_rank import PUBLISHED as LOW_RANK_PUBLISHED
 from common.experiments.methods_map import (
     KEYS,
@@ -54,8 +54,8 @@ def test_points_come_from_every_result_and_what_is_missing_is_named(tmp_path):
         "baseline_error": 0.0075,
     }
     store(tmp_path, "capstone/results/lenets.json", {"points": [row]})
-    store(tmp_path, REPRODUCTIONS["low_rank"].result, {"points": [point() | {"more": 1}], "networks": []})
-    store(tmp_path, REPRODUCTIONS["vgg16"].result, {"points": [{"name": "of another shape"}]})
+    store(tmp_path, EXPERIMENTS["low_rank"].result, {"points": [point() | {"more": 1}], "networks": []})
+    store(tmp_path, EXPERIMENTS["vgg16"].result, {"points": [{"name": "of another shape"}]})
     found = gather(tmp_path)
     assert found.panels == [("lenet_5", "mnist")]
     ours, low_rank = found.of("lenet_5", "mnist")
@@ -72,7 +72,7 @@ def test_points_come_from_every_result_and_what_is_missing_is_named(tmp_path):
 def test_a_point_without_an_entry_is_named(tmp_path):
     broken = point()
     del broken["file_bytes"]
-    store(tmp_path, REPRODUCTIONS["low_rank"].result, {"points": [broken]})
+    store(tmp_path, EXPERIMENTS["low_rank"].result, {"points": [broken]})
     with pytest.raises(ValueError, match=r"low_rank\.json: a point without file_bytes"):
         gather(tmp_path)
 

@@ -8,10 +8,14 @@ from common.networks.models import (
     INPUT_SHAPES,
     batch_norm_scales,
     build,
+    build_from,
     count_parameters,
     dense_bytes,
+    dense_bytes_of,
     fold_batch_norm,
+    names_of,
     prunable_parameters,
+    skeleton,
     vgg,
 )
 
@@ -152,3 +156,31 @@ def _network_with_statistics() -> nn.Module:
             module.running_mean.uniform_(-0.5, 0.5, generator=generator)
             module.running_var.uniform_(0.5, 2.0, generator=generator)
     return model
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_classes": True}, "num_classes is True: expected an integer from 1 to 100000"),
+        ({"num_classes": 0}, "expected an integer from 1"),
+        ({"num_classes": 10**12}, "expected an integer from 1"),
+        ({"width": True}, "expected a name and a number"),
+        ({"width": "wide"}, "expected a name and a number"),
+        ({"width": float("nan")}, "expected a factor in"),
+        ({"architecture": 5}, "expected a name and a number"),
+        ({"architecture": "resnet"}, "unknown network 'resnet'"),
+    ],
+)
+@pytest.mark.parametrize("reader", [build_from, skeleton, names_of, dense_bytes_of])
+def test_every_reading_of_an_architecture_refuses_the_same(reader, change, message):
+    with pytest.raises(ValueError, match=message):
+        reader({"architecture": "lenet_5", "num_classes": 10} | change)
+
+
+def test_a_skeleton_takes_no_memory_and_has_the_names_of_the_whole():
+    metadata = {"architecture": "vgg16", "num_classes": 100, "width": 0.25, "more": 1}
+    bare = skeleton(metadata, batch_norm="live")
+    assert all(value.is_meta for value in bare.state_dict().values())
+    whole = build("vgg16", num_classes=100, width=0.25)
+    assert list(bare.state_dict()) == list(whole.state_dict())
+    assert dense_bytes_of(metadata) == dense_bytes(whole)

@@ -1,5 +1,7 @@
 """Whole channels removed: which ones matter, how many stay, and that the slim network computes the same."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny import assert_equal_weights, image_set, weights
@@ -153,3 +155,9 @@ def test_multiply_adds_by_hand():
 def test_only_a_vgg_can_be_slimmed():
     with pytest.raises(ValueError, match="slimming expects a vgg"):
         slim(build("lenet_5", width=0.1), {})
+
+
+def test_importance_is_measured_on_images_as_large_as_they_are_shown():
+    """Images of 4×4 are too small for the network; enlarged to 8×8 they are not."""
+    importance = channel_importance(network(), replace(image_set(side=4), shown_size=(8, 8)), device="cpu")
+    assert [len(scores) for scores in importance.values()] == [6, 5]
