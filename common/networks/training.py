@@ -282,18 +282,30 @@ def evaluate(
     precision: str = "fp32",
     device: str | torch.device | None = None,
 ) -> Evaluation:
-    """Top-1 accuracy and mean cross-entropy of `model` on every image of `data`; the model's mode is kept."""
+    """Top-1 accuracy and mean cross-entropy of `model` on every image of `data`; the model's mode is kept.
+
+    Raises
+    ------
+    ValueError
+        The network gives NaN or infinity for an image: ``argmax`` would count that as a class.
+    """
     device = torch.device(device or default_device())
     mean, std = normalization(data.name)
     source = BatchSource(data.images, data.labels, mean=mean, std=std, size=data.shown_size, device=device)
-    training, correct, loss = model.training, 0, 0.0
+    training, correct, loss, n_broken = model.training, 0, 0.0, 0
     model.to(device, memory_format=torch.channels_last).eval()
     for images, labels in source.plain_batches(batch_size):
         with autocast(device, precision):
             logits = model(images)
+        n_broken += int((~logits.isfinite()).any(1).sum())
         correct += int((logits.argmax(1) == labels).sum())
         loss += float(F.cross_entropy(logits.float(), labels, reduction="sum"))
     model.train(training)
+    if n_broken:
+        raise ValueError(
+            f"the network gives NaN or infinity for {n_broken:,} of {len(source):,} images of {data.name}: "
+            "it has no accuracy; look for NaN or huge weights"
+        )
     return Evaluation(top1=correct / len(source), loss=loss / len(source), n=len(source))
 
 
