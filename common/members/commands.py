@@ -9,11 +9,20 @@ from typing import Annotated
 
 import typer
 
+from common.base.files import needs_checkout
 from common.base.text import json_text, printable
 
 members_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Members' folders, their work checked, the board."
 )
+
+
+@members_app.callback()
+def in_a_clone() -> None:
+    """Members' folders, their work checked, the board."""
+    if not set(sys.argv) & {"--help", "-h"}:
+        needs_checkout("dnnc members")
+
 
 Name = Annotated[str, typer.Argument(help="A member's name: small letters, digits, underscores.")]
 Week = Annotated[str, typer.Argument(help="A number such as 3, or week03.")]

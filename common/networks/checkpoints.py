@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -115,11 +115,20 @@ def save_weights(model: nn.Module, path: str | Path, *, dtype: torch.dtype = tor
         for name, value in model.state_dict().items()
         if value.is_floating_point()
     }
+    save_state(state, path)
+
+
+def save_state(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
+    """Write named tensors as they are: safetensors, or torch's format where the suffix is .pt or .pth."""
     with whole_file(path) as aside:
         try:
-            save_file(state, aside)
+            if Path(path).suffix.lower() in (".pt", ".pth"):
+                torch.save(dict(state), aside)
+                return
+            # safetensors refuses names that share memory
+            save_file({name: value.clone().contiguous() for name, value in state.items()}, aside)
             os.chmod(aside, 0o644)  # safetensors keeps its files to their owner
-        except SafetensorError as error:  # a full disk, in a class of its own
+        except (SafetensorError, RuntimeError) as error:  # a full disk, in their words
             raise OSError(f"{path} cannot be written: {error}") from error
 
 
