@@ -18,7 +18,7 @@ def is_quiet() -> bool:
 
 
 def has_bars() -> bool:
-    """Whether a bar can be drawn: in a terminal or a notebook; in a log file it would be thousands of lines."""
+    """Whether a bar can be drawn: in a terminal or a notebook; a log file would get thousands of lines."""
     return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
 
 

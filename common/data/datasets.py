@@ -153,7 +153,7 @@ def _read_folder(folder: Path, name: str, split: str) -> Arrays | None:
 
 
 def _looked_for(where: str, name: str, split: str, root: str | Path | None) -> str:
-    """Why a set is "not there": what was looked for in a folder that somebody has named, and what lies in it."""
+    """Why a set is "not there": what was looked for in a folder that was named, and what lies in it."""
     prepared = os.environ.get("DNNC_DATA")
     folder = {f"root {root}": root, f"DNNC_DATA {prepared}": prepared}.get(where)
     if folder is None:
