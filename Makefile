@@ -8,6 +8,7 @@ STAMP := $(VENV)/.installed
 .PHONY: help setup peers capstone test test-slow lab bench notebooks assignments lint badges tables tags animations constraints clean
 
 help:
+	@echo "make setup        build .venv; TORCH=cpu for a machine without an NVIDIA GPU (0.2 instead of 3 GB)"
 	@echo "make capstone     compress VGG-16 for CIFAR-10 end to end; prints the table of targets"
 	@echo "make test         unit tests, and every notebook compared with its stored outputs"
 	@echo "make test-slow    what is exhaustive: experiments, browsers, many phones, notebooks run again"
@@ -27,7 +28,7 @@ help:
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt tools/setup.sh
-	@tools/setup.sh $(VENV)
+	@TORCH="$(TORCH)" tools/setup.sh $(VENV)
 
 capstone: $(STAMP)
 	$(BIN)/dnnc capstone

@@ -4,7 +4,7 @@ Follow one weight: it is trained in `networks`, pruned in `pruning`, shares its 
 bits in `codec`; `compress` joins these stages, `report` says what each is worth, `figures` draws it.
 
 ==============  ==========================================================================================
-``base``        files written whole or not at all, results as JSON, text, progress bars
+``base``        files written whole or not at all, results as JSON, numbers, text, progress bars
 ``data``        data sets found, read, split, made into batches; photographs
 ``codec``       tensors as bytes: Huffman codes, positions of kept weights, the ``.dcz`` container; no torch
 ``networks``    the networks, their training and evaluation, checkpoints, baselines, distillation
@@ -41,11 +41,11 @@ MAY_IMPORT = {
     "report": "base codec networks",
     "figures": "base codec report",
     "compress": "base data networks pruning sharing codec report",
-    "methods": "data networks pruning sharing codec compress",
+    "methods": "base data networks pruning sharing codec compress",
     "capstone": _STAGES,
     "experiments": f"{_STAGES} capstone",
     "checks": "codec data",
-    "sandbox": "data networks codec compress report",
+    "sandbox": "base data networks codec compress report",
     "members": "base data report figures checks sandbox",
     "attendance": "base figures members",
 }

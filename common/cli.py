@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Annotated
 import typer
 
 from common.attendance.commands import attendance_app
-from common.base.text import printable
+from common.base.files import is_checkout, needs_checkout, workplace
+from common.base.text import json_text, printable
 from common.members.commands import course_app, members_app
 
 # ----------------------------------------------------------------------------------------------------
@@ -70,10 +72,53 @@ def weights_file(path: Path) -> Path:
     OSError
         Its folder cannot be made or written.
     """
-    if path.suffix != ".safetensors":
+    if path.suffix.lower() != ".safetensors":
         raise ValueError(f"{path} ends in {path.suffix!r}: expected .safetensors")
     path.parent.mkdir(parents=True, exist_ok=True)
     return output_file(path, force=True)
+
+
+def sparsity_options(words: list[str]) -> tuple[float, list[tuple[str, float]]]:
+    """The common sparsity, 0.9 where none is given, and those of tensors by glob.
+
+    >>> sparsity_options(["0.8", "conv*=0.95"])
+    (0.8, [('conv*', 0.95)])
+
+    Raises
+    ------
+    ValueError
+        A word that is neither, or two common sparsities.
+    """
+    common, by_name = [], []
+    for word in words:
+        pattern, has_pattern, number = word.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            raise ValueError(f"--sparsity {word}: expected a fraction such as 0.9, or 'conv*=0.95'") from None
+        if not 0 <= value < 1:
+            raise ValueError(f"sparsity={value}: expected a fraction in [0, 1)")
+        if has_pattern:
+            by_name.append((pattern, value))
+        else:
+            common.append(value)
+    if len(common) > 1:
+        raise ValueError(
+            f"--sparsity: got {len(common)} for all tensors; expected one, others as 'glob=0.95'"
+        )
+    return (common or [0.9])[0], by_name
+
+
+def empty_notes(empty: list[str], report) -> list[str]:
+    """What to say where pruning has left nothing of a layer, or of all."""
+    if not empty:
+        return []
+    if not any(layer.n_kept for layer in report.layers if len(layer.shape) > 1):
+        return [
+            "every layer is pruned empty: the network gives the same answer to all; ask for less sparsity"
+        ]
+    shown = ", ".join(empty[:3]) + (f" and {len(empty) - 3} more" if empty[3:] else "")
+    return [f"pruned empty: {shown}; nothing passes there; ask for less sparsity, or for --criterion lamp"]
 
 
 def device_name(name: str | None) -> str | None:
@@ -99,6 +144,25 @@ def device_name(name: str | None) -> str | None:
         return name
     found = f"or cuda ({n_gpus} there)" if n_gpus else "(there is no GPU)"
     raise ValueError(f"device {name!r}: expected cpu {found}")
+
+
+def speak_plainly() -> None:
+    """Let printing never fail, and each warning be one line, once.
+
+    What a terminal cannot show is replaced: the exit code speaks of the work, not of the terminal.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    told = set()
+
+    def show(message, category, filename, lineno, file=None, line=None) -> None:
+        text = one_line(message)
+        if text not in told:
+            told.add(text)
+            print("note:", text, file=sys.stderr)
+
+    warnings.showwarning = show
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -129,6 +193,7 @@ def study(
     \b
     Example: dnnc study pruning_curves
     """
+    needs_checkout("dnnc study")
     from common.experiments import EXPERIMENTS, run_experiment
 
     outcome = run_experiment(name, device=device_name(device), resume=resume)
@@ -151,7 +216,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exi
 Dataset = Annotated[str | None, typer.Option(help="cifar10, mnist, digits, ...; by default the network's.")]
 Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from checkpoints, or delete them.")]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = workplace()
 
 app.command()(study)
 app.add_typer(attendance_app, name="attendance")
@@ -161,6 +226,7 @@ app.add_typer(course_app, name="course")
 
 def main(argv: list[str] | None = None) -> None:
     """Run a command; what goes wrong is one line on stderr and exit code 1, wrong usage exit code 2."""
+    speak_plainly()
     try:
         app(argv)
     except (ValueError, OSError) as error:
@@ -206,7 +272,7 @@ def train(
     dataset = dataset or DATASETS[network]
     run = f"{network}_{dataset}"
     device = device_name(device)
-    if out is None and run == "vgg16_cifar10" and epochs is None and start is None:
+    if out is None and run == "vgg16_cifar10" and epochs is None and start is None and is_checkout():
         out, result = ROOT / "capstone" / f"{run}.safetensors", ROOT / "capstone/results/baseline.json"
     else:
         out = weights_file(out or ROOT / "runs" / run / f"{run}.safetensors")
@@ -232,9 +298,17 @@ def train(
 
 @app.command()
 def compress(
-    source: Annotated[str, typer.Argument(help="A .safetensors file, or a network's name: random weights.")],
+    source: Annotated[
+        str, typer.Argument(help=".safetensors, a torch.save'd state dict, or a network's name.")
+    ],
     out: Out = None,
-    sparsity: Annotated[float, typer.Option(help="Fraction of the weights to prune, in [0, 1).")] = 0.9,
+    sparsity: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Fraction to prune, in [0, 1); 'conv*=0.95' for tensors by name.", show_default="0.9"
+        ),
+    ] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="Tensors to leave as they are: 'head.*'.")] = None,
     clusters: Annotated[int | None, typer.Option(min=1, help="Shared values a layer.")] = None,
     criterion: Annotated[str, typer.Option(help="magnitude, normalized or lamp.")] = "magnitude",
     epochs: Annotated[int, typer.Option(min=0, help="Fine-tuning while and after pruning.")] = 0,
@@ -249,6 +323,8 @@ def compress(
 ) -> None:
     """Make a .dcz file: prune, share weights, Huffman-code.
 
+    Takes any network: one that is not the course's is compressed by the names of its tensors.
+
     Without epochs nothing is fine-tuned and no data set is needed. A layer shares 256 values by default, a
     linear one 32. With --ratio or --drop, a search finds the sparsity and the bits of each layer.
 
@@ -256,19 +332,23 @@ def compress(
     Example: dnnc compress capstone/vgg16_cifar10.safetensors --sparsity 0.9 --clusters 32 --out small.dcz
     """
     out = output_file(out or Path(f"{point or Path(source).stem}.dcz"), force=force)
+    common_sparsity, sparsities = sparsity_options(sparsity or [])
     device = device_name(device)
     with _stdout_for_result(as_json):
         from common.capstone.vgg16 import compress_to_point
         from common.compress.files import compress_file
         from common.report.sizes import size_report
 
+        told = None
         if point is not None:
             compress_to_point(source, point, out, workdir=ROOT / "runs" / Path(source).stem, device=device)
         else:
-            compress_file(
+            told = compress_file(
                 source,
                 out,
-                sparsity=sparsity,
+                sparsity=common_sparsity,
+                sparsities=sparsities,
+                keep=keep or (),
                 clusters=clusters,
                 criterion=criterion,
                 epochs=epochs,
@@ -283,29 +363,38 @@ def compress(
         f"{out}: {report.file_bytes:,} bytes, {report.ratio:.1f}× smaller than float32, "
         f"{report.bits_per_weight:.3f} bits per weight, sparsity {report.sparsity:.2%}"
     )
-    _show(json.loads(report.to_json()) | {"file": str(out)}, text, as_json)
+    asked = None if told is None or ratio is not None or drop is not None else common_sparsity
+    if asked is not None and (sparsities or keep or abs(asked - report.sparsity) > 0.0005):
+        text += f" (asked for: {asked:.2%}{''.join(f', {p} {s:.2%}' for p, s in sparsities)})"
+    empty = [layer.name for layer in report.layers if len(layer.shape) > 1 and not layer.n_kept]
+    notes = [*(told.notes if told else ()), *empty_notes(empty, report)]
+    if told and told.summary:
+        text += f"\n{told.summary}"
+    for note in dict.fromkeys(notes):
+        print("note:", one_line(note), file=sys.stderr)
+    figures = json.loads(report.to_json()) | {"file": str(out), "asked_sparsity": asked, "notes": notes}
+    if told and told.dense is not None:
+        figures["dense"] = dict(told.dense)
+    _show(figures, text, as_json)
 
 
 @app.command()
 def decompress(
     source: Annotated[Path, typer.Argument(help="A .dcz file.")], out: Out = None, force: Force = False
 ) -> None:
-    """Decode a .dcz file to float32 safetensors.
+    """Decode a .dcz file to safetensors.
 
-    Batch norm is folded into the convolutions.
+    Names, shapes and dtypes come back. In the course's own networks, batch norm is folded into the
+    convolutions. With --out x.pth, the file is one of torch.save.
 
     \b
     Example: dnnc decompress capstone/vgg16_cifar10.dcz --out decoded.safetensors
     """
     input_file(source)
     out = output_file(out or Path(f"{source.stem}_decoded.safetensors"), force=force)
-    import torch
+    from common.compress.files import decompress_file
 
-    from common.codec.container import load_file
-    from common.compress.packing import unpack
-    from common.networks.checkpoints import save_weights
-
-    save_weights(unpack(load_file(source)), out, dtype=torch.float32)
+    decompress_file(source, out)
     print(printable(f"{out}: {out.stat().st_size:,} bytes"))
 
 
@@ -318,8 +407,11 @@ def inspect(source: Annotated[Path, typer.Argument(help="A .dcz file.")], as_jso
     """
     input_file(source)
     from common.codec.container import read_file
+    from common.compress.state_files import sniff
     from common.report.sizes import size_report
 
+    if (kind := sniff(source)) != "dcz":
+        raise ValueError(f"{source} is a {kind} file, not a .dcz file: make one of it with `dnnc compress`")
     try:
         report = size_report(read_file(source))
     except ValueError as error:
@@ -346,19 +438,22 @@ def evaluate(
         from common.compress.files import open_model
         from common.data.datasets import load_dataset
         from common.data.image_set import first_images, fit_images
-        from common.networks.baseline import DATASETS
+        from common.networks.baseline import dataset_for
         from common.networks.models import INPUT_SHAPES
         from common.networks.training import evaluate as measure
 
         model, architecture = open_model(source)
         network = architecture["architecture"]
-        dataset = dataset or DATASETS[network]
+        dataset = dataset or dataset_for(architecture)
         images = fit_images(
             first_images(load_dataset(dataset, split), first),
             INPUT_SHAPES[network],
             n_classes=architecture["num_classes"],
         )
-        measured = measure(model, images, device=device)
+        try:
+            measured = measure(model, images, device=device)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from error
     where = f"{measured.n:,} images of {dataset}/{split}"
     text = f"{source}: top-1 {measured.top1:.4f}, loss {measured.loss:.4f} on {where}"
     _show({"file": source, "dataset": dataset, "split": split, **asdict(measured)}, text, as_json)
@@ -380,6 +475,8 @@ def capstone(
     \b
     Example: dnnc capstone
     """
+    if folder is None or workdir is None:
+        needs_checkout("dnnc capstone")
     device = device_name(device)
     with _stdout_for_result(as_json):
         from common.capstone.run import FOLDER, WORKDIR, run_capstone
@@ -403,6 +500,7 @@ def reproduce(
     \b
     Example: dnnc reproduce lenets
     """
+    needs_checkout("dnnc reproduce")
     with _stdout_for_result(as_json):
         from common.experiments import run_experiment
 
@@ -439,7 +537,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 def _show(result: object, text: str, as_json: bool) -> None:
-    print(json.dumps(result, indent=1) if as_json else printable(text, keep="\n"))
+    print(json_text(result) if as_json else printable(text, keep="\n"))
 
 
 def _stdout_for_result(as_json: bool):

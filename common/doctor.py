@@ -7,16 +7,13 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from common.base.files import user_cache
 
-from common.data.cache import user_cache
-from common.data.catalog import CATALOG
-from common.data.datasets import DatasetNotFoundError, locate_dataset
-
+SETS = ("cifar10", "cifar100", "mnist", "digits", "digits8x8")  # those of `data.catalog`
 GIB = 1 << 30
 MIN_PYTHON = (3, 11)
 MEMORY_BYTES = 4 * GIB  # CIFAR-10 in memory, and VGG-16's activations for a batch of 500
@@ -52,17 +49,55 @@ def examine() -> list[Check]:
         The machine has what the two commands need when none of them is ``fail``.
     """
     return [
-        check_python(sys.version_info[:2]),
-        check_torch(),
-        check_modules(_MODULES),
-        check_cores(),
-        check_memory(psutil.virtual_memory().total),
-        check_gpu(),
-        check_prepared_folder(os.environ.get("DNNC_DATA")),
-        check_cache(user_cache()),
-        check_disk(user_cache()),
-        *(check_dataset(name) for name in CATALOG),
+        _tried("Python", check_python, sys.version_info[:2]),
+        _tried("torch", check_torch),
+        _tried("packages", check_modules, _MODULES),
+        _tried("compression", check_compression),
+        _tried("cores", check_cores),
+        _tried("memory", check_memory),
+        _tried("GPU", check_gpu),
+        _tried("DNNC_DATA", check_prepared_folder, os.environ.get("DNNC_DATA")),
+        _tried("cache", lambda: check_cache(user_cache())),
+        _tried("disk", lambda: check_disk(user_cache())),
+        *(_tried(name, check_dataset, name) for name in SETS),
     ]
+
+
+def _tried(what: str, check: Callable[..., Check], *arguments: object) -> Check:
+    """A check that never takes the doctor with it."""
+    try:
+        return check(*arguments)
+    except Exception as error:  # a broken package may raise anything at its import
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return Check(what, "fail", f"{type(error).__name__}: {first}", _SET_UP)
+
+
+def check_compression() -> Check:
+    """What every command needs: the compiled loops, and a file written and read back."""
+    import numpy as np
+
+    from common.base.compiled import cache_place
+    from common.codec import container
+    from common.sharing.weight_sharing import share_weights
+
+    weights = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
+    tensor = share_weights(weights, np.abs(weights) > 1, n_clusters=8)
+    data = container.save(container.CompressedModel({"weight": tensor}))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tried.dcz"
+        path.write_bytes(data)
+        read = container.load_file(path).tensors["weight"]
+    if not np.array_equal(read.to_dense(), tensor.to_dense()):
+        return Check("compression", "fail", "a file read back differs from what was written", _SET_UP)
+    place = cache_place()
+    if place.startswith("nowhere"):
+        return Check(
+            "compression",
+            "note",
+            f"works; compiled code is kept {place}",
+            "set DNNC_CACHE to a folder of yours",
+        )
+    return Check("compression", "ok", f"works; compiled code is kept {place}")
 
 
 def is_healthy(checks: Sequence[Check]) -> bool:
@@ -97,7 +132,9 @@ def check_torch() -> Check:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         advice = "install the pair of constraints.txt: `rm -r .venv && make setup`"
         return Check("torch", "fail", first, advice)
-    return Check("torch", "ok", f"{torch.__version__} with torchvision {torchvision.__version__}")
+    build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "for the CPU only"
+    found = f"{torch.__version__} ({build}) with torchvision {torchvision.__version__}"
+    return Check("torch", "ok", found)
 
 
 def check_modules(names: Sequence[str]) -> Check:
@@ -120,8 +157,12 @@ def check_cores() -> Check:
     return Check("cores", "ok", found)
 
 
-def check_memory(n_bytes: int) -> Check:
-    """Main memory of the machine, in bytes."""
+def check_memory(n_bytes: int | None = None) -> Check:
+    """Main memory of the machine, in bytes; measured where it is not given."""
+    if n_bytes is None:
+        import psutil
+
+        n_bytes = psutil.virtual_memory().total
     found = f"{n_bytes / GIB:.1f} GiB"
     if n_bytes < MEMORY_BYTES:
         advice = f"below {MEMORY_BYTES / GIB:.0f} GiB choose the offline profile"
@@ -175,12 +216,19 @@ def check_disk(folder: Path) -> Check:
 
 def check_dataset(name: str) -> Check:
     """Whether the test images of a set can be read without the network, and from where."""
+    from common.data.datasets import DatasetNotFoundError, locate_dataset
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             where = locate_dataset(name, "test")
         except DatasetNotFoundError as error:
-            return Check(name, "note", "not on this machine", str(error).partition("to do: ")[2])
+            why, _, advice = str(error).partition("; to do: ")
+            broken = [
+                part for part in why.partition("tried ")[2].split("), ") if not part.endswith("(not there")
+            ]
+            found = "not on this machine" + (f" ({'), '.join(broken)}" if broken else "")
+            return Check(name, "note", found, advice)
     broken = [str(warning.message) for warning in caught if "is broken" in str(warning.message)]
     if broken:
         return Check(name, "note", where, f"but {broken[0]}: remove it")

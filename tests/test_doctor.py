@@ -26,7 +26,18 @@ def test_this_environment_is_healthy(monkeypatch):
     checks = doctor.examine()
     assert doctor.is_healthy(checks), doctor.report(checks)
     names = [check.what for check in checks]
-    expected = ["Python", "torch", "packages", "cores", "memory", "GPU", "DNNC_DATA", "cache", "disk"]
+    expected = [
+        "Python",
+        "torch",
+        "packages",
+        "compression",
+        "cores",
+        "memory",
+        "GPU",
+        "DNNC_DATA",
+        "cache",
+        "disk",
+    ]
     assert names == [*expected, "cifar10", "cifar100", "mnist", "digits", "digits8x8"]
 
 

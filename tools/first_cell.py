@@ -1,4 +1,4 @@
-# The same first cell in every notebook: the course's package, wherever the notebook runs.
+# The same first cell in every notebook: the course's package, wherever the notebook runs. Safe to run again.
 import importlib.util
 import subprocess
 import sys
@@ -6,11 +6,23 @@ from pathlib import Path
 
 REPOSITORY = "https://github.com/dnn-compression-course/dnn-compression-course"
 
-if importlib.util.find_spec("common") is None:
-    folders = (Path.cwd(), *Path.cwd().parents, Path.cwd() / "course")
-    root = next((folder for folder in folders if (folder / "common" / "cli.py").is_file()), None)
+found = importlib.util.find_spec("common")
+folders = found.submodule_search_locations or () if found else ()
+if not any((Path(folder) / "cli.py").is_file() for folder in folders):  # none, or another's
+    here, course = Path.cwd(), Path.cwd() / "course"
+    root = next((p for p in (here, *here.parents, course) if (p / "common" / "cli.py").is_file()), None)
     if root is None:  # Colab has the notebook alone: fetch the rest, and leave Colab's own torch in place
-        root = Path.cwd() / "course"
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)], check=True)
-        subprocess.run([sys.executable, str(root / "tools" / "install_missing.py")], check=True)
+        try:
+            subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(course)], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            advice = f"download {REPOSITORY} as a ZIP, unpack it, and open the notebook in there"
+            raise SystemExit(f"The course could not be fetched ({error}): {advice}.") from None
+        root = course
+    if root == course:
+        install = [sys.executable, str(root / "tools" / "install_missing.py")]
+        if subprocess.run(install).returncode:
+            raise SystemExit("Packages are missing (see above): with a network, run this cell again.")
+    for name in [name for name in sys.modules if name.split(".")[0] == "common"]:
+        del sys.modules[name]  # another's module of the same name
     sys.path.insert(0, str(root))
+    importlib.invalidate_caches()

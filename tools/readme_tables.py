@@ -60,7 +60,7 @@ def measured() -> dict[str, list[dict]]:
 def headline_table() -> str:
     """A few files, each beside the published result nearest to it: bytes and accuracy of both."""
     found = [point | {"network": name} for name, points in measured().items() for point in points]
-    stored = ROOT / REPRODUCTIONS["variational_dropout"].result
+    stored = ROOT / EXPERIMENTS["variational_dropout"].result
     found += json.loads(stored.read_text())["figures"]["points"] if stored.exists() else []
     by_size = {(point["network"], point["file_bytes"]): point for point in found}
     rows = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import sys
 import time
@@ -15,7 +14,7 @@ import typer
 
 from common.attendance.store import DEFAULT_STORE, AttendanceStore
 from common.base.files import whole_file
-from common.base.text import markdown_table, printable
+from common.base.text import json_text, markdown_table, printable
 from common.members.roster import ROSTER, Lecture, Member, Roster, load_roster
 
 attendance_app = typer.Typer(
@@ -169,7 +168,7 @@ def report_attendance(
         with whole_file(figure) as aside:
             attendance_figure(report).savefig(aside, format=figure.suffix[1:])
     if as_json:
-        print(json.dumps(report.to_dict(), indent=1))
+        print(json_text(report.to_dict()))
     else:
         _tell(report.to_text())
         for path in filter(None, (csv, figure)):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.attendance.refusals import Refusal
+from common.base.files import workplace
 from common.base.text import printable
 
 # ----------------------------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ def _make_private(path: Path, *, create: bool) -> None:
             os.close(folder)
 
 
-DEFAULT_STORE = Path(__file__).resolve().parents[2] / "attendance" / "attendance.sqlite3"
+DEFAULT_STORE = workplace() / "attendance" / "attendance.sqlite3"
 MAX_REFUSALS = 5000  # a lecture's that are logged; a flood does not fill the disk
 
 

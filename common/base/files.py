@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,3 +43,35 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def is_checkout() -> bool:
+    """Whether the package runs from a clone: an installed wheel has no place for outputs beside it."""
+    return (ROOT / "pyproject.toml").is_file()
+
+
+def workplace() -> Path:
+    """Where outputs go: the clone that the package runs from, or the present folder; never site-packages."""
+    return ROOT if is_checkout() else Path.cwd()
+
+
+def needs_checkout(what: str) -> None:
+    """Raise ValueError, in one line for people, where there is no clone."""
+    if not is_checkout():
+        raise ValueError(f"{what} needs the course's files: run it in a clone of the repository")
+
+
+def user_cache() -> Path:
+    """The cache folder: ``DNNC_CACHE`` if set, else the platform's (``~/.cache/dnnc`` on Linux).
+
+    A user without a home folder has a temporary one.
+    """
+    import platformdirs  # the gate of the members' folders runs before anything is installed
+
+    try:
+        return Path(os.environ.get("DNNC_CACHE") or platformdirs.user_cache_dir("dnnc")).expanduser()
+    except RuntimeError:  # neither HOME nor an entry in the list of users
+        return Path(tempfile.gettempdir()) / f"dnnc-{os.getuid() if hasattr(os, 'getuid') else 0}"

@@ -5,6 +5,7 @@ outputs; the switch lives here, and no notebook needs to know of it.
 """
 
 import os
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,8 +17,13 @@ def is_quiet() -> bool:
     return os.environ.get("DNNC_QUIET", "") not in ("", "0")
 
 
+def has_bars() -> bool:
+    """Whether a bar can be drawn: in a terminal or a notebook; a log file would get thousands of lines."""
+    return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
+
+
 def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
-    """A progress bar over `iterable`, silent when ``DNNC_QUIET`` is set.
+    """A progress bar over `iterable`; none when ``DNNC_QUIET`` is set, nor where it cannot be drawn.
 
     Parameters
     ----------
@@ -36,6 +42,6 @@ def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
     >>> [epoch for epoch in progress(range(3), disable=True)]
     [0, 1, 2]
     """
-    options.setdefault("disable", is_quiet())
+    options["disable"] = options.get("disable", is_quiet()) or not has_bars()
     options.setdefault("dynamic_ncols", True)
     return tqdm(iterable, **options)

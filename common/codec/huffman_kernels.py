@@ -6,18 +6,17 @@ Nothing here checks a bound: the caller checks everything and sizes the words.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from common.base.compiled import kernel
+
 MAX_LENGTH = 15
 
 _ZERO, _ONE, _SIX, _EIGHT = np.uint64(0), np.uint64(1), np.uint64(6), np.uint64(8)
 _63, _64, _BYTE = np.uint64(63), np.uint64(64), np.uint64(0xFF)
-
-kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @kernel

@@ -6,12 +6,11 @@ the tensor. Nothing here checks a bound.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-_USUAL = 1 << 9
+from common.base.compiled import kernel
 
-kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
+_USUAL = 1 << 9
 
 
 @kernel

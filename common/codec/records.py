@@ -76,6 +76,13 @@ def read_tensor(
         raise reader.error("parts", str(error), "parts that fit each other") from error
 
 
+def kind_and_shape(reader: ByteReader) -> tuple[np.dtype | None, tuple[int, ...]]:
+    """Return what a record's first bytes say: the dtype (None for shared weights) and the shape."""
+    kind = reader.byte("kind")
+    shape = _read_shape(reader, MAX_WEIGHTS)
+    return (_DTYPES[kind] if kind < len(_DTYPES) else None), shape
+
+
 def _write_dense(writer: ByteWriter, values: np.ndarray) -> None:
     dtype = values.dtype.newbyteorder("<")
     if dtype not in _DTYPES:

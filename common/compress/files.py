@@ -1,29 +1,38 @@
 """Networks from files: whatever the file is, the network in it and the words that rebuild it.
 
-A `.dcz` says in its metadata what it holds. A safetensors file holds names and shapes only, so the network is
-recognised by them: names decide which one it is, the first layer its width, the last its classes.
+A `.dcz` of the pipeline says in its metadata what it holds. Any other file holds names and shapes only, so
+the network is recognised by them: names decide which one it is, the first layer its width, the last its
+classes.
+A network that is not recognised is compressed all the same, by its names alone (`state_files`).
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from common.base.files import whole_file
-from common.codec.container import load_file
+from common.codec import container
+from common.codec.container import MAX_DENSE_BYTES, load_file
+from common.compress import modules
+from common.compress.modules import differing
 from common.compress.packing import unpack
 from common.compress.pipeline import CompressConfig, compress
 from common.compress.search import search
+from common.compress.state_files import State, StateConfig, compress_state, read_state, restore, sniff
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, fit_images, train_val_split
-from common.networks.baseline import DATASETS, N_VALIDATION, train_config
-from common.networks.checkpoints import load_weights
+from common.networks.baseline import N_VALIDATION, dataset_for, train_config
+from common.networks.checkpoints import save_state
 from common.networks.models import INPUT_SHAPES, build, build_from
+
+
+class UnknownNetwork(ValueError):
+    """Tensors that are not those of a network of ours; the message names the nearest."""
 
 
 def open_model(source: str | Path) -> tuple[nn.Module, dict]:
@@ -32,7 +41,7 @@ def open_model(source: str | Path) -> tuple[nn.Module, dict]:
     Parameters
     ----------
     source : path or str
-        A ``.dcz``, a ``.safetensors``, or a key of `models.INPUT_SHAPES`.
+        A ``.dcz``, a ``.safetensors`` or a file of ``torch.save``, or a key of `models.INPUT_SHAPES`.
 
     Returns
     -------
@@ -50,40 +59,59 @@ def open_model(source: str | Path) -> tuple[nn.Module, dict]:
     """
     if str(source) in INPUT_SHAPES:
         return build(str(source)).eval(), {"architecture": str(source), "num_classes": 10}
+    if sniff(_known_file(source)) == "dcz":
+        compressed = load_file(source)
+        if "architecture" in compressed.metadata:
+            try:
+                return unpack(compressed), dict(compressed.metadata)
+            except ValueError as error:
+                raise ValueError(f"{source}: {error}") from error
+    try:
+        return _model_of(read_state(source))
+    except UnknownNetwork as error:
+        raise UnknownNetwork(f"{source}: {error}") from error
+
+
+def _known_file(source: str | Path) -> Path:
     path = Path(source)
     if not path.is_file():
-        raise FileNotFoundError(f"{source} is no file, and no network: {', '.join(INPUT_SHAPES)}")
-    if path.suffix == ".dcz":
-        compressed = load_file(path)
-        return unpack(compressed), dict(compressed.metadata)
-    if path.suffix == ".safetensors":
-        architecture, batch_norm = recognise(path)
-        model = build_from(architecture, batch_norm=batch_norm)
-        return load_weights(model, path).eval(), architecture
-    raise ValueError(f"{source} ends in {path.suffix!r}: expected .dcz or .safetensors")
+        raise FileNotFoundError(f"{source} is not a file, nor a network: {', '.join(INPUT_SHAPES)}")
+    return path
 
 
-def recognise(path: str | Path) -> tuple[dict, str]:
-    """The architecture of a safetensors file, and whether its batch norm is "live" or "folded".
+def _model_of(state: State) -> tuple[nn.Module, dict]:
+    """The recognised network with its weights, and its architecture."""
+    tensors = {name: value for name, value in state.full().items() if value.is_floating_point()}
+    architecture, batch_norm = recognise(tensors)
+    model = build_from(architecture, batch_norm=batch_norm)
+    model.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
+    return model.eval(), architecture
+
+
+def recognise(tensors: Mapping[str, Tensor]) -> tuple[dict, str]:
+    """The architecture that has these tensors, and whether its batch norm is "live" or "folded".
 
     Raises
     ------
-    ValueError
-        Not a safetensors file, or names that are those of no network of ours.
+    UnknownNetwork
+        Names or shapes of no network of ours; the message tells the nearest and what differs first.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no safetensors file: {error}") from error
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+    nearest: tuple[float, str, dict] = (0.0, "", {})
     for name in INPUT_SHAPES:
         for batch_norm in ("live", "folded") if name == "vgg16" else ("live",):
-            if _shapes(name, batch_norm).keys() == shapes.keys():
-                try:
-                    return _describe(name, batch_norm, shapes), batch_norm
-                except ValueError as error:
-                    raise ValueError(f"{path}: {error}") from error
-    raise ValueError(f"{path} holds {len(shapes)} tensors whose names fit none of {', '.join(INPUT_SHAPES)}")
+            own = _shapes(name, batch_norm)
+            if own.keys() == shapes.keys():
+                return _describe(name, batch_norm, shapes), batch_norm
+            common = len(own.keys() & shapes.keys()) / len(own.keys() | shapes.keys())
+            nearest = max(nearest, (common, name, own), key=lambda found: found[0])
+    if not nearest[1]:
+        raise UnknownNetwork(
+            f"{len(shapes)} tensors ({', '.join(list(shapes)[:3])}, ...) of no network of ours: "
+            f"{', '.join(INPUT_SHAPES)}"
+        )
+    _, name, own = nearest
+    raise UnknownNetwork(f"not a network of ours; the nearest is {name}: {differing(shapes, own)}")
 
 
 def _describe(name: str, batch_norm: str, shapes: dict[str, tuple[int, ...]]) -> dict:
@@ -91,7 +119,9 @@ def _describe(name: str, batch_norm: str, shapes: dict[str, tuple[int, ...]]) ->
     plain = _shapes(name, batch_norm)
     for key, shape in plain.items():
         if len(shapes[key]) != len(shape) or 0 in shapes[key]:
-            raise ValueError(f"tensor {key} has shape {shapes[key]}: expected one such as {name}'s {shape}")
+            raise UnknownNetwork(
+                f"tensor {key} has shape {shapes[key]}: expected one such as {name}'s {shape}"
+            )
     last = list(plain)[-1]  # in the network's order; a file's is that of the alphabet
     architecture = {"architecture": name, "num_classes": shapes[last][0]}
     own = _shapes(name, batch_norm, num_classes=shapes[last][0])
@@ -105,7 +135,9 @@ def _describe(name: str, batch_norm: str, shapes: dict[str, tuple[int, ...]]) ->
             options = {key: value for key, value in candidate.items() if key != "architecture"}
             if _shapes(name, batch_norm, **options) == shapes:
                 return candidate
-    raise ValueError(f"{name} has no width at which its tensors have these shapes: {widest} {shapes[widest]}")
+    raise UnknownNetwork(
+        f"{name} has no width at which its tensors have these shapes: {widest} {shapes[widest]}"
+    )
 
 
 def _shapes(name: str, batch_norm: str, **options) -> dict[str, tuple[int, ...]]:
@@ -119,11 +151,22 @@ def _shapes(name: str, batch_norm: str, **options) -> dict[str, tuple[int, ...]]
 # From a file of weights to a `.dcz` file: what ``dnnc compress`` does.
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the user should know: a summary in a line (or ""), notes, and why which tensors stayed dense."""
+
+    summary: str = ""
+    notes: tuple[str, ...] = ()
+    dense: Mapping[str, str] | None = None
+
+
 def compress_file(
     source: str | Path,
     out: str | Path,
     *,
     sparsity: float,
+    sparsities: Sequence[tuple[str, float]] = (),
+    keep: Sequence[str] = (),
     clusters: int | None = None,
     criterion: str = "magnitude",
     epochs: int = 0,
@@ -132,41 +175,97 @@ def compress_file(
     device: str | None = None,
     target_ratio: float | None = None,
     target_drop: float | None = None,
-) -> None:
-    """Compress a network with the course's own three stages.
+) -> Told:
+    """Compress a network with the three stages of Deep Compression.
+
+    A network of ours is fine-tuned on request; any other, and one with options of its own for single tensors,
+    is compressed by its names (`state_files.compress_state`).
 
     Parameters
     ----------
     source : path or str
-        As in `model_files.open_model`.
+        As in `open_model`.
     out : path
         Written whole or not at all.
     sparsity, criterion
         As in `pipeline.CompressConfig`.
+    sparsities, keep
+        For tensors by name, as in `state_files.StateConfig`.
     clusters : int, optional
         Shared values per layer; by default the paper's 256 for convolutions and 32 for linear layers.
     epochs, share_epochs : int
         Fine-tuning after pruning, and of the centroids; without any, no data set is read.
     dataset : str, optional
-        By default the network's own.
+        By default the network's own, by its classes.
     target_ratio, target_drop : float, optional
         In the place of `sparsity` and `clusters`: a target for `target_search.search`, on validation images.
+
+    Raises
+    ------
+    ValueError
+        Options that do not fit the network, or a weight that cannot be stored; the message names it.
     """
-    model, architecture = open_model(source)
+    by_name = StateConfig(
+        sparsity=sparsity, sparsities=tuple(sparsities), keep=tuple(keep), criterion=criterion
+    )
+    if clusters is not None:
+        by_name = replace(by_name, conv_clusters=clusters, linear_clusters=clusters)
+    is_searched = target_ratio is not None or target_drop is not None
+    has_own_options = bool(sparsities or keep)
+    if is_searched and has_own_options:
+        raise ValueError(
+            "--ratio and --drop search one sparsity for all: they do not go with --keep or 'glob=...'"
+        )
+    is_trained = bool(epochs or share_epochs or is_searched)
+    notes: tuple[str, ...] = ()
+    state = None
+    if str(source) not in INPUT_SHAPES:
+        is_named = sniff(_known_file(source)) == "dcz" and "architecture" in load_file(source).metadata
+        state = None if is_named else read_state(source)
+    try:
+        model, architecture = open_model(source) if state is None else _model_of(state)
+    except UnknownNetwork as error:
+        if is_trained:
+            raise UnknownNetwork(
+                f"{source}: {error}. Fine-tuning it from the shell is not possible: in Python, "
+                "common.compress.compress takes any module and its data"
+            ) from error
+        if state is None:
+            raise
+        return _compress_by_name(state, out, by_name, (*state.notes, f"compressed by its names: {error}"))
+    notes = () if state is None else state.notes
     network = architecture["architecture"]
+    if has_own_options and not is_trained:
+        return _compress_by_name(state or modules.state_of(model), out, by_name, notes)
     recipe = replace(train_config(network), warmup=0.1)
+    prune = replace(recipe, epochs=epochs, max_lr=recipe.max_lr / 4)
+    training = validation = None
+    if is_trained:
+        training, validation = training_sets(dataset or dataset_for(architecture), architecture)
+    if has_own_options:
+        made = modules.compress(
+            model,
+            out,
+            training,
+            sparsity=sparsity,
+            sparsities=sparsities,
+            keep=keep,
+            criterion=criterion,
+            clusters=clusters,
+            epochs=epochs,
+            share_epochs=share_epochs,
+            training=prune,
+            device=device,
+        )
+        return Told(notes=(*notes, *made.notes), dense=made.dense)
     config = CompressConfig(
         sparsity=sparsity,
         criterion=criterion,
-        prune=replace(recipe, epochs=epochs, max_lr=recipe.max_lr / 4),
+        prune=prune,
         share=replace(recipe, epochs=share_epochs, max_lr=1e-3, optimizer="adam"),
     )
     if clusters is not None:
         config = replace(config, conv_clusters=clusters, linear_clusters=clusters)
-    training = validation = None
-    is_searched = target_ratio is not None or target_drop is not None
-    if epochs or share_epochs or is_searched:
-        training, validation = training_sets(dataset or DATASETS[network], architecture)
     if is_searched:
         best, _ = search(
             model,
@@ -181,10 +280,52 @@ def compress_file(
     data = compress(model, training, config, architecture, validation=validation, device=device)
     with whole_file(out) as aside:
         aside.write_bytes(data)
+    return Told(notes=notes)
+
+
+def _compress_by_name(state: State, out: str | Path, config: StateConfig, notes: tuple[str, ...]) -> Told:
+    made = compress_state(state, config)
+    container.save_file(made.model, out)
+    dense = {name: one.reason for name, one in made.treatments.items() if one.reason}
+    return Told(made.summary(), tuple(dict.fromkeys((*notes, *made.notes))), dense)
 
 
 def training_sets(dataset: str, architecture: dict) -> tuple[ImageSet, ImageSet]:
-    """Training and validation images of the recipe's split, in the network's shape."""
+    """Training and validation images of the recipe's split, in the network's shape.
+
+    Raises
+    ------
+    ValueError
+        The set has another number of classes than the network.
+    """
     shape = INPUT_SHAPES[architecture["architecture"]]
     whole = fit_images(load_dataset(dataset, "train"), shape, n_classes=architecture["num_classes"])
     return train_val_split(whole, n_validation=N_VALIDATION[dataset])
+
+
+# ----------------------------------------------------------------------------------------------------
+# And back: what ``dnnc decompress`` does.
+
+
+def decompress_file(source: str | Path, out: str | Path) -> None:
+    """Decode a `.dcz` file to safetensors, or with the suffix .pt or .pth to a file of ``torch.save``.
+
+    Raises
+    ------
+    ValueError
+        No `.dcz` file, a damaged one, or one whose tied tensors would take more memory than is allowed.
+    """
+    if (kind := sniff(source)) != "dcz":
+        raise ValueError(f"{source} is a {kind} file, not a .dcz file: there is nothing to decompress")
+    compressed = load_file(source)
+    try:
+        if "architecture" in compressed.metadata:
+            state = unpack(compressed).state_dict()
+        else:
+            state = restore(compressed)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+    n_bytes = sum(4 * tensor.numel() for tensor in state.values())
+    if n_bytes > MAX_DENSE_BYTES:
+        raise ValueError(f"{source}: tied tensors of {n_bytes} bytes, expected at most {MAX_DENSE_BYTES}")
+    save_state(state, out)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from common.base.numbers import check_finite, to_half
 from common.codec.container import CompressedModel
 from common.codec.tensors import DenseTensor, SharedTensor
 from common.networks.models import batch_norm_scales, skeleton
@@ -75,10 +76,15 @@ def pack(
         voiced = _read_channels(reader, len(bias)) & (alive | (bias > 0) | (reader is None))
         row_scales = None
         if scale is not None:
-            row_scales = _pack_vector(_to_numpy(scale), alive, rows, shapes[whole_name][0], bias_clusters)
+            norm = f"the batch norm's scale of {name}"
+            row_scales = _pack_vector(
+                _to_numpy(scale), alive, rows, shapes[whole_name][0], bias_clusters, norm
+            )
         tensors[whole_name] = _scatter(tensor, shapes[whole_name], rows, sources[name], row_scales)
         whole_bias = whole_name.removesuffix("weight") + "bias"
-        tensors[whole_bias] = _pack_vector(bias, voiced, rows, shapes[whole_bias][0], bias_clusters)
+        tensors[whole_bias] = _pack_vector(
+            bias, voiced, rows, shapes[whole_bias][0], bias_clusters, whole_bias
+        )
     return CompressedModel(tensors={name: tensors[name] for name in shapes}, metadata=dict(architecture))
 
 
@@ -152,20 +158,21 @@ def _scatter(
 
 
 def _pack_vector(
-    values: np.ndarray, chosen: np.ndarray, rows: np.ndarray, length: int, n_clusters: int
+    values: np.ndarray, chosen: np.ndarray, rows: np.ndarray, length: int, n_clusters: int, name: str
 ) -> DenseTensor | SharedTensor:
     """One value per channel, zero where not chosen: as float16, or shared where that is smaller."""
+    check_finite(values, name)
     values = np.where(chosen, values, 0.0).astype(np.float32)
     n = int(chosen.sum())
     if n < _LEAST_SHARED * n_clusters:
         # Few values, or none: a codebook with one entry a value costs no more than the values themselves.
         whole = np.zeros(length, dtype=np.float16)
-        whole[rows] = values.astype(np.float16)
+        whole[rows] = to_half(values, name)
         if n == length:
             return DenseTensor(whole)
         n_clusters = max(1, n)
     result = kmeans_1d(values[chosen], n_clusters)
-    codebook, inverse = np.unique(result.codebook.astype(np.float16), return_inverse=True)
+    codebook, inverse = np.unique(to_half(result.codebook, name), return_inverse=True)
     positions = rows[chosen].astype(np.int64)
     return SharedTensor(
         shape=(length,),

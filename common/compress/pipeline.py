@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from common.base.numbers import check_finite
 from common.codec import container
 from common.codec.tensors import SharedTensor
 from common.compress.packing import pack, unpack
@@ -117,9 +118,12 @@ def share(
         is_conv = isinstance(modules[name.removesuffix(".weight")], nn.Conv2d)
         n_clusters = config.conv_clusters if is_conv else config.linear_clusters
         mask = thin.masks[name].cpu().numpy() if name in thin.masks else None
+        values = weight.detach().cpu().numpy()
+        check_finite(values, name)
         shared[name] = share_weights(
-            weight.detach().cpu().numpy(),
+            values,
             mask,
+            name=name,
             rate_weight=config.rate_weight,
             codebook_dtype=np.float16,
             n_clusters=1 << bits[name] if name in bits else n_clusters,

@@ -183,6 +183,6 @@ def _check_targets(ratio: float | None, drop: float | None) -> None:
     if (ratio is None) == (drop is None):
         raise ValueError(f"target_ratio={ratio}, target_drop={drop}: give one of them")
     if ratio is not None and not 1 < ratio < 1e6:
-        raise ValueError(f"target_ratio={ratio}: expected more than 1")
+        raise ValueError(f"target_ratio={ratio}: expected more than 1 and less than 1,000,000")
     if drop is not None and not 0 <= drop <= 100:
         raise ValueError(f"target_drop={drop}: expected percentage points from 0 to 100")

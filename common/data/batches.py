@@ -91,6 +91,10 @@ class BatchSource:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def steps(self, batch_size: int) -> int:
+        """Whole batches of an epoch."""
+        return len(self) // batch_size
+
     def plain_batches(self, batch_size: int):
         """Yield (float32 images, labels) in order, centred and unmirrored: for evaluation.
 
@@ -146,6 +150,60 @@ class BatchSource:
         images = (window.permute(0, 3, 1, 2).float() - self._mean) * self._scale
         images = images if holes is None else images.masked_fill(holes, 0.0)
         return images if self._size is None else F.interpolate(images, size=self._size, mode="bilinear")
+
+
+class LoaderSource:
+    """Batches of a DataLoader, or of any iterable of (inputs, labels) that can be walked through again.
+
+    Order, size and augmentation are the loader's own. Inputs may be a tensor of any kind, or lists and
+    dictionaries of tensors.
+    """
+
+    def __init__(self, loader, device: torch.device | str = "cpu"):
+        if iter(loader) is loader:
+            raise ValueError(
+                "data is an iterator, which is empty after one epoch: give a DataLoader or a list"
+            )
+        self._loader, self._device = loader, device
+
+    def __len__(self) -> int:
+        dataset = getattr(self._loader, "dataset", None)
+        try:
+            return len(dataset) if dataset is not None else sum(len(labels) for _, labels in self._loader)
+        except TypeError:  # an IterableDataset does not know
+            return len(self._loader)
+
+    def steps(self, batch_size: int) -> int:
+        """Batches of an epoch."""
+        return len(self._loader)
+
+    def plain_batches(self, batch_size: int):
+        """Yield (inputs, labels), on the device."""
+        for batch in self._loader:
+            if not isinstance(batch, list | tuple) or len(batch) != 2:
+                raise ValueError(f"a batch is a {type(batch).__name__}: expected a pair of inputs and labels")
+            yield _moved(batch[0], self._device), _moved(batch[1], self._device)
+
+    def epoch_batches(
+        self, batch_size: int, *, seed: int, epoch: int, first_step: int = 0, rank: int = 0, world: int = 1
+    ):
+        """As `plain_batches`, less those of a resumed epoch that were seen."""
+        if world > 1:
+            raise ValueError("a DataLoader is not shared out over processes: give an ImageSet")
+        for step, batch in enumerate(self.plain_batches(batch_size)):
+            if step >= first_step:
+                yield batch
+
+
+def _moved(value, device):
+    """Tensors, and lists and dictionaries of them, on a device."""
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: _moved(item, device) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(item, device) for item in value)
+    return value
 
 
 def _generator(*key: int) -> torch.Generator:

@@ -13,12 +13,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
-
-def user_cache() -> Path:
-    """The cache folder: ``DNNC_CACHE`` if set, else the platform's (``~/.cache/dnnc`` on Linux)."""
-    return Path(os.environ.get("DNNC_CACHE") or platformdirs.user_cache_dir("dnnc")).expanduser()
+from common.base.files import user_cache
 
 
 def content_sha256(images: np.ndarray, labels: np.ndarray) -> str:

@@ -8,11 +8,15 @@ installed packages. In every folder it reads torchvision's layout and the Huggin
     cifar-100-python/train, test              or cifar-100-python.tar.gz
     MNIST/raw/train-images-idx3-ubyte.gz ...  or without .gz
     cifar10/train-*.parquet ...               (also below: cifar10/plain_text/), likewise cifar100/, mnist/
+
+The named folder may also be the inner one (cifar10/, cifar-10-batches-py/, MNIST/, or whatever folder
+holds MNIST's four files), and files may have been unpacked without losing their ``.gz``.
 """
 
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from common.data.cache import content_sha256, read_arrays, user_cache, write_arrays
@@ -21,6 +25,7 @@ from common.data.downloads import SOURCES, DownloadError, fetch, is_offline
 from common.data.image_set import ImageSet
 from common.data.readers import (
     BATCH_FOLDERS,
+    IDX_PREFIX,
     PARQUET_COLUMNS,
     Arrays,
     canonical_order,
@@ -98,22 +103,23 @@ def _find(
     name: str, split: str, sha256: str, *, root: str | Path | None, download: bool
 ) -> tuple[Arrays, str]:
     """The first source that holds the published content, and its name; others' failings go into the error."""
-    tried = []
+    tried, broken = [], []
     for where, read in _sources(name, split, root=root, download=download):
         try:
             arrays = read()
             if arrays is None:
-                tried.append(f"{where} (not there)")
+                tried.append(f"{where} ({_looked_for(where, name, split, root)})")
                 continue
             arrays = canonical_order(*arrays)
             if content_sha256(*arrays) == sha256:
+                for failing in broken:  # told only where it is passed over: the error below tells all
+                    warnings.warn(f"{name}/{split} is broken in {failing}; read from {where}", stacklevel=4)
                 return arrays, where
             failing = f"{where} ({len(arrays[1])} images that are not those of the published set)"
         except (ValueError, DownloadError) as error:
             failing = f"{where} ({error})"
         tried.append(failing)
-        if where != _NETWORK:
-            warnings.warn(f"{name}/{split} is broken in {failing}; looking elsewhere", stacklevel=4)
+        broken.append(failing)
     raise DatasetNotFoundError(f"{name}/{split} not found; tried {', '.join(tried)}; to do: {_advice(name)}")
 
 
@@ -144,6 +150,27 @@ def _read_folder(folder: Path, name: str, split: str) -> Arrays | None:
         if arrays is not None:
             return arrays
     return None
+
+
+def _looked_for(where: str, name: str, split: str, root: str | Path | None) -> str:
+    """Why a set is "not there": what was looked for in a folder that was named, and what lies in it."""
+    prepared = os.environ.get("DNNC_DATA")
+    folder = {f"root {root}": root, f"DNNC_DATA {prepared}": prepared}.get(where)
+    if folder is None:
+        return "not there"
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        return "not a folder" if folder.exists() else "no such folder"
+    found = sorted(path.name + "/" * path.is_dir() for path in islice(folder.iterdir(), 1000))
+    shown = ", ".join(found[:4]) + (", ..." if found[4:] else "") if found else "nothing"
+    return f"not there: looked for {_layouts(name, split)}; found {shown}"
+
+
+def _layouts(name: str, split: str) -> str:
+    if name == "mnist":
+        return f"mnist/{split}-*.parquet or MNIST/raw/{IDX_PREFIX[split]}-images-idx3-ubyte.gz"
+    batches, archive, _ = BATCH_FOLDERS[name]
+    return f"{name}/{split}-*.parquet, {batches}/ or {archive}"
 
 
 def _download(cache: Path, name: str, split: str) -> Arrays | None:

@@ -53,17 +53,16 @@ def fit_images(data: ImageSet, shape: tuple[int, int, int], *, n_classes: int | 
     data : ImageSet
     shape : (channels, height, width)
     n_classes : int, optional
-        That the network tells apart, where it is to be checked that the set has no more.
+        That the network tells apart, where it is to be checked that the set has as many.
 
     Raises
     ------
     ValueError
-        The images are larger, the channels are not one that can be repeated, or there are too many classes.
+        The images are larger, the channels are not one that can be repeated, or another number of classes.
     """
-    if n_classes is not None and len(data.classes) > n_classes:
+    if n_classes is not None and len(data.classes) != n_classes:
         raise ValueError(
-            f"{data.name} has {len(data.classes)} classes, the network tells {n_classes} apart: "
-            "choose another set"
+            f"the network has {n_classes} classes, {data.name} has {len(data.classes)}: choose another set"
         )
     own, shape = data.images.shape[1:], tuple(shape)
     if own == shape:

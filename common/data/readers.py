@@ -36,6 +36,8 @@ def read_parquet(root: Path, name: str, split: str) -> Arrays | None:
     if name not in PARQUET_COLUMNS:
         return None
     paths = sorted((root / name).glob(f"**/{split}-*.parquet"))
+    if not paths and name in (root.name, root.parent.name):  # the inner folder was named
+        paths = sorted(root.glob(f"**/{split}-*.parquet"))
     if not paths:
         return None
     import pyarrow as pa  # 0.2 s to import: only those who read Parquet pay it
@@ -87,6 +89,8 @@ def read_batches(root: Path, name: str, split: str) -> Arrays | None:
         return None
     folder, archive, label_key = BATCH_FOLDERS[name]
     digests = BATCH_MD5[name, split]
+    if root.name == folder and not (root / folder).exists():  # the inner folder was named
+        root = root.parent
     if all((root / folder / batch).is_file() for batch in digests):
         pickles = ((root / folder / batch, (root / folder / batch).read_bytes()) for batch in digests)
     elif (root / archive).is_file():
@@ -107,7 +111,7 @@ def read_batches(root: Path, name: str, split: str) -> Arrays | None:
 
 def _archived(archive: Path, members: list[str]) -> Iterator[tuple[Path, bytes]]:
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with tarfile.open(archive, "r:*") as tar:  # a browser may have unpacked it, and kept its name
             for member in members:
                 file = tar.extractfile(member)
                 yield archive / member, file.read() if file else b""
@@ -136,8 +140,10 @@ def read_idx(root: Path, name: str, split: str) -> Arrays | None:
         return None
     arrays = []
     for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"):
-        plain = root / "MNIST" / "raw" / f"{IDX_PREFIX[split]}-{kind}"
-        path = next((path for path in (plain.with_name(plain.name + ".gz"), plain) if path.is_file()), None)
+        names = [f"{IDX_PREFIX[split]}-{kind}", f"{IDX_PREFIX[split]}-{kind.replace('-idx', '.idx')}"]
+        folders = (root / "MNIST" / "raw", root / "raw", root)  # or an inner folder was named
+        paths = (folder / (one + end) for folder in folders for one in names for end in (".gz", ""))
+        path = next((path for path in paths if path.is_file()), None)
         if path is None:
             return None
         arrays.append(_parse_idx(path))
@@ -150,13 +156,16 @@ def read_idx(root: Path, name: str, split: str) -> Arrays | None:
 def _parse_idx(path: Path) -> np.ndarray:
     """One idx file of unsigned bytes: 0, 0, type 8, number of axes, big-endian axis lengths, data."""
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":  # gzip's magic, whatever the name: browsers unpack without renaming
+            data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     n_axes = data[3] if len(data) > 3 else 0
     start = 4 + 4 * n_axes
     if data[:3] != b"\0\0\x08" or len(data) < start:
-        raise ValueError(f"{path} is not an idx file of unsigned bytes")
+        what = "a web page" if data.lstrip()[:1] == b"<" else "not an idx file of unsigned bytes"
+        raise ValueError(f"{path} is {what}")
     shape = [int(length) for length in np.frombuffer(data, ">u4", n_axes, 4)]
     if len(data) - start != np.prod(shape, dtype=object):
         raise ValueError(f"{path} holds {len(data) - start} data bytes, expected those of shape {shape}")

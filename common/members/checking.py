@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from common.base.files import whole_file
-from common.base.text import markdown_table, printable
+from common.base.text import json_text, markdown_table, printable
 from common.checks.grading import Question
 from common.members.folders import (
     NOTEBOOK,
@@ -88,7 +88,7 @@ def store(check: WeekCheck, folder: Path = RESULTS) -> Path:
     """Keep a result for the board."""
     path = folder / check.member / f"{check.week}.json"
     with whole_file(path) as aside:
-        aside.write_text(json.dumps(asdict(check), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.write_text(json_text(asdict(check), ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from common.base.text import printable
+from common.base.files import needs_checkout
+from common.base.text import json_text, printable
 
 members_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Members' folders, their work checked, the board."
@@ -18,6 +18,14 @@ members_app = typer.Typer(
 course_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The course as a whole: its editions."
 )
+
+
+@members_app.callback()
+def in_a_clone() -> None:
+    """Members' folders, their work checked, the board."""
+    if not set(sys.argv) & {"--help", "-h"}:
+        needs_checkout("dnnc members")
+
 
 Name = Annotated[str, typer.Argument(help="A member's name: small letters, digits, underscores.")]
 Week = Annotated[str, typer.Argument(help="A number such as 3, or week03.")]
@@ -225,4 +233,4 @@ def _short(path: Path) -> str:
 
 
 def _show(result: object, text: str, as_json: bool) -> None:
-    print(json.dumps(result, indent=1, ensure_ascii=False) if as_json else printable(text, keep="\n"))
+    print(json_text(result, ensure_ascii=False) if as_json else printable(text, keep="\n"))

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from common.base.files import whole_file
 from common.base.results import read_result
+from common.base.text import json_text
 from common.members.checking import RESULTS, one_short_line
 from common.members.folders import member_names, read_regular
 from common.report.targets import COURSE_DROP_POINTS, COURSE_RATIO
@@ -124,7 +125,7 @@ def _known_or_measured(entry: Entry, data: bytes, root: Path, results: Path, fir
             figures
         ):  # those may be the machine's fault, and go on trial again
             with whole_file(kept) as aside:
-                aside.write_text(json.dumps(figures))
+                aside.write_text(json_text(figures, indent=None))
     return _checked(entry, figures, first)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from common.base.numbers import to_half
 from common.codec import container
 from common.codec.container import CompressedModel
 from common.codec.huffman import code_lengths
@@ -56,17 +57,17 @@ def pack_codes(model: nn.Module, rules: Mapping[str, Rule], architecture: Mappin
     for name in names_of(architecture):  # a parametrization that came and went has changed the model's order
         value = state[name]
         if name not in rules:
-            tensors[name] = DenseTensor(value.cpu().numpy().astype(np.float16))
+            tensors[name] = DenseTensor(to_half(value.cpu().numpy(), name))
             continue
         codes, scale = rules[name](value.cpu())
         codebook, indices = np.unique(codes.numpy(), return_inverse=True)
         candidates = [
             SharedTensor(
                 shape=tuple(value.shape),
-                codebook=codebook.astype(np.float16),
+                codebook=to_half(codebook, name),
                 positions=None,
                 indices=indices.reshape(-1).astype(np.uint8),
-                row_scales=DenseTensor(scale.reshape(-1).numpy().astype(np.float16)),
+                row_scales=DenseTensor(to_half(scale.reshape(-1).numpy(), f"the scales of {name}")),
             )
         ]
         if len(codebook) == 3:  # or the zeros as pruned weights

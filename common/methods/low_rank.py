@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from common.base.numbers import to_half
 from common.codec.container import CompressedModel
 from common.codec.tensors import DenseTensor, SharedTensor
 from common.compress.packing import fill
@@ -359,9 +360,9 @@ def pack_low_rank(
     places = [name for name, module in skeleton.named_modules() if _is_layer(module)]
     tensors: dict[str, DenseTensor | SharedTensor] = {}
     for place, (weight, scale, bias) in zip(places, _thin_layers(model), strict=True):
-        tensors[f"{place}.weight"] = _weights(weight, scale, n_clusters)
+        tensors[f"{place}.weight"] = _weights(weight, scale, n_clusters, f"{place}.weight")
         if bias is not None:
-            tensors[f"{place}.bias"] = _vector(bias)
+            tensors[f"{place}.bias"] = _vector(bias, f"{place}.bias")
     return CompressedModel({name: tensors[name] for name in skeleton.state_dict()}, metadata)
 
 
@@ -411,19 +412,23 @@ def _thin_layers(model: nn.Module) -> list[tuple[Tensor, Tensor | None, Tensor |
     return [tuple(layer) for layer in layers]
 
 
-def _weights(weight: Tensor, scale: Tensor | None, n_clusters: int | None) -> DenseTensor | SharedTensor:
+def _weights(
+    weight: Tensor, scale: Tensor | None, n_clusters: int | None, name: str
+) -> DenseTensor | SharedTensor:
     values = _to_numpy(weight)
     if n_clusters is None or values.size < _LEAST_SHARED * n_clusters:
         whole = weight if scale is None else weight * scale.view(-1, 1, 1, 1)
-        return DenseTensor(_to_numpy(whole).astype(np.float16))
-    shared = share_weights(values, n_clusters=n_clusters, codebook_dtype=np.float16)
-    return shared if scale is None else replace(shared, row_scales=_vector(scale))
+        return DenseTensor(to_half(_to_numpy(whole), name))
+    shared = share_weights(values, n_clusters=n_clusters, codebook_dtype=np.float16, name=name)
+    if scale is None:
+        return shared
+    return replace(shared, row_scales=_vector(scale, f"the batch norm's scale of {name}"))
 
 
-def _vector(values: Tensor) -> DenseTensor | SharedTensor:
+def _vector(values: Tensor, name: str) -> DenseTensor | SharedTensor:
     if values.numel() < _LEAST_SHARED * _VECTOR_CLUSTERS:
-        return DenseTensor(_to_numpy(values).astype(np.float16))
-    return share_weights(_to_numpy(values), n_clusters=_VECTOR_CLUSTERS, codebook_dtype=np.float16)
+        return DenseTensor(to_half(_to_numpy(values), name))
+    return share_weights(_to_numpy(values), n_clusters=_VECTOR_CLUSTERS, codebook_dtype=np.float16, name=name)
 
 
 def _to_numpy(value: Tensor) -> np.ndarray:

@@ -5,10 +5,12 @@ The baseline *is* the rounded weights: what ships, what is compressed, and what 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from common.base.results import write_result
+from common.data.catalog import CATALOG
 from common.data.datasets import load_dataset
 from common.data.image_set import fit_images, train_val_split
 from common.networks.checkpoints import load_weights, round_to_half_, save_weights
@@ -25,6 +27,29 @@ DATASETS = {
     "alexnet": "cifar10",
     "vgg16_imagenet": "cifar10",
 }
+
+
+def dataset_for(architecture: Mapping[str, object]) -> str:
+    """The data set on which a network is fine-tuned or measured when none is named: its class count decides.
+
+    >>> dataset_for({"architecture": "vgg16", "num_classes": 100})
+    'cifar100'
+
+    Raises
+    ------
+    ValueError
+        No data set has as many classes, in images that the network takes.
+    """
+    network, n_classes = architecture["architecture"], architecture["num_classes"]
+    own = DATASETS.get(network, "mnist")
+    fitting = [own, *(name for name in CATALOG if CATALOG[name].image_shape == CATALOG[own].image_shape)]
+    for name in fitting:
+        if len(CATALOG[name].classes) == n_classes:
+            return name
+    known = ", ".join(f"{name} ({len(CATALOG[name].classes)})" for name in dict.fromkeys(fitting))
+    raise ValueError(f"the network has {n_classes} classes, and no data set has: {known}")
+
+
 N_VALIDATION = {"mnist": 5000, "cifar10": 2500, "cifar100": 2500, "digits": 500, "digits8x8": 200}
 
 _LENET = TrainConfig(

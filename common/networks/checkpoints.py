@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from common.base.files import whole_file
+from common.base.numbers import to_half
 
 
 def save_checkpoint(
@@ -103,17 +103,32 @@ def state_digest(model: nn.Module) -> str:
 
 
 def save_weights(model: nn.Module, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
-    """Write a model's floating-point state as safetensors of `dtype`; batch counters are left out."""
+    """Write a model's floating-point state as safetensors of `dtype`; batch counters are left out.
+
+    Raises
+    ------
+    ValueError
+        A value beyond float16's range, where that is the dtype.
+    """
     state = {
-        name: value.detach().to("cpu", dtype).contiguous()
+        name: _in_dtype(value, dtype, name)
         for name, value in model.state_dict().items()
         if value.is_floating_point()
     }
+    save_state(state, path)
+
+
+def save_state(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
+    """Write named tensors as they are: safetensors, or torch's format where the suffix is .pt or .pth."""
     with whole_file(path) as aside:
         try:
-            save_file(state, aside)
+            if Path(path).suffix.lower() in (".pt", ".pth"):
+                torch.save(dict(state), aside)
+                return
+            # safetensors refuses names that share memory
+            save_file({name: value.clone().contiguous() for name, value in state.items()}, aside)
             os.chmod(aside, 0o644)  # safetensors keeps its files to their owner
-        except SafetensorError as error:  # a full disk, in a class of its own
+        except (SafetensorError, RuntimeError) as error:  # a full disk, in their words
             raise OSError(f"{path} cannot be written: {error}") from error
 
 
@@ -135,6 +150,12 @@ def load_weights(model: nn.Module, path: str | Path, *, keeps_last_layer: bool =
         state = load_file(path)
     except Exception as error:  # safetensors raises its own class, and OSError
         raise ValueError(f"{path} is not a safetensors file: {error}") from error
+    for name, value in state.items():
+        if not value.is_floating_point():
+            raise ValueError(
+                f"{path}: tensor {name} holds {value.dtype} numbers, which are weights only with a scale: "
+                "dequantize it, and save it as floats"
+            )
     state = {name: value.float() for name, value in state.items()}
     own = {name: tuple(v.shape) for name, v in model.state_dict().items() if v.is_floating_point()}
     if keeps_last_layer:
@@ -151,14 +172,26 @@ def load_weights(model: nn.Module, path: str | Path, *, keeps_last_layer: bool =
 
 
 def round_to_half_(model: nn.Module) -> nn.Module:
-    """Round every floating-point value to float16's nearest, in place: what the shipped file holds."""
+    """Round every floating-point value to float16's nearest, in place: what the shipped file holds.
+
+    Raises
+    ------
+    ValueError
+        A value that is not finite, or beyond float16's range; the message names the tensor.
+    """
     with torch.no_grad():
-        for value in model.state_dict().values():
+        for name, value in model.state_dict().items():
             if value.is_floating_point():
-                value.copy_(value.half().float())
-    if any(not np.isfinite(v.detach().cpu().float().numpy()).all() for v in model.state_dict().values()):
-        raise ValueError("a weight is beyond float16's range (65504): the baseline cannot be stored so")
+                value.copy_(_in_dtype(value, torch.float16, name).float())
     return model
+
+
+def _in_dtype(value: torch.Tensor, dtype: torch.dtype, name: str) -> torch.Tensor:
+    """A copy on the CPU; to float16 only what fits it."""
+    value = value.detach().to("cpu")
+    if dtype is torch.float16:
+        return torch.from_numpy(to_half(value.float().numpy(), name))
+    return value.to(dtype, copy=True).contiguous()
 
 
 def _state_of(callback: object) -> object:

@@ -21,6 +21,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +31,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from common.base.progress import is_quiet, progress
-from common.data.batches import BatchSource, normalization
+from common.data.batches import BatchSource, LoaderSource, normalization
 from common.data.image_set import ImageSet
 from common.networks.checkpoints import load_checkpoint, save_checkpoint, state_digest
 
@@ -170,27 +171,16 @@ def train(
     rank, world = _process_group()
     if config.batch_size % world:
         raise ValueError(f"batch_size={config.batch_size} is not a multiple of the {world} processes")
-    mean, std = normalization(data.name)
-    source = BatchSource(
-        data.images,
-        data.labels,
-        mean=mean,
-        std=std,
-        crop_padding=config.crop_padding,
-        flip=config.flip,
-        cutout=config.cutout,
-        size=data.shown_size,
-        device=device,
-    )
-    steps_per_epoch = len(source) // config.batch_size
+    source = batch_source(data, config, device)
+    steps_per_epoch = source.steps(config.batch_size)
     if config.epochs and not steps_per_epoch:
         raise ValueError(f"{len(source)} images do not fill one batch of {config.batch_size}")
-    model.to(device, memory_format=torch.channels_last).train()
+    place_(model, device).train()
     model.zero_grad(set_to_none=True)  # what an earlier run left would add to the first step's gradients
     parameters = list(model.parameters() if parameters is None else parameters)
     optimizer = _optimizer(parameters, config)
     history, first = History(), 0
-    options = {**asdict(config), "images": data.sha256, "n": len(source)}
+    options = {**asdict(config), "images": getattr(data, "sha256", "a loader's"), "n": len(source)}
     if objective is not None:
         options |= {f"objective {key}": value for key, value in objective.options.items()}
     if checkpoint is not None:
@@ -282,19 +272,97 @@ def evaluate(
     precision: str = "fp32",
     device: str | torch.device | None = None,
 ) -> Evaluation:
-    """Top-1 accuracy and mean cross-entropy of `model` on every image of `data`; the model's mode is kept."""
+    """Top-1 accuracy and mean cross-entropy of `model` on every image of `data`; the model's mode is kept.
+
+    Raises
+    ------
+    ValueError
+        The network gives NaN or infinity for an image: ``argmax`` would count that as a class.
+    """
     device = torch.device(device or default_device())
-    mean, std = normalization(data.name)
-    source = BatchSource(data.images, data.labels, mean=mean, std=std, size=data.shown_size, device=device)
-    training, correct, loss = model.training, 0, 0.0
-    model.to(device, memory_format=torch.channels_last).eval()
+    source = batch_source(data, None, device)
+    training, correct, loss, n_broken = model.training, 0, 0.0, 0
+    place_(model, device).eval()
     for images, labels in source.plain_batches(batch_size):
         with autocast(device, precision):
             logits = model(images)
+        n_broken += int((~logits.isfinite()).any(1).sum())
         correct += int((logits.argmax(1) == labels).sum())
         loss += float(F.cross_entropy(logits.float(), labels, reduction="sum"))
     model.train(training)
+    if n_broken:
+        name = getattr(data, "name", "the loader")
+        raise ValueError(
+            f"the network gives NaN or infinity for {n_broken:,} of {len(source):,} images of {name}: "
+            "it has no accuracy; look for NaN or huge weights"
+        )
     return Evaluation(top1=correct / len(source), loss=loss / len(source), n=len(source))
+
+
+def batch_source(data, config: TrainConfig | None, device: torch.device) -> BatchSource | LoaderSource:
+    """Batches of an ImageSet, augmented as configured (not at all without), or those of a loader."""
+    if not isinstance(data, ImageSet):
+        return LoaderSource(data, device)
+    mean, std = normalization(data.name)
+    return BatchSource(
+        data.images,
+        data.labels,
+        mean=mean,
+        std=std,
+        crop_padding=config.crop_padding if config else 0,
+        flip=config.flip if config else False,
+        cutout=config.cutout if config else 0,
+        size=data.shown_size,
+        device=device,
+    )
+
+
+def place_(model: nn.Module, device: torch.device) -> nn.Module:
+    """Move a model to a device, in the layout in which its convolutions run fastest."""
+    if any(parameter.ndim == 5 for parameter in model.parameters()):  # volumes have no such layout
+        return model.to(device)
+    return model.to(device, memory_format=torch.channels_last)
+
+
+def reestimate_batch_norm_(
+    model: nn.Module, data: ImageSet, *, device: str | torch.device | None = None, n_batches: int = 64
+) -> int:
+    """Estimate the running statistics of all batch norms again, in place; returns the number of batches.
+
+    Pruned and shared weights give other means and variances than those that training has left. They are
+    averaged over the batches, with nothing else in training mode.
+
+    Parameters
+    ----------
+    model : nn.Module
+    data : ImageSet or loader
+        Training images.
+    n_batches : int
+        At most so many.
+    """
+    norms = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
+    ]
+    if not norms:
+        return 0
+    device = torch.device(device or default_device())
+    training, momenta = model.training, [norm.momentum for norm in norms]
+    place_(model, device).eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over the batches
+        norm.train()
+    n = 0
+    with torch.no_grad():
+        for inputs, _ in islice(batch_source(data, None, device).plain_batches(256), n_batches):
+            model(inputs)
+            n += 1
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.train(training)
+    return n
 
 
 def default_device() -> str:

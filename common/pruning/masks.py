@@ -27,7 +27,11 @@ def magnitude_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     -------
     dict of name to tensor of the same shape, >= 0, detached
     """
-    return {name: weight.detach().abs() for name, weight in weights.items()}
+    return {
+        # the most negative integer has no magnitude in its own type: int8's |-128| is -128
+        name: (weight.detach() if weight.is_floating_point() else weight.detach().double()).abs()
+        for name, weight in weights.items()
+    }
 
 
 def normalized_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -39,12 +43,16 @@ def normalized_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Returns
     -------
-    dict of name to tensor of the same shape, >= 0; all zeros for an all-zero tensor
+    dict of name to float32 tensor of the same shape, >= 0; all zeros for an all-zero tensor
     """
     scores = {}
     for name, magnitude in magnitude_scores(weights).items():
-        rms = magnitude.square().mean().sqrt() if magnitude.numel() else magnitude.new_ones(())
-        scores[name] = magnitude / torch.where(rms > 0, rms, torch.ones_like(rms))
+        # float64, and scaled by the largest: squares of 1e30 or of float16's 1000 would be infinite
+        exact = magnitude.double()
+        largest = exact.max() if exact.numel() else exact.new_ones(())
+        exact = exact / torch.where(largest > 0, largest, torch.ones_like(largest))
+        rms = exact.square().mean().sqrt() if exact.numel() else exact.new_ones(())
+        scores[name] = (exact / torch.where(rms > 0, rms, torch.ones_like(rms))).float()
     return scores
 
 
@@ -64,10 +72,13 @@ def lamp_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     scores = {}
     for name, weight in weights.items():
-        squares, order = weight.detach().flatten().to(torch.float32).square().sort(stable=True)
-        not_smaller = squares.to(torch.float64).flip(0).cumsum(0).flip(0)
+        magnitudes = weight.detach().flatten().double().abs()
+        largest = magnitudes.max() if magnitudes.numel() else magnitudes.new_ones(())
+        magnitudes = magnitudes / torch.where(largest > 0, largest, torch.ones_like(largest))
+        squares, order = magnitudes.square().sort(stable=True)
+        not_smaller = squares.flip(0).cumsum(0).flip(0)
         ratio = torch.where(not_smaller > 0, squares / not_smaller, torch.zeros_like(not_smaller))
-        score = torch.empty_like(squares)
+        score = torch.empty(squares.shape, dtype=torch.float32, device=squares.device)
         score[order] = ratio.to(torch.float32)
         scores[name] = score.view(weight.shape)
     return scores

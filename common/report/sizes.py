@@ -11,12 +11,11 @@ Kinds of bytes: ``header`` (magic, metadata, names, shapes, lengths), ``codebook
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from common.base.text import markdown_table
+from common.base.text import json_text, markdown_table
 from common.codec import container
 from common.codec.byte_io import KINDS
 from common.codec.container import TensorSizes
@@ -352,7 +351,7 @@ class Report:
         of_layer = ("sparsity", "value_bits_per_kept", "index_bits_per_kept", "entropy_gap")
         layers = [asdict(layer) | {name: getattr(layer, name) for name in of_layer} for layer in self.layers]
         figures = {name: getattr(self, name) for name in ("file_bytes", "dense_bytes", *derived)}
-        return json.dumps(figures | {"bytes_by_kind": self.bytes_by_kind, "layers": layers}, indent=1)
+        return json_text(figures | {"bytes_by_kind": self.bytes_by_kind, "layers": layers})
 
 
 def size_report(data: bytes, *, dense_bytes: int | None = None) -> Report:

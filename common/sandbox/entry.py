@@ -6,9 +6,10 @@ and evaluates the network on CIFAR-10's test images (all of them when FIRST is 0
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
+
+from common.base.text import json_text
 
 MAX_DENSE_BYTES = 256 << 20  # four times VGG-16: a small file may not become a huge network
 
@@ -19,7 +20,7 @@ def main(source: Path, result: Path, first: int) -> None:
         measured = measure(source.read_bytes(), first or None)
     except (ValueError, MemoryError, OverflowError) as error:
         measured = {"error": str(error) or type(error).__name__}
-    result.write_text(json.dumps(measured))
+    result.write_text(json_text(measured, indent=None))
 
 
 def measure(data: bytes, first: int | None) -> dict:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from common.codec.tensors import SharedTensor
-from common.sharing.weight_sharing import merge_equal
+from common.sharing.weight_sharing import as_codebook, merge_equal
 
 
 class CentroidTuner:
@@ -80,8 +80,8 @@ class CentroidTuner:
         """The tensors with their codebooks as they are now, sorted, equal centroids merged, dtype kept."""
         tensors = {}
         for name, tensor in self._shared.items():
-            values = self._layers[name].codebook.detach().cpu().numpy().astype(tensor.codebook.dtype)
-            codebook, indices = merge_equal(values, tensor.indices)
+            values = self._layers[name].codebook.detach().cpu().numpy()
+            codebook, indices = merge_equal(as_codebook(values, tensor.codebook.dtype, name), tensor.indices)
             tensors[name] = replace(tensor, codebook=codebook, indices=indices)
         return tensors
 

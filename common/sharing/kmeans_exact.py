@@ -11,7 +11,8 @@ and the minimising i grows with j: each layer takes O(n log n) by divide and con
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+
+from common.base.compiled import njit
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ def optimal_partition(points: np.ndarray, n_clusters: int, *, weights: np.ndarra
     return Partition(starts, centroids + centre, float((weights * distances**2).sum()))
 
 
-@njit(cache=True)
+@njit
 def optimal_starts(weight_before, value_before, n_clusters):
     """Starts of the optimal intervals, from the prefix sums of weights and of weights * points; all are used.
 
@@ -123,7 +124,7 @@ def optimal_starts(weight_before, value_before, n_clusters):
     return starts
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _cost(weight_before, value_before, i, j):
     value = value_before[j] - value_before[i]
     return -value * value / (weight_before[j] - weight_before[i])

@@ -7,13 +7,14 @@ additions).
 """
 
 import numpy as np
-from numba import njit
+
+from common.base.compiled import njit
 
 BLOCK = 64
 _RUN = 4096  # values assigned at a time, so that they and their indices stay in the first-level cache
 
 
-@njit(cache=True)
+@njit
 def sort_float32(values, result, spare):
     """Sort float32 values into result (uint32, to be viewed as float32) by three radix passes; spare: uint32.
 
@@ -51,7 +52,7 @@ def sort_float32(values, result, spare):
         at[2, digit] += 1
 
 
-@njit(cache=True)
+@njit
 def block_prefix(values, weights):
     """Prefix sums of weights and of weights * values at each block's start; no weights = ones."""
     n_blocks = (values.size + BLOCK - 1) // BLOCK
@@ -65,7 +66,7 @@ def block_prefix(values, weights):
     return weight_sums, value_sums
 
 
-@njit(cache=True)
+@njit
 def _add_up(values, weights, start, stop):
     total = 0.0
     if weights.size == 0:
@@ -79,7 +80,7 @@ def _add_up(values, weights, start, stop):
     return weight, total
 
 
-@njit(cache=True)
+@njit
 def interval_sums(values, weights, weight_sums, value_sums, starts):
     """Sums of weights and of weights * values in each interval; short ones are added up value by value."""
     weight = np.empty(starts.size - 1)
@@ -96,13 +97,13 @@ def interval_sums(values, weights, weight_sums, value_sums, starts):
     return weight, total
 
 
-@njit(cache=True)
+@njit
 def mean_within(total, weight, least, greatest):
     """Mean of an interval, kept inside it against rounding, so that means ascend as their intervals do."""
     return min(max(total / weight, float(least)), float(greatest))
 
 
-@njit(cache=True)
+@njit
 def first_above(values, threshold, guess):
     """Number of sorted values <= threshold, looked for outwards from a guess."""
     low, high, step = 0, values.size, 1
@@ -127,7 +128,7 @@ def first_above(values, threshold, guess):
     return low
 
 
-@njit(cache=True)
+@njit
 def partition(values, thresholds, starts):
     """Move the inner starts of the intervals to the thresholds, in place; say whether one moved."""
     moved = False
@@ -138,7 +139,7 @@ def partition(values, thresholds, starts):
     return moved
 
 
-@njit(cache=True)
+@njit
 def lloyd(values, weights, weight_sums, value_sums, centroids, starts, max_iter):
     """Lloyd's iteration in place, until no value changes its cluster; returns the number of iterations.
 
@@ -169,7 +170,7 @@ def lloyd(values, weights, weight_sums, value_sums, centroids, starts, max_iter)
     return max_iter
 
 
-@njit(cache=True)
+@njit
 def assign(values, thresholds, indices):
     """Number of thresholds below each value, into uint8 or uint16 indices; for up to a few hundred."""
     one = indices.dtype.type(1)
@@ -184,7 +185,7 @@ def assign(values, thresholds, indices):
                 out[i] += one if part[i] > threshold else zero
 
 
-@njit(cache=True)
+@njit
 def interval_inertia(values, weights, starts, centroids):
     """Sum of weighted squared distances, added up by blocks."""
     inertia = 0.0
@@ -198,7 +199,7 @@ def interval_inertia(values, weights, starts, centroids):
     return inertia
 
 
-@njit(cache=True)
+@njit
 def distinct_up_to(values, limit):
     """Number of distinct sorted values, counted to limit + 1 at most."""
     count = min(1, values.size)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from common.base.numbers import to_half
 from common.codec.tensors import MAX_CLUSTERS, SharedTensor
 from common.sharing.kmeans import entropy_constrained_kmeans_1d, kmeans_1d
 
@@ -25,6 +26,7 @@ def share_weights(
     codebook_dtype: type = np.float32,
     rate_weight: float = 0.0,
     seed: int = 0,
+    name: str = "codebook",
 ) -> SharedTensor:
     """Cluster the kept weights of one tensor.
 
@@ -46,6 +48,8 @@ def share_weights(
         entropy, for Huffman to use (see `entropy_constrained_kmeans_1d`).
     seed : int
         For ``init="random"``.
+    name : str
+        Of the tensor, for messages.
 
     Returns
     -------
@@ -56,7 +60,7 @@ def share_weights(
     ------
     ValueError
         A mask of another shape or dtype, both or neither of ``n_bits`` and ``n_clusters``, or weights that
-        `kmeans_1d` refuses.
+        `kmeans_1d` refuses, or beyond float16's range where the codebook is of that dtype.
     """
     weight = np.asarray(weight)
     if (n_bits is None) == (n_clusters is None):
@@ -77,8 +81,15 @@ def share_weights(
         )
     else:
         result = kmeans_1d(kept, n_clusters, init=init, seed=seed)
-    codebook, indices = merge_equal(result.codebook.astype(codebook_dtype), result.indices)
+    codebook, indices = merge_equal(as_codebook(result.codebook, codebook_dtype, name), result.indices)
     return SharedTensor(shape=weight.shape, codebook=codebook, positions=positions, indices=indices)
+
+
+def as_codebook(values: np.ndarray, dtype: type, name: str) -> np.ndarray:
+    """Centroids in the codebook's dtype; beyond its range is a ValueError that names the tensor."""
+    if np.dtype(dtype) == np.float16:
+        return to_half(values, name, may_vanish=False)
+    return values.astype(dtype)
 
 
 def kept_positions(mask: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:

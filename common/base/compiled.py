@@ -1,0 +1,117 @@
+"""Loops compiled by numba, and kept compiled from one run to the next wherever that can be done.
+
+numba keeps compiled code beside the source, or below the home folder. Where neither can be written (a package
+that somebody else has installed, a user without a home), it raises at import; here our own cache folder comes
+next, then a temporary one, and at last the code is compiled anew in every run.
+
+What is kept is read back by pickle: a folder that others may write is never taken.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numba
+from numba.core import config
+
+from common.base.files import user_cache
+
+# What was found for the first function holds for all: the word that `dnnc doctor` shows.
+_found: dict[str, object] = {}
+
+
+def njit(function: Callable | None = None, **options) -> Callable:
+    """`numba.njit` with a cache where there can be one; with or without options, like the original."""
+    if function is None:
+        return lambda decorated: njit(decorated, **options)
+    for folder in _folders():
+        try:
+            with _cache_in(folder):
+                compiled = numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # "no locator available": this place will not do
+            continue
+        _found.setdefault("where", folder)
+        _bear_a_broken_cache(compiled)
+        return compiled
+    _found.setdefault("where", "")
+    return numba.njit(**options)(function)
+
+
+kernel = njit(nogil=True, error_model="numpy")
+
+
+def cache_place() -> str:
+    """Where compiled code is kept, for people."""
+    where = _found.get("where")
+    if where is None:
+        return os.environ.get("NUMBA_CACHE_DIR") or "beside the source"
+    return str(where) if where else "nowhere: compiled anew in every run, some ten seconds"
+
+
+def _folders() -> Iterator[Path | None]:
+    """Places to try: None is numba's own choice."""
+    if "where" in _found:
+        if _found["where"] != "":
+            yield _found["where"]
+        return
+    yield None
+    for candidate in (user_cache() / "compiled", Path(tempfile.gettempdir()) / f"dnnc-compiled-{_user()}"):
+        if _is_private(candidate):
+            yield candidate
+
+
+@contextmanager
+def _cache_in(folder: Path | None) -> Iterator[None]:
+    """numba's choice of a folder, for one decoration; other packages' functions keep theirs."""
+    before = config.CACHE_DIR
+    if folder is not None:
+        config.CACHE_DIR = str(folder)
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether the folder is there or could be made, is ours, and only we may write into it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return False
+    if not stat.S_ISDIR(found.st_mode):
+        return False
+    if not hasattr(os, "getuid"):
+        return True
+    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _user() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0
+
+
+def _bear_a_broken_cache(compiled: Callable) -> None:
+    """Let a full disk, or a file cut short, cost a compilation and no more."""
+    cache = getattr(compiled, "_cache", None)
+    if not (hasattr(cache, "load_overload") and hasattr(cache, "save_overload")):
+        return
+    load, save = cache.load_overload, cache.save_overload
+
+    def load_overload(*arguments):
+        try:
+            return load(*arguments)
+        except Exception:  # whatever pickle makes of a damaged file
+            return None
+
+    def save_overload(*arguments):
+        try:
+            save(*arguments)
+        except OSError:
+            pass
+
+    cache.load_overload, cache.save_overload = load_overload, save_overload
