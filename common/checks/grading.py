@@ -17,7 +17,7 @@ class Verdict:
     Attributes
     ----------
     question : int
-        Number of the question in its assignment.
+        Number of the question in its assignment; 0 for a cell of a lecture.
     name : str
         Of the function that was checked.
     ok : bool
@@ -44,7 +44,8 @@ class Verdict:
 
     def __repr__(self) -> str:
         found = "right" if self.ok else "not yet"
-        lines = [f"Question {self.question}, {self.name}: {found}. {self.message}"]
+        place = f"Question {self.question}, " if self.question else ""
+        lines = [f"{place}{self.name}: {found}. {self.message}"]
         lines += [f"    {line}".rstrip() for line in self.picture.splitlines()]
         return "\n".join([*lines, f"  Hint: {self.hint}"] if self.hint else lines)
 
@@ -105,7 +106,7 @@ class Question:
 
 @dataclass(frozen=True, repr=False)
 class Grades:
-    """Verdicts and points of a whole assignment; shown as a table of one line a question."""
+    """Verdicts and points of a whole assignment; shown as a table of one line per question."""
 
     questions: tuple[Question, ...]
     verdicts: Mapping[int, Verdict]
