@@ -215,6 +215,8 @@ def expect(
     """
     wanted = np.asarray(wanted)
     values = as_array(got, what)
+    if wanted.ndim == 0 and values.size == 1:  # an array of one number is a number
+        values = values.reshape(())
 
     def equal(wrong: object) -> bool:
         return bool(_is_close(values, np.asarray(wrong), tolerance, period).all())

@@ -412,7 +412,7 @@ ROWS = [
     ("hysteresis", without_crumbs(grown(12)), "too early"),
     ("hysteresis", without_crumbs(one_pass), "once"),
     ("hysteresis", without_crumbs(there_and_back), "once|values of"),
-    ("hysteresis", hysteresis(None), "diagonal"),
+    ("hysteresis", hysteresis(None), "[Dd]iagonal"),
     ("hysteresis", hysteresis(at_least=np.greater), "exactly a threshold"),
     ("hysteresis", lambda m, low, high, n: filters.apply_hysteresis_threshold(m, low, high), "[Dd]iagonal"),
     ("hysteresis", lambda m, low, high, n: m * hysteresis()(m, low, high, n), "Truth values"),

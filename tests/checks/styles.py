@@ -27,7 +27,7 @@ def _style(change):
 
 single = _style(lambda array: array.astype(np.float32) if array.dtype.kind == "f" else array)
 listed = _style(lambda array: array.tolist())
-tensor = _style(lambda array: torch.from_numpy(np.ascontiguousarray(array)))
+tensor = _style(lambda array: torch.from_numpy(array.copy()))
 
 
 def in_single(answer):
