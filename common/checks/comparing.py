@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 
@@ -44,7 +45,10 @@ def call(answer: Callable, *arguments: object, told: str = "", **options: object
             warnings.simplefilter("ignore")
             result = answer(*own, **named)
     except NotImplementedError as error:
-        raise NotYet("It is not written yet.", hint=_one_line(error)) from None
+        # the verdict names the question already
+        raise NotYet(
+            "It is not written yet.", hint=re.sub(r"^Question \d+: ", "", _one_line(error))
+        ) from None
     except Exception as error:
         raise NotYet(
             f"It raises {type(error).__name__}{where}: {_one_line(error)}", hint=_HINTS.get(type(error), "")
@@ -60,18 +64,43 @@ def call(answer: Callable, *arguments: object, told: str = "", **options: object
 
 
 def pair(result: object, n: int, what: str) -> tuple:
-    """A result of several parts; `what` names them.
+    """A result of several parts, also one array with a row for each; `what` names them.
 
     Raises
     ------
     NotYet
-        The result is not a tuple or list of n parts.
+        The result is not a tuple, list, array or tensor of n parts.
     """
-    if not isinstance(result, tuple | list) or len(result) != n:
-        kind = type(result).__name__
-        length = f" of {len(result)}" if isinstance(result, tuple | list) else ""
-        raise NotYet(f"It returns a {kind}{length}, expected {n} results: {what}.")
+    stacked = hasattr(result, "shape") and len(result.shape) > 0  # as np.stack or torch.stack makes it
+    several = isinstance(result, tuple | list) or stacked
+    if not several or len(result) != n:
+        length = f" of {len(result)}" if several else ""
+        raise NotYet(f"It returns {kind_of(result)}{length}, expected {n} results: {what}.")
     return tuple(result)
+
+
+def refuses(answer: Callable, *arguments: object, told: str, hint: str) -> None:
+    """Raise `NotYet` unless the answer raises ValueError for copies of the arguments."""
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = answer(*copy.deepcopy(arguments))
+    except ValueError:
+        return
+    except Exception as error:
+        name = type(error).__name__
+        raise NotYet(f"It raises {name} for {told}, expected ValueError.", hint=hint) from None
+    raise NotYet(f"It returns {kind_of(result)} for {told}, expected ValueError.", hint=hint)
+
+
+def kind_of(thing: object) -> str:
+    """The name of a type with its article.
+
+    >>> kind_of(3), kind_of([])
+    ('an int', 'a list')
+    """
+    name = type(thing).__name__
+    return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
 
 
 def _one_line(error: Exception) -> str:
@@ -145,6 +174,9 @@ def is_small(matrix: np.ndarray) -> bool:
 Suspect = tuple  # a hint, then what this mistake returns, in one or several variants
 
 
+SINGLE = 1e-5  # relative: single precision has seven digits, and sums lose one or two of them
+
+
 def expect(
     got: object,
     wanted: object,
@@ -154,15 +186,17 @@ def expect(
     what: str = "It",
     shown: Mapping[str, np.ndarray] | None = None,
     unknown: str = "",
+    period: float = 0.0,
 ) -> None:
-    """Compare a result with the expected one.
+    """Compare a result with the expected one. What is right to single precision is right.
 
     Parameters
     ----------
     got : what the student's function returned
     wanted : array-like
     tolerance : float
-        Largest absolute difference that still counts as equal.
+        Largest absolute difference that still counts as equal, beside what single precision costs; 0 where
+        the values must be the same.
     suspects : tuples of a hint and one or several array-likes
         What known mistakes return, the likeliest first.
     what : str
@@ -171,6 +205,8 @@ def expect(
         The inputs, for the picture.
     unknown : str
         The hint when no suspect fits.
+    period : float
+        Values that differ by a multiple of it are the same, as angles do by 2π; 0 for numbers.
 
     Raises
     ------
@@ -179,39 +215,50 @@ def expect(
     """
     wanted = np.asarray(wanted)
     values = as_array(got, what)
-    hint = next((hint for hint, *wrongs in suspects if _is_any(values, wrongs, tolerance)), "")
+    if wanted.ndim == 0 and values.size == 1:  # an array of one number is a number
+        values = values.reshape(())
+
+    def equal(wrong: object) -> bool:
+        return bool(_is_close(values, np.asarray(wrong), tolerance, period).all())
+
+    if equal(wanted):
+        return
+    hint = next((hint for hint, *wrongs in suspects if any(map(equal, wrongs))), "")
     if values.shape != wanted.shape:
         raise NotYet(
             f"{what} has shape {values.shape}, expected {wanted.shape}.",
             hint=hint or _hint_of_shape(values.shape, wanted.shape) or unknown,
             picture=side_by_side({**(shown or {}), "yours": values}),
         )
-    wrong = ~np.isclose(values.astype(np.float64), wanted.astype(np.float64), rtol=0, atol=tolerance)
-    if not wrong.any():
-        return
+    wrong = ~_is_close(values, wanted, tolerance, period)
     picture = side_by_side({**(shown or {}), "yours": values, "wrong": wrong}) if is_small(values) else ""
     if not hint and not np.isfinite(values).all() and np.isfinite(wanted).all():
         count = int((~np.isfinite(values)).sum())
-        raise NotYet(f"{what} has {count} values that are nan or inf.", hint=unknown, picture=picture)
+        kinds = "1 value that is" if count == 1 else f"{count} values that are"
+        raise NotYet(f"{what} has {kinds} nan or inf.", hint=unknown, picture=picture)
     if values.size == 1:
-        message = f"{what} is {float(values):.4g}, which is wrong."
+        message = f"{what} is {float(values.flat[0]):.4g}, which is wrong."
     else:
         message = f"{int(wrong.sum())} of {wrong.size} values of {what[:1].lower() + what[1:]} are wrong."
         message = message.replace(" of it are", " are")
-    raise NotYet(message, hint=hint or _hint_of_values(values, wanted, tolerance) or unknown, picture=picture)
+    raise NotYet(message, hint=hint or _hint_of_values(values, wanted, equal) or unknown, picture=picture)
 
 
 def as_array(got: object, what: str = "It") -> np.ndarray:
-    """A result as an array of numbers.
+    """A result as an array of numbers: of an array, a tensor, an image, a number, or lists of these.
 
     Raises
     ------
     NotYet
         It is of another kind.
     """
-    if hasattr(got, "detach"):
+    if isinstance(got, list | tuple):
+        got = _without_tensors(got)
+    elif hasattr(got, "detach"):
         got = got.detach().cpu().numpy()
-    if isinstance(got, np.ndarray | np.generic | int | float | list | tuple):
+    elif hasattr(got, "__array__") and not isinstance(got, np.ndarray | np.generic):
+        got = np.asarray(got)
+    if isinstance(got, np.ndarray | np.generic | int | float | list):
         try:
             values = np.asarray(got)
         except ValueError:  # rows of unequal length
@@ -221,6 +268,32 @@ def as_array(got: object, what: str = "It") -> np.ndarray:
     raise NotYet(f"{what} is of type {type(got).__name__}, expected an array of numbers.")
 
 
+def _without_tensors(got: object) -> object:
+    if isinstance(got, list | tuple):
+        return [_without_tensors(part) for part in got]
+    return got.detach().cpu().numpy() if hasattr(got, "detach") else got
+
+
+def expect_integers(got: object, what: str = "It", hint: str = "They will index an array.") -> np.ndarray:
+    """The result as an array, of integers.
+
+    Raises
+    ------
+    NotYet
+        It holds floats or truth values.
+    """
+    values = as_array(got, what)
+    if values.dtype.kind not in "iu":
+        raise NotYet(f"{what} has dtype {values.dtype}, expected integers.", hint=hint)
+    return values
+
+
+def expect_tensor(got: object, what: str = "It") -> None:
+    """Raise `NotYet` unless it is a torch tensor, which the notebook goes on with."""
+    if not hasattr(got, "detach"):
+        raise NotYet(f"{what} is {kind_of(got)}, expected a torch tensor.")
+
+
 def expect_dtype(got: np.ndarray, kind: str, hint: str = "", *, what: str = "It") -> None:
     """Raise `NotYet` unless the dtype's name begins with `kind`, as ``uint8`` or ``float``."""
     name = str(getattr(got, "dtype", type(got).__name__)).removeprefix("torch.")
@@ -228,33 +301,45 @@ def expect_dtype(got: np.ndarray, kind: str, hint: str = "", *, what: str = "It"
         raise NotYet(f"{what} has dtype {name}, expected {kind}.", hint=hint)
 
 
-def _is_any(values: np.ndarray, wrongs: list, tolerance: float) -> bool:
-    return any(_equal(values, np.asarray(wrong), tolerance) for wrong in wrongs)
-
-
-def _equal(values: np.ndarray, wrong: np.ndarray, tolerance: float) -> bool:
-    return values.shape == wrong.shape and np.allclose(
-        values.astype(np.float64), wrong.astype(np.float64), rtol=1e-6, atol=tolerance, equal_nan=True
-    )
+def _is_close(values: np.ndarray, wanted: np.ndarray, tolerance: float, period: float = 0.0) -> np.ndarray:
+    """Which values are equal; a single False where the shapes differ."""
+    if values.shape != wanted.shape:
+        return np.array(False)
+    values, wanted = values.astype(np.float64), wanted.astype(np.float64)
+    if period:
+        distance = np.abs((values - wanted + period / 2) % period - period / 2)
+        return distance <= tolerance + SINGLE * period
+    if not tolerance:
+        return (values == wanted) | (np.isnan(values) & np.isnan(wanted))
+    finite = np.abs(wanted[np.isfinite(wanted)])
+    largest = finite.max() if finite.size else 0.0  # where large numbers cancel, small ones are less exact
+    return np.isclose(values, wanted, rtol=SINGLE, atol=tolerance + SINGLE / 10 * largest, equal_nan=True)
 
 
 def _hint_of_shape(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     if len(got) > 1 and got == wanted[::-1]:
-        return "Rows and columns are exchanged: an array's shape is (height, width)."
+        return "The axes are exchanged: it is transposed."
     if len(got) != len(wanted):
-        return f"It has {len(got)} axes where {len(wanted)} are expected."
+        axes = "1 axis" if len(got) == 1 else f"{len(got) or 'no'} axes"
+        return f"It has {axes} where {len(wanted) or 'none'} {'is' if len(wanted) == 1 else 'are'} expected."
     return ""
 
 
-def _hint_of_values(values: np.ndarray, wanted: np.ndarray, tolerance: float) -> str:
-    """What any answer can suffer from: a sign, a factor, exchanged axes."""
-    values, wanted = values.astype(np.float64), wanted.astype(np.float64)
-    if _equal(values, -wanted, tolerance):
+def _hint_of_values(values: np.ndarray, wanted: np.ndarray, equal: Callable[[object], bool]) -> str:
+    """What any answer can suffer from: a sign, a factor, exchanged axes, too few digits."""
+    wanted = wanted.astype(np.float64)
+    if equal(-wanted):
         return "Every sign is wrong."
-    if values.ndim == 2 and values.shape[0] == values.shape[1] and _equal(values, wanted.T, tolerance):
+    if values.ndim == 2 and values.shape[0] == values.shape[1] and equal(wanted.T):
         return "Rows and columns are exchanged: the first index is the row, that is y."
+    for axis in range(values.ndim):
+        if values.shape[axis] > 2 and any(equal(np.roll(wanted, step, axis)) for step in (1, -1)):
+            return f"Everything is shifted by one place along axis {axis}."
     largest = np.abs(wanted).argmax()
-    factor = values.flat[largest] / wanted.flat[largest] if wanted.flat[largest] else 0.0
-    if values.size > 1 and factor and _equal(values, factor * wanted, tolerance * max(1.0, abs(factor))):
+    factor = float(values.flat[largest]) / wanted.flat[largest] if wanted.flat[largest] else 0.0
+    if abs(factor - 1) < 0.02:  # "1 times what it should be" would help nobody
+        near = np.allclose(values, wanted, rtol=1e-2, atol=1e-2 * abs(wanted.flat[largest]))
+        return "Nearly right: is something rounded, or cut off, on the way?" if near else ""
+    if values.size > 1 and factor and np.isfinite(factor) and equal(factor * wanted):
         return f"Every value is {factor:.4g} times what it should be: a factor is missing, or one too many."
     return ""

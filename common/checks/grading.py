@@ -44,8 +44,8 @@ class Verdict:
 
     def __repr__(self) -> str:
         found = "right" if self.ok else "not yet"
-        where = f"Question {self.question}, " if self.question else ""
-        lines = [f"{where}{self.name}: {found}. {self.message}"]
+        place = f"Question {self.question}, " if self.question else ""
+        lines = [f"{place}{self.name}: {found}. {self.message}"]
         lines += [f"    {line}".rstrip() for line in self.picture.splitlines()]
         return "\n".join([*lines, f"  Hint: {self.hint}"] if self.hint else lines)
 
@@ -106,7 +106,7 @@ class Question:
 
 @dataclass(frozen=True, repr=False)
 class Grades:
-    """Verdicts and points of a whole assignment; shown as a table of one line a question."""
+    """Verdicts and points of a whole assignment; shown as a table of one line per question."""
 
     questions: tuple[Question, ...]
     verdicts: Mapping[int, Verdict]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from common.checks import grading
-from common.checks.comparing import as_array, call, expect, pair, side_by_side
+from common.checks.comparing import as_array, call, expect, kind_of, pair, refuses, side_by_side
 from common.checks.grading import Grades, NotYet, Question, check
 from common.codec import huffman
 from common.codec.huffman_kernels import spell_table
@@ -18,10 +18,18 @@ from common.codec.huffman_kernels import spell_table
 
 @check(1, "entropy")
 def check_entropy(answer: Callable) -> str:
-    """Bits a symbol, from counts; a count of 0 adds nothing."""
-    counts = np.array([8, 1, 0, 4, 3])
-    got = call(answer, counts, told="five counts, one of them 0")
-    p = counts[counts > 0] / counts.sum()
+    """Bits per symbol, from counts; a count of 0 adds nothing."""
+    for counts in (np.array([8, 1, 0, 4, 3]), np.array([0, 500, 20, 3, 3, 0, 1, 90])):
+        _check_entropy_of(answer, counts)
+    got = call(answer, np.array([0, 7]), told="one kind only")
+    expect(got, 0.0, what="The entropy of one kind", unknown="A symbol that is certain does not surprise.")
+    return "Bits per symbol, with absent kinds, and of a single kind."
+
+
+def _check_entropy_of(answer: Callable, counts: np.ndarray) -> None:
+    got = call(answer, counts, told=f"{counts.size} counts, some of them 0")
+    used = counts[counts > 0]
+    p = used / counts.sum()
     wanted = -(p * np.log2(p)).sum()
     if np.isnan(as_array(got, "The entropy").astype(float)).any():
         raise NotYet(
@@ -35,18 +43,22 @@ def check_entropy(answer: Callable) -> str:
         ("The sign is wrong: a logarithm of a share is negative, the surprise is not.", -wanted),
         ("The surprises are averaged over the kinds: weigh each by its share.", -np.log2(p).mean()),
         ("The surprises are added up: weigh each by its share.", -np.log2(p).sum()),
-        ("That is the bits of a fixed width: no count has been looked at.", np.log2(5), np.log2(4), 2, 3),
         (
-            "Counts are no shares yet: divide by their sum first.",
-            -(counts[counts > 0] * np.log2(counts[counts > 0])).sum(),
-            (counts[counts > 0] * np.log2(counts[counts > 0])).sum(),
+            "That is the bits of a fixed width: no count has been looked at.",
+            *(bits(n) for n in (counts.size, used.size) for bits in (np.log2, lambda n: np.ceil(np.log2(n)))),
+        ),
+        (
+            "Counts are not shares yet: divide by their sum first.",
+            -(used * np.log2(used)).sum(),
+            (used * np.log2(used)).sum(),
         ),
         ("That is the Gini index of week 2.", 1 - (p**2).sum()),
+        (
+            "Divided by the number of kinds, not by the sum of the counts.",
+            wanted * counts.sum() / counts.size,
+        ),
     ]
     expect(got, wanted, suspects=suspects, what="The entropy", shown={"counts": counts})
-    got = call(answer, np.array([0, 7]), told="one kind only")
-    expect(got, 0.0, what="The entropy of one kind", unknown="A symbol that is certain does not surprise.")
-    return "Bits a symbol, with absent kinds, and of a single kind."
 
 
 _COUNTS = (
@@ -68,13 +80,14 @@ def check_code_lengths(answer: Callable) -> str:
         picture = side_by_side({"counts": counts, "yours": lengths})
         if lengths.shape != counts.shape:
             raise NotYet(
-                f"It has shape {lengths.shape}, expected one length a count: {counts.shape}.", picture=picture
+                f"It has shape {lengths.shape}, expected one length per count: {counts.shape}.",
+                picture=picture,
             )
         if not np.array_equal(lengths, np.rint(lengths)) or (lengths < 0).any():
-            raise NotYet("A length is no whole number of bits.", picture=picture)
+            raise NotYet("A length is not a whole number of bits.", picture=picture)
         _check_optimal(counts, lengths.astype(np.int64), picture)
     for counts, hint in (
-        ([0, 6, 0], "A single kind still spends a bit a symbol: length 1."),
+        ([0, 6, 0], "A single kind still spends one bit per symbol: length 1."),
         ([0, 0], "Without symbols there is no tree, and every length is 0."),
     ):
         lengths = call(answer, np.array(counts), told=f"counts {counts}")
@@ -126,7 +139,7 @@ def _check_optimal(counts: np.ndarray, lengths: np.ndarray, picture: str) -> Non
     elif falling.max() - falling.min() <= 1:
         hint = "Nearly equal lengths: are the counts of joined nodes added up, and put back among the others?"
     else:
-        hint = "A prefix code, but not the shortest: after each join look for the two smallest anew."
+        hint = "A prefix code, but not the shortest: after each join look for the two smallest again."
     raise NotYet(f"The symbols take {counts @ lengths} bits, more than need be.", hint=hint, picture=picture)
 
 
@@ -139,6 +152,9 @@ _COMPLETE = (
     ([0, 3, 0], False, "A single symbol has length 1, no other."),
     ([2, 0], False, "A single symbol has length 1, no other."),
     ([0, 0, 0], True, "No symbols at all need no words: that is allowed."),
+    ([2, 2, 2, 3, 0, 3], True, "¾ + ⅛ + ⅛ is exactly 1."),
+    ([3, 1, 3, 3], False, "A Kraft sum below 1 leaves bit patterns that no word owns: not complete."),
+    ([1, 1], True, "Two words of one bit, 0 and 1, leave nothing over."),
     ([*range(1, 15), 15, 15], True, "Long words count, too: 2⁻¹⁵ and 2⁻¹⁵ make 2⁻¹⁴."),
     ([*range(1, 15), 15], False, "The sum lacks 2⁻¹⁵: nearly 1 is not 1. Calculate in whole numbers."),
 )
@@ -150,10 +166,13 @@ def check_is_complete(answer: Callable) -> str:
     wrong = []
     for lengths, wanted, hint in _COMPLETE:
         got = call(answer, np.array(lengths), told=f"lengths {lengths}")
-        if not isinstance(got, bool | np.bool_):
-            raise NotYet(f"It returns a {type(got).__name__}, expected True or False.")
+        if hasattr(got, "shape") and not any(got.shape):  # a truth value of NumPy or torch
+            got = got.item()
+        if not isinstance(got, int) or got not in (0, 1):
+            hint = "Compare the sum with 1." if isinstance(got, float) else ""
+            raise NotYet(f"It returns {kind_of(got)}, expected True or False.", hint=hint)
         if bool(got) != wanted:
-            wrong.append((lengths, got, hint))
+            wrong.append((lengths, bool(got), hint))
     if len(wrong) == len(_COMPLETE):
         raise NotYet("Every answer is the opposite.", hint="True means that the lengths are a code.")
     if wrong:
@@ -216,6 +235,10 @@ def check_canonical_codes(answer: Callable) -> str:
             shown={"lengths": np.array(lengths)},
             unknown="Count upwards; where the length grows, shift to the left. Absent symbols get 0.",
         )
+        if as_array(got).dtype.kind == "f":
+            raise NotYet(
+                "The codes are floats.", hint="Words are bits: whole numbers, so that << works on them."
+            )
     lengths = huffman.code_lengths(_COUNTS[-1])
     got = call(answer, lengths.astype(np.int64), told="40 lengths")
     expect(got, huffman.canonical_codes(lengths), what="The list of 40 codes")
@@ -232,19 +255,6 @@ _SYMBOLS = np.uint8([3, 0, 4, 1, 0, 3, 3])
 def _bits(data: bytes) -> np.ndarray:
     """Bits of bytes, a row of eight for each."""
     return np.unpackbits(np.frombuffer(data, np.uint8)).reshape(-1, 8)
-
-
-def _refuses(answer: Callable, *arguments: object, told: str, hint: str) -> None:
-    """Raise `NotYet` unless the answer raises ValueError."""
-    try:
-        with np.errstate(all="ignore"):
-            result = answer(*arguments)
-    except ValueError:
-        return
-    except Exception as error:
-        name = type(error).__name__
-        raise NotYet(f"It raises {name} for {told}, expected ValueError.", hint=hint) from None
-    raise NotYet(f"It returns a {type(result).__name__} for {told}, expected ValueError.", hint=hint)
 
 
 @check(5, "encode")
@@ -277,7 +287,7 @@ def check_encode(answer: Callable) -> str:
     lengths = huffman.code_lengths(np.bincount(symbols, minlength=21)).astype(np.int64)
     data, n_bits = pair(call(answer, symbols, lengths, told="2,000 symbols"), 2, "bytes and bits")
     expect_bytes(bytes(data), *huffman.encode(symbols, lengths))
-    _refuses(
+    refuses(
         answer,
         np.uint8([0, 2]),
         _LENGTHS,
@@ -329,7 +339,7 @@ def expect_bytes(data: bytes, wanted: bytes, n_bits: int) -> None:
 
 @check(6, "decode")
 def check_decode(answer: Callable) -> str:
-    """The symbols again; ValueError where the bits are no `n_symbols` words."""
+    """The symbols again; ValueError where the bits are not exactly `n_symbols` words."""
     data, n_bits = huffman.encode(_SYMBOLS, _LENGTHS)
     what = "The list of symbols"
     got = as_array(call(answer, data, n_bits, _SYMBOLS.size, _LENGTHS, told="seven symbols"), what)
@@ -368,20 +378,29 @@ def check_decode(answer: Callable) -> str:
     stream, n_long = huffman.encode(symbols, lengths)
     got = call(answer, stream, n_long, symbols.size, lengths, told="3,000 symbols")
     expect(got, symbols, what="The list of 3,000 symbols")
+    if as_array(got).dtype.kind == "f":
+        raise NotYet("The symbols are floats.", hint="They are numbers of kinds: integers.")
+    unfinished = "A word has begun when the bits end: that is a damaged stream, although the count is right."
+    short = "The bytes end before n_bits bits: that is a damaged stream too, not an IndexError."
     for arguments, told, hint in (
         (
             (data, n_bits, 9, _LENGTHS),
-            "more symbols than the bits spell",
-            "The padding is no payload: past n_bits nothing may be read.",
+            "more symbols than the bits encode",
+            "The padding is not payload: past n_bits nothing may be read.",
         ),
         (
             (data, n_bits, 6, _LENGTHS),
-            "fewer symbols than the bits spell",
+            "fewer symbols than the bits encode",
             "After the last symbol exactly n_bits must have been read, else the stream is damaged.",
         ),
+        ((b"\x60", 3, 1, np.array([1, 3, 0, 2, 3])), "an unfinished word at the end", unfinished),
+        ((b"\xc0", 2, 0, _LENGTHS), "nothing but an unfinished word", unfinished),
         ((b"\x80", 1, 1, np.array([0, 1])), "a 1 where the only word is 0", "No word matches: refuse it."),
+        ((data[:-1], n_bits, _SYMBOLS.size, _LENGTHS), "bytes that end too soon", short),
+        ((stream[:100], n_long, symbols.size, lengths), "a long stream cut off after 100 bytes", short),
+        ((b"", 5, 2, _LENGTHS), "no bytes, and 5 bits", short),
     ):
-        _refuses(answer, *arguments, told=told, hint=hint)
+        refuses(answer, *arguments, told=told, hint=hint)
     return "Symbols come back; none, one kind, 3,000; damaged streams are refused."
 
 
@@ -425,7 +444,7 @@ def _read(data: bytes, n_kinds: int, *, step: int = 1, gamma: int = 0, absolute:
 
 def _tables() -> Iterator[tuple[np.ndarray, bytes, int]]:
     jumps = [0, 0, 5, 5, 4, 3, 2, 1, 0], [1, 0, 2, 3, 3, 0, 0, 0]
-    for lengths in ([3, 3, 2, 2, 2, 2], [0, 2, 2, 2, 2], *jumps):
+    for lengths in ([4, 4, 4, 4, 2, 2, 3, 3], [0, 2, 2, 2, 2], *jumps):
         bits = spell_table(np.array(lengths, np.uint8))
         yield np.array(lengths), np.packbits(bits).tobytes(), bits.size
     lengths = huffman.code_lengths(np.random.default_rng(5).integers(0, 90, 200))
@@ -467,6 +486,7 @@ def check_read_lengths(answer: Callable) -> str:
             ("The table ends before the end of the data: count what was read.", len(data)),
             ("Round up: a byte that was begun belongs to the table.", n_bits // 8),
             ("Round up only where the last byte is not full.", n_bits // 8 + 1),
+            ("That is how many lengths there are; how many bytes did they take?", n_kinds),
         ]
         expect(got[1], len(table), suspects=suspects, what="The number of bytes")
     return "Runs and steps in tables of 4 to 200 lengths, and where they end."

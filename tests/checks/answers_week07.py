@@ -3,6 +3,9 @@
 import heapq
 
 import numpy as np
+import torch
+from scipy import stats
+from styles import listed, single, tensor
 
 from common.codec import huffman
 
@@ -118,8 +121,19 @@ def encoder(
     return answer
 
 
-def decoder(*, lowest=False, count=True, rest=True, extra=0, finish=lambda symbols, lengths: symbols):
+def decoder(
+    *,
+    lowest=False,
+    count=True,
+    rest=True,
+    partial=True,
+    whole=True,
+    extra=0,
+    finish=lambda symbols, lengths: symbols,
+):
     def answer(data, n_bits, n_symbols, lengths):
+        if whole and n_bits > 8 * len(data):
+            raise ValueError("the bytes end too soon")
         lengths = [int(n) for n in lengths]
         codes = canonical()(lengths)
         book = {(n, codes[s]): s for s, n in enumerate(lengths) if n}
@@ -132,7 +146,7 @@ def decoder(*, lowest=False, count=True, rest=True, extra=0, finish=lambda symbo
                 word = length = 0
                 if not rest and len(symbols) == n_symbols:
                     return finish(symbols, lengths)
-        if count and (length or len(symbols) != n_symbols):
+        if count and ((length and partial) or len(symbols) != n_symbols):
             raise ValueError("no whole words")
         return finish(symbols, lengths)
 
@@ -189,7 +203,7 @@ ROWS = [
     ("code_lengths", shannon, "rounded up"),
     ("code_lengths", fixed, "wasted|Nearly equal"),
     ("code_lengths", lambda counts: counts, "not counts"),
-    ("code_lengths", lambda counts: lengths_by_heap()(counts)[counts > 0], "one length a count"),
+    ("code_lengths", lambda counts: lengths_by_heap()(counts)[counts > 0], "one length per count"),
     ("code_lengths", lambda counts: lengths_by_heap()(counts) / 2, "whole number"),
     ("is_complete", complete(), None),
     ("is_complete", lambda lengths: np.bool_(complete()(lengths)), None),
@@ -260,4 +274,56 @@ ROWS = [
     ("read_lengths", table(size=lambda at, data: at // 8 + 1), "Round up"),
     ("read_lengths", table(size=lambda at, data: len(data)), "count what was read"),
     ("read_lengths", lambda data, n_kinds: table()(data, n_kinds)[0], "2 results"),
+    ("entropy", lambda counts: stats.entropy(counts, base=2), None),
+    ("entropy", single(entropy()), None),
+    ("entropy", tensor(entropy()), None),
+    ("entropy", lambda counts: listed(entropy())(counts), None),
+    ("entropy", entropy(log=np.log10), "base is 2"),
+    ("entropy", lambda counts: entropy()(counts) * counts.sum() / counts.size, "number of kinds"),
+    ("entropy", lambda counts: np.ceil(np.log2(np.count_nonzero(counts))), "fixed width"),
+    ("entropy", lambda counts: -np.log2(counts[counts > 0] / counts.sum()).mean(), "averaged"),
+    ("entropy", lambda counts: -((p := counts / counts.sum()) * np.log2(p)).sum(), "leave out"),
+    ("entropy", lambda counts: [entropy()(counts)] * 2, "shape"),
+    ("code_lengths", listed(lengths_by_heap()), None),
+    ("code_lengths", tensor(lengths_by_heap()), None),
+    ("code_lengths", lambda counts: lengths_by_heap()(counts).astype(float), None),
+    ("code_lengths", lambda counts: lengths_by_heap()(counts) + (counts.sum() > 0), "count 0|too large"),
+    ("code_lengths", lambda counts: -lengths_by_heap()(counts), "whole number"),
+    ("is_complete", lambda lengths: int(complete()(lengths)), None),
+    ("is_complete", lambda lengths: np.array(complete()(lengths)), None),
+    ("is_complete", lambda lengths: torch.tensor(complete()(lengths)), None),
+    ("is_complete", lambda lengths: "yes" if complete()(lengths) else "no", "a str"),
+    ("is_complete", lambda lengths: True, "no word owns"),
+    ("is_complete", lambda lengths: False, "exactly 1"),
+    ("canonical_codes", huffman.canonical_codes, None),
+    ("canonical_codes", lambda lengths: np.array(canonical()(lengths)), None),
+    ("canonical_codes", tensor(canonical()), None),
+    ("canonical_codes", lambda lengths: np.array(canonical()(lengths), float), "whole numbers"),
+    (
+        "canonical_codes",
+        canonical(finish=lambda codes, ns: [c for c, n in zip(codes, ns, strict=True) if n]),
+        "shape",
+    ),
+    ("canonical_codes", canonical(finish=lambda codes, ns: sorted(codes)), "Count upwards|wrong"),
+    ("encode", lambda symbols, lengths: [*encoder()(symbols, lengths)], None),
+    ("encode", encoder(finish=lambda data, n: (bytearray(data), np.int64(n))), None),
+    ("encode", encoder(finish=lambda data, n: (data + b"\0" * (n % 8 == 0), n)), "padding added|too many"),
+    ("encode", encoder(finish=lambda data, n: (data, n + 1)), "wrong"),
+    ("decode", lambda *a: np.array(decoder()(*a)), None),
+    ("decode", lambda *a: np.array(decoder()(*a), np.uint8), None),
+    ("decode", lambda *a: torch.tensor(decoder()(*a)), None),
+    ("decode", lambda *a: tuple(decoder()(*a)), None),
+    ("decode", lambda data, n, k, lengths: huffman.decode(data, n, k, lengths), None),
+    ("decode", decoder(partial=False), "a word has begun|A word has begun"),
+    ("decode", decoder(whole=False), "not an IndexError"),
+    ("decode", lambda *a: [float(s) for s in decoder()(*a)], "floats"),
+    ("decode", lambda data, n, k, lengths: decoder(count=False)(data, n, k, lengths)[:k], "ValueError"),
+    ("decode", decoder(finish=lambda symbols, ns: [ns[s] for s in symbols]), "lengths"),
+    ("decode", lambda *a: None, "returns nothing"),
+    ("read_lengths", lambda data, n: (np.array(table()(data, n)[0]), table()(data, n)[1]), None),
+    ("read_lengths", lambda data, n: [*table()(data, n)], None),
+    ("read_lengths", table(gamma=1), "Elias gamma"),
+    ("read_lengths", lambda data, n: (table()(data, n)[0][:-1], table()(data, n)[1]), "shape"),
+    ("read_lengths", table(size=lambda at, data: -(-at // 8) - 1), "wrong"),
+    ("read_lengths", lambda data, n: (table()(data, n)[0][::-1], table()(data, n)[1]), "first length"),
 ]

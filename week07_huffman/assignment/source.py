@@ -65,12 +65,12 @@ fig
 # %% [markdown]
 # ## Question 1: Entropy (1 point)
 #
-# $H = -\sum_k p_k \log_2 p_k$ with the shares $p_k$ of the symbols: bits *a symbol*. Kinds that never occur add nothing.
+# $H = -\sum_k p_k \log_2 p_k$ with the shares $p_k$ of the symbols: bits *per symbol*. Kinds that never occur add nothing.
 
 
 # %%
 def entropy(counts: np.ndarray) -> float:
-    """Entropy in bits a symbol, from how often each symbol occurs."""
+    """Entropy in bits per symbol, from how often each symbol occurs."""
     # solution: Question 1: shares of the kinds that occur, weighted surprises.
     p = counts[counts > 0] / counts.sum()
     return float((p * np.log2(1 / p)).sum())
@@ -166,7 +166,7 @@ for level, (count, length, code) in enumerate(zip(counts, lengths, canonical_cod
 # ## Question 5: Encode (3 points)
 #
 # The words of the symbols in a row; the first bit is the highest bit of the first byte; zeros fill up the last byte. Also
-# the number of *payload bits*, without what fills up. A symbol that has no word cannot be spelt: `ValueError`.
+# the number of *payload bits*, without what fills up. A symbol that has no word cannot be encoded: `ValueError`.
 
 
 # %%
@@ -191,13 +191,16 @@ week07.check_encode(encode)
 # ## Question 6: Decode (3 points)
 #
 # Back again, from the lengths alone. The stream may be damaged: raise `ValueError` when no word matches, when the `n_bits`
-# payload bits end before `n_symbols` are read, and when some of them are left over.
+# payload bits end before `n_symbols` are read, when some of them are left over (the beginning of a word, too), and when the
+# bytes end before `n_bits` bits.
 
 
 # %%
 def decode(data: bytes, n_bits: int, n_symbols: int, lengths: np.ndarray) -> list[int]:
-    """The symbols that `encode` spelt; ValueError when the bits are not exactly n_symbols words."""
+    """The symbols that were encoded; ValueError when the bits are not exactly n_symbols words."""
     # solution: Question 6: read bit by bit until length and bits are those of a word.
+    if n_bits > 8 * len(data):
+        raise ValueError(f"stream: got {8 * len(data)} bits, expected {n_bits}")
     codes = canonical_codes(lengths)
     book = {(int(length), codes[symbol]): symbol for symbol, length in enumerate(lengths) if length}
     symbols, word, length = [], 0, 0
@@ -223,11 +226,11 @@ week07.check_decode(decode)
 data, n_bits = encode(pixels, code_lengths(counts))
 back = np.array(decode(data, n_bits, pixels.size, code_lengths(counts)), dtype=np.uint8)
 theirs, their_bits = huffman.encode(pixels, huffman.code_lengths(counts))
-assert np.array_equal(back, pixels)
-assert n_bits == their_bits == counts @ code_lengths(counts)
-assert entropy(counts) <= n_bits / pixels.size < entropy(counts) + 1
-print(f"{pixels.size // 2:,} bytes at four bits a pixel -> {len(data):,} bytes")
-print(f"entropy {entropy(counts):.3f}, your code {n_bits / pixels.size:.3f} bits a pixel")
+assert np.array_equal(back, pixels), "decode(encode(pixels)) is not the picture"
+assert n_bits == their_bits == counts @ code_lengths(counts), f"{n_bits} bits, expected {their_bits}"
+assert entropy(counts) <= n_bits / pixels.size < entropy(counts) + 1, "outside of entropy and entropy + 1"
+print(f"{pixels.size // 2:,} bytes at four bits per pixel -> {len(data):,} bytes")
+print(f"entropy {entropy(counts):.3f}, your code {n_bits / pixels.size:.3f} bits per pixel")
 
 # %% [markdown]
 # *What you should see:* 8,192 bytes become some 7,000, and your code lies within a few hundredths of a bit of the entropy.
@@ -258,6 +261,8 @@ def read_lengths(data: bytes, n_kinds: int) -> tuple[list[int], int]:
     def number(n: int) -> int:
         nonlocal at
         at += n
+        if at > len(bits):
+            raise ValueError("table: the bytes end within it")
         return int(bits[at - n : at] or "0", 2)
 
     lengths: list[int] = []
@@ -316,7 +321,7 @@ sparse = {
     if isinstance(tensor, SharedTensor) and tensor.positions is not None and tensor.n_kept < tensor.n_weights
 }
 smallest = sorted(sparse, key=lambda name: sparse[name].n_kept)[:4]
-assert len(smallest) == 4
+assert len(smallest) == 4, "the file holds fewer sparse tensors than expected"
 
 # %% tags=["raises-exception"]
 for name in smallest:
@@ -331,7 +336,7 @@ for name in smallest:
     values = (blocks[:, None] // n_clusters ** np.arange(block) % n_clusters).ravel()[:n_kept]
     assert np.array_equal(values, sparse[name].indices), "not what common reads"
     again = encode(blocks, lengths)
-    assert again == (stream, n_bits), "your coder spells these symbols in another way"
+    assert again == (stream, n_bits), "your coder encodes these symbols in another way"
 print("the values of four layers, read from the file by your codec; coded again, the same bytes come out")
 
 # %% [markdown]
@@ -342,7 +347,7 @@ print("the values of four layers, read from the file by your codec; coded again,
 #
 # | what a reader looks for | points |
 # |---|---|
-# | for at least five layers: fixed width, your code, entropy, in bits a kept weight, as a figure | 1 |
+# | for at least five layers: fixed width, your code, entropy, in bits per kept weight, as a figure | 1 |
 # | where your code is furthest from the entropy, why, and what would help there (blocks, another coder), with a number | 1 |
 # | the table of lengths beside the payload: from how many symbols on does a code of its own pay? A number from your code, not a guess | 1 |
 # | one bit of a stream flipped: does `decode` notice, how often of many tries, and why not always? | 1 |
@@ -368,7 +373,7 @@ for column, (label, mark, color) in enumerate(
     (("fixed width", "s", GREY), ("my code", "o", GREEN), ("entropy", "_", VERMILION))
 ):
     _ = axes.plot(places, rows[:, column], mark, color=color, label=label, markersize=[6, 6, 13][column])
-axes.set(xlabel="weight tensor, from the input on", ylabel="bits a kept weight", ylim=(0, None))
+axes.set(xlabel="weight tensor, from the input on", ylabel="bits per kept weight", ylim=(0, None))
 axes.legend(loc="lower left")
 y_grid(axes)
 
@@ -376,8 +381,10 @@ some = sparse[names[furthest]].indices.astype(int)
 n_kinds = sparse[names[furthest]].n_clusters
 pairs = some[: some.size // 2 * 2].reshape(-1, 2) @ [1, n_kinds]
 of_pairs = np.bincount(pairs)
-print(f"furthest: {rows[furthest, 1] - rows[furthest, 2]:.3f} bits a weight over the entropy")
-print(f"in pairs: {of_pairs @ code_lengths(of_pairs) / pairs.size / 2:.3f} instead of {rows[furthest, 1]:.3f} bits")
+print(f"furthest: {rows[furthest, 1] - rows[furthest, 2]:.3f} bits per weight over the entropy")
+print(
+    f"in pairs: {of_pairs @ code_lengths(of_pairs) / pairs.size / 2:.3f} instead of {rows[furthest, 1]:.3f} bits"
+)
 
 saved = rows[furthest, 0] - rows[furthest, 1]
 table_bits = 5 * n_kinds  # about what a table takes: a step and a run a kind
@@ -415,7 +422,7 @@ fig
 # **A flipped bit.** `decode` notices when the words do not come out even with `n_bits`, or their number is wrong. But the
 # decoder falls into step again after a few words. If the wrong words are as many and as long as the right ones were,
 # everything comes out even, and nothing is noticed: only part of the flips are refused. Bits of a complete code are
-# *always* some words. So the file needs its checksums; they cost four bytes a tensor, and notice all of these.
+# *always* some words. So the file needs its checksums; they cost four bytes per tensor, and notice all of these.
 
 # %% [markdown]
 # ## Your points
