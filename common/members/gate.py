@@ -183,7 +183,8 @@ def _twins(paths: Iterable[str]) -> list[str]:
     """Names that are one file on macOS or Windows: they differ in case or in Unicode's form only."""
     known: dict[str, str] = {}
     problems = []
-    for path in sorted({str(one) for path in paths for one in (path, *PurePosixPath(path).parents)}):
+    every = {str(one) for given in paths for one in (given, *PurePosixPath(given).parents)}
+    for path in sorted(every):
         folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
         if known.setdefault(folded, path) != path:
             problems.append(f"{_shown(path)} and {_shown(known[folded])} are one file on Windows and macOS")
