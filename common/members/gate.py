@@ -111,7 +111,8 @@ def decide(
         return Decision(
             False,
             f"Refused: the roster knows no GitHub account {author}. Ask an instructor to write "
-            f'`github = "{author}"` into your block of `members/team.toml`, then let this check run again.',
+            f'`github = "{author}"` into your block of `members/team.toml`, then let this check run again. '
+            "If this is no hand-in but a contribution to the course: an instructor reads it, and decides.",
         )
     folder = f"members/{member.name}"
     if kept is None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -479,12 +481,53 @@ def test_nothing_from_a_pull_request_is_pasted_into_a_script():
                 assert "${{" not in step.get("run", ""), f"{name}: {step['run']}"
 
 
-def test_members_code_never_lies_beside_a_token():
-    for name in ("members.yml", "board.yml"):
-        for job in workflows()[name]["jobs"].values():
-            for step in job["steps"]:
-                if step.get("uses", "").startswith("actions/checkout"):
-                    assert step["with"]["persist-credentials"] is False, name
+def steps():
+    return [
+        (name, step)
+        for name, workflow in workflows().items()
+        for job in workflow["jobs"].values()
+        for step in job["steps"]
+    ]
+
+
+def test_no_checkout_leaves_a_token_behind():
+    checkouts = [
+        (name, step) for name, step in steps() if step.get("uses", "").startswith("actions/checkout@")
+    ]
+    assert {name for name, _ in checkouts} == set(workflows())
+    for name, step in checkouts:
+        assert step["with"]["persist-credentials"] is False, name
+
+
+def test_actions_are_pinned_to_commits():
+    used = [(name, step["uses"]) for name, step in steps() if "uses" in step]
+    assert used
+    for name, action in used:
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), (name, action)
+
+
+def test_a_hand_in_does_not_run_the_whole_test_matrix():
+    triggers = workflows()["test.yml"][True]
+    for event in ("push", "pull_request"):
+        assert triggers[event]["paths-ignore"] == ["members/*/**"]
+
+
+def test_the_gate_is_for_main_alone_and_judges_by_its_newest_commit():
+    """A request to a branch with a roster of its own would get a green mark, and keep it for main."""
+    workflow = workflows()["members.yml"]
+    assert workflow[True]["pull_request"]["branches"] == ["main"]
+    assert "edited" in workflow[True]["pull_request"]["types"], "also when it is turned to main"
+    gate_steps = workflow["jobs"]["gate"]["steps"]
+    assert gate_steps[0]["with"]["ref"] == "main"
+
+
+@pytest.mark.parametrize("tool", [["zizmor", "--offline", "--quiet", ".github"], ["actionlint"]])
+def test_workflow_linters_find_nothing(tool):
+    program = shutil.which(tool[0]) or shutil.which(tool[0], path=str(Path(sys.executable).parent))
+    if program is None:
+        pytest.skip(f"{tool[0]} is not installed")
+    done = subprocess.run([program, *tool[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_gate_needs_nothing_but_python():
