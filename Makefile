@@ -64,6 +64,9 @@ animations: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff format --check --quiet . || { echo "lint: run .venv/bin/ruff format ." >&2; exit 1; }
 	$(BIN)/ruff check .
+	@for tool in "zizmor --offline --quiet .github" "actionlint"; do \
+	    program=$$(PATH="$(BIN):$$PATH" command -v $${tool%% *}) || continue; \
+	    echo "$$tool"; set -- $$tool; shift; "$$program" "$$@" || exit 1; done
 
 badges: $(STAMP)
 	$(BIN)/python tools/badges.py

@@ -28,6 +28,7 @@ from flask import Flask, Response, g, make_response, redirect, render_template, 
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from common.attendance.connections import Door, connection_limit
 from common.attendance.refusals import Refusal
 from common.attendance.store import AttendanceStore, Presence, StoreError
 from common.attendance.tokens import DEVICE_DAYS, PERIOD, AttendanceSigner, new_device
@@ -97,6 +98,7 @@ def _network(address: str) -> str:
 MAX_FORM_BYTES = 4096
 MAX_NAMES = 30  # on the projector: the last that came
 BURST, PER_SECOND = 1500, 30.0  # requests of an address: a class of 300 behind one router passes
+DEVICE_BURST, DEVICE_PER_SECOND = 60, 1.0  # of a phone that has our cookie
 LOG_BURST, LOG_PER_SECOND = 30, 0.5  # refusals of an address that are logged
 
 _HEADERS = {
@@ -143,7 +145,10 @@ def make_app(
     names = _names(roster)
     signer = AttendanceSigner(store.key, clock=clock)
     secret = signer.projector_secret(lecture)
-    requests = RateLimit(BURST, PER_SECOND, clock=clock)
+    # three kinds of requests, so that a flood of one kind locks nobody out of another
+    of_devices = RateLimit(DEVICE_BURST, DEVICE_PER_SECOND, clock=clock)
+    fresh_scans = RateLimit(BURST, PER_SECOND, clock=clock)
+    others = RateLimit(BURST, PER_SECOND, clock=clock)
     logged = RateLimit(LOG_BURST, LOG_PER_SECOND, clock=clock)
 
     app = Flask(__name__, template_folder="pages", static_folder="pages/static")
@@ -176,8 +181,23 @@ def make_app(
     @app.before_request
     def limit_requests() -> None:
         g.device = signer.device_of(request.cookies.get("dnnc_device"))
-        if not is_projector() and not requests.allows(address()):
+        if request.endpoint == "static" or is_projector():
+            return
+        if g.device is not None:
+            is_allowed = of_devices.allows(g.device)
+        elif request.endpoint == "scan" and has_fresh_code():
+            is_allowed = fresh_scans.allows(address())
+        else:
+            is_allowed = others.allows(address())
+        if not is_allowed:
             raise Refusal("too_many")
+
+    def has_fresh_code() -> bool:
+        try:
+            signer.check_code(request.view_args["code"], lecture)
+        except Refusal:
+            return False
+        return True
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -324,13 +344,13 @@ def _time_of(at: float) -> str:
 # Serving the attendance's pages by waitress: a few threads, and bounds on all that a phone may send.
 
 THREADS = 8
-MAX_CONNECTIONS = 500
 
 
 def make_server(app: Flask, sockets: list[socket.socket]):
     """A server that has the sockets and waits for `run()`.
 
-    What a client may send is bounded: 8 kB of headers, 8 kB of body, 15 seconds of silence.
+    What a client may send is bounded: 8 kB of headers, 8 kB of body, 15 seconds of silence, 10 seconds for one
+    request, and a share of the connections (`common.attendance.connections`).
 
     Parameters
     ----------
@@ -344,17 +364,21 @@ def make_server(app: Flask, sockets: list[socket.socket]):
         ``run()`` serves until an interrupt, ``close()`` lets go of the sockets.
     """
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a class that scans at once is no warning
-    return waitress.create_server(
+    most = connection_limit()
+    server = waitress.create_server(
         app,
         sockets=sockets,
         threads=THREADS,
         ident=None,
-        connection_limit=MAX_CONNECTIONS,
+        connection_limit=most + 100,  # the door closes others before this is reached
         backlog=512,
         channel_timeout=15,
-        cleanup_interval=5,
+        cleanup_interval=2,
         max_request_header_size=8192,
         max_request_body_size=8192,
         asyncore_use_poll=True,
         clear_untrusted_proxy_headers=True,
     )
+    several = [one for one in getattr(server, "map", {}).values() if hasattr(one, "active_channels")]
+    Door(several or [server], most=most)
+    return server

@@ -1,17 +1,18 @@
 """One member's week, checked: the notebook run in a sandbox, its answers graded.
 
-The points are as honest as the
-notebook: it runs in the same process as its checks, and one that is made to cheat can. Who suspects it reads
-the notebook, which is short.
+The points are as honest as the notebook: it runs in the same process as its checks, and one that is made to
+cheat can. Who suspects it reads the notebook, which is short.
 """
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import importlib
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from common.members.folders import (
 from common.members.roster import safe_name
 from common.sandbox.notebook import code_cells
 from common.sandbox.run import Finished, Limits, run_limited
-from common.sandbox.work_copy import changes, environment, snapshot, work_copy
+from common.sandbox.work_copy import MAX_FILES, changes, environment, readable, snapshot, work_copy
 
 # ----------------------------------------------------------------------------------------------------
 # What a check of one member's week found, and where that is kept for the board.
@@ -51,7 +52,8 @@ class WeekCheck:
     status : {"ran", "failed", "stopped", "refused"}
         To the end; a cell failed; a limit was passed, or the process ended; nothing was run.
     message : str
-        One line for the author.
+        One line for everybody: of an exception the kind and the cell, never its text, for a notebook can put
+        into it whatever it has read.
     points, checkable, rubric : int
         Earned by the checks; of how many; what a reader gives beyond.
     answers : tuple of dict
@@ -62,7 +64,9 @@ class WeekCheck:
     guards : tuple of str
         What protected the machine (`sandbox.Finished`).
     digest : str
-        Of the notebook and the checks: a result with another digest is out of date.
+        Of the week's folder and the checks: a result with another digest is out of date.
+    detail : str
+        What a failing cell, or a process that did not start, has said; for the instructor.
     """
 
     member: str
@@ -77,6 +81,7 @@ class WeekCheck:
     seconds: float = 0.0
     guards: tuple[str, ...] = ()
     digest: str = ""
+    detail: str = ""
 
     @property
     def is_fine(self) -> bool:
@@ -117,12 +122,15 @@ def one_short_line(text: object) -> str:
 _WORDS = {"ran": "ran to its end", "failed": "a cell failed", "stopped": "was stopped", "refused": "not run"}
 
 
-def report(checks: Sequence[WeekCheck]) -> str:
-    """One notebook in detail; several as a table, with what each author should know below it."""
+def report(checks: Sequence[WeekCheck], *, details: bool = False) -> str:
+    """One notebook in detail; several as a table, with what each author should know below it.
+
+    With `details` also what failing cells have said: not for a page that others read.
+    """
     if not checks:
         return "Nothing to check: no notebook has been started. `dnnc members start NAME WEEK` does."
     if len(checks) == 1:
-        return _detailed(checks[0])
+        return _detailed(checks[0], details)
     rows = [
         (check.member, check.week, _WORDS[check.status], f"{check.points} of {check.checkable}")
         for check in checks
@@ -130,12 +138,16 @@ def report(checks: Sequence[WeekCheck]) -> str:
     lines = markdown_table(("member", "week", "notebook", "points by the checks"), rows)
     for check in checks:
         remarks = [] if check.is_fine else [check.message]
+        remarks += [f"it said: {check.detail}"] if details and check.detail else []
         lines += [f"\n{check.member}, {check.week}: {text}" for text in (*remarks, *check.notes)]
     return "\n".join(lines)
 
 
-def _detailed(check: WeekCheck) -> str:
-    lines = [f"{check.member}, {check.week}: {check.message}", ""]
+def _detailed(check: WeekCheck, details: bool) -> str:
+    lines = [f"{check.member}, {check.week}: {check.message}"]
+    if check.detail:
+        lines.append(f"It said: {check.detail}" if details else "`--details` shows what it said.")
+    lines.append("")
     rows = [
         (
             str(answer["question"]),
@@ -146,10 +158,13 @@ def _detailed(check: WeekCheck) -> str:
         for answer in check.answers
     ]
     if rows:
-        lines += [*markdown_table(("", "question", "points", ""), rows), ""]
+        lines += [*markdown_table(("", "question", "points", "the check says"), rows), ""]
     for answer in check.answers:
         if not answer["ok"] and answer["hint"]:
-            lines.append(f"Question {answer['question']}, hint: {answer['hint']}")
+            hint = answer["hint"].removeprefix(f"Question {answer['question']}: ")
+            lines.append(f"Question {answer['question']}, hint: {hint}")
+    if check.is_fine and not check.points and check.checkable:
+        lines.append("It ran, and no answer is right yet: a green mark says only that it ran.")
     rest = f", {check.rubric} more by the rubric" if check.rubric else ""
     lines.append(f"{check.points} of {check.checkable} points by the checks{rest}.")
     lines += [f"Note: {note}." for note in check.notes]
@@ -219,20 +234,22 @@ def _run(
         limits=limits,
         environment=environment(copy),
         cwd=notebook.parent,
+        readable=readable(root),
     )
-    outside = [] if "writes" in finished.guards else changes(before, snapshot(root))
+    outside = changes(before, snapshot(root))
     state = read_state(result)
     where = _place(state, cells)
+    detail = ""
     status, message = "ran", f"ran to the end, {len(cells)} cells in {finished.seconds:.0f} s"
     if finished.stopped:
         status, message = "stopped", f"stopped {where}: it took {finished.stopped}"
     elif state["stage"] == "start":
-        status, message = "stopped", f"did not start: {finished.output.strip()[-200:] or 'no reason given'}"
+        status, message, detail = "stopped", "did not start", finished.output.strip()[-_MAX_TEXT:]
     elif state["stage"] != "done":
         status, message = "stopped", f"its process ended by itself {where}{_why(finished)}"
     elif state["error"]:
         error = state["error"]
-        status, message = "failed", f"stops {where}: {error['name']}: {error['message']}".rstrip(": ")
+        status, message, detail = "failed", f"stops {where}: {_kind(error['name'])}", _said(error)
     answers = _answers(state["verdicts"] if state["stage"] == "done" else None, questions)
     notes = []
     if unrun := sum(not cell["was_run"] for cell in cells):
@@ -249,6 +266,7 @@ def _run(
         points=sum(answer["points"] for answer in answers if answer["ok"]),
         seconds=round(finished.seconds, 1),
         guards=finished.guards,
+        detail=one_short_line(detail),
     )
 
 
@@ -274,16 +292,48 @@ def read_state(path: Path) -> dict:
     return state
 
 
+def _kind(name: str) -> str:
+    """The name of one of Python's own exceptions; another's name may be made to say what was read."""
+    kind = getattr(builtins, name, None) if name.isidentifier() else None
+    return name if isinstance(kind, type) and issubclass(kind, BaseException) else "an error"
+
+
+def _said(error: Mapping[str, str]) -> str:
+    return f"{error['name']}: {error['message']}".rstrip(": ")
+
+
 def digest(name: str, week: str, *, root: Path = ROOT) -> str:
-    """SHA-256 of a notebook and of the checks that judge it; empty where there is no notebook to read."""
+    """SHA-256 of a week's folder and of the checks that judge it; empty where there is no notebook to read.
+
+    All files count, for a notebook may import modules and read pictures that lie beside it.
+    """
+    whole = hashlib.sha256()
     try:
-        data = read_regular(member_folder(name, root) / week / NOTEBOOK, MAX_NOTEBOOK)
+        folder = member_folder(name, root) / week
+        read_regular(folder / NOTEBOOK, MAX_NOTEBOOK)
+        for path in _regular_files(folder):
+            data = read_regular(path, MAX_NOTEBOOK)
+            whole.update(
+                f"{path.relative_to(folder).as_posix()}\0{len(data)}\0".encode(errors="surrogateescape")
+            )
+            whole.update(data)
     except ValueError:
         return ""
-    whole = hashlib.sha256(data)
     for path in sorted((ROOT / "common" / "checks").glob("*.py")):
         whole.update(path.read_bytes())
     return whole.hexdigest()
+
+
+def _regular_files(folder: Path) -> list[Path]:
+    """The files that `work_copy` copies, in order."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [one for one in folders if one != "__pycache__" and not one.startswith(".ipynb_")]
+        paths = (Path(place) / one for one in names)
+        found += [path for path in paths if path.is_file() and not path.is_symlink()]
+        if len(found) > MAX_FILES:
+            raise ValueError(f"{folder.name} holds more than {MAX_FILES} files")
+    return sorted(found)
 
 
 def _answers(verdicts: list[dict] | None, questions: Sequence[Question]) -> tuple[dict, ...]:

@@ -25,7 +25,7 @@ from common.members.checking import RESULTS, one_short_line
 from common.members.folders import member_names, read_regular
 from common.report.targets import COURSE_DROP_POINTS, COURSE_RATIO
 from common.sandbox.run import Limits, run_limited
-from common.sandbox.work_copy import environment, work_copy
+from common.sandbox.work_copy import environment, readable, work_copy
 
 # ----------------------------------------------------------------------------------------------------
 # The .dcz files that members hand in for the leaderboard: found, measured in a sandbox, remembered.
@@ -143,6 +143,7 @@ def measure_file(data: bytes, *, root: Path = ROOT, first: int | None = None, li
             folder=base,
             limits=limits,
             environment=environment(base),
+            readable=readable(root),
         )
         if finished.stopped:
             return {"stopped": f"decoding or evaluating it took {finished.stopped}"}

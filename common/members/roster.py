@@ -41,8 +41,8 @@ MAX_NAME = 40
 _SAFE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}")
 # Names of the course's own below members/, and those that Windows keeps for its devices.
-_TAKEN = frozenset("template team team_example readme board leaderboard results con prn aux nul".split())
-_DEVICE = re.compile(r"(?:com|lpt)[0-9]")
+_TAKEN = frozenset("template team team_example readme board leaderboard results".split())
+_DEVICE = re.compile(r"con|prn|aux|nul|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]", re.IGNORECASE)
 
 
 def safe_name(text: object, what: str = "name") -> str:
@@ -61,7 +61,7 @@ def safe_name(text: object, what: str = "name") -> str:
         It is not; the message says what would be.
     """
     is_safe = isinstance(text, str) and len(text) <= MAX_NAME and _SAFE.fullmatch(text)
-    if is_safe and text not in _TAKEN and not _DEVICE.fullmatch(text):
+    if is_safe and text not in _TAKEN and not is_device(text):
         return text
     shown = repr(text if len(str(text)) <= 60 else f"{str(text)[:60]}...")
     offer = suggest(str(text))
@@ -75,7 +75,16 @@ def suggest(text: str) -> str:
     """A safe name that resembles the text; empty where the text has no Latin letter."""
     plain = unicodedata.normalize("NFKD", text[:400]).encode("ascii", "ignore").decode().lower()
     name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_").lstrip("0123456789_")[:MAX_NAME].rstrip("_")
-    return f"{name[: MAX_NAME - 2]}_2" if name in _TAKEN or _DEVICE.fullmatch(name) else name
+    return f"{name[: MAX_NAME - 2]}_2" if name in _TAKEN or is_device(name) else name
+
+
+def is_device(text: str) -> bool:
+    """Whether Windows keeps the name for a device, in any case: no file can have it.
+
+    >>> is_device("aux"), is_device("COM1"), is_device("auxiliary")
+    (True, True, False)
+    """
+    return _DEVICE.fullmatch(text) is not None
 
 
 def account_name(text: object) -> str:

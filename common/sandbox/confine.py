@@ -5,8 +5,10 @@ notebook. On Linux it tries, in this order, and goes on with less where the syst
 
 - namespaces of its own: the command sees no other process and no network, and all of its processes end
   with it, however they detached themselves;
-- the limits of ``setrlimit``: memory, size of a file, processes;
-- Landlock: writing below the working folder only.
+- a view of the disk that holds Python, the course's data and the working folder only (`common.sandbox.view`);
+- the limits of ``setrlimit``: memory, size of a file, open files, processes;
+- a filter of system calls: no memory that these limits do not count;
+- Landlock: writing below the working folder only, reading what the view holds only.
 
 What took effect is written to a pipe before the command starts.
 """
@@ -20,13 +22,17 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from common.sandbox.view import enter_view, refuse_hidden_memory
 
 # ----------------------------------------------------------------------------------------------------
 # Landlock: a process gives up its right to write outside one folder, and its children cannot take it back.
 #
 # A Linux kernel from 5.13 on can do it for any user, without set-up (``man 7 landlock``); newer ones can also
-# refuse TCP and signals to processes outside. Reading is left as it was.
+# refuse TCP and signals to processes outside. It covers neither UNIX sockets nor modes, times and attributes of
+# files: those need the view.
 
 # System calls have these numbers on every architecture of Linux.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -34,13 +40,14 @@ _ASK_VERSION = 1
 _PATH_BENEATH = 1
 _NO_NEW_PRIVILEGES = 38  # prctl
 
-_WRITE_FILE = 1 << 1
+_WRITE_FILE, _READ_FILE, _READ_FOLDER = 1 << 1, 1 << 2, 1 << 3
 # remove a folder, a file; make a device, folder, file, socket, pipe, block device, link
 _CHANGES = sum(1 << bit for bit in range(4, 13))
 _MOVE_BETWEEN_FOLDERS, _TRUNCATE = 1 << 13, 1 << 14  # from versions 2 and 3 on
 _TCP = 0b11  # bind, connect: from version 4 on
 _SCOPES = 0b11  # abstract sockets, signals: from version 6 on
 _HARMLESS = ("/dev/null", "/dev/zero", "/dev/full")
+_READ_ANYWAY = (*_HARMLESS, "/dev/random", "/dev/urandom", "/proc")
 
 
 class _PathRule(ctypes.Structure):
@@ -57,14 +64,20 @@ def landlock_version() -> int:
     return max(0, version)
 
 
-def write_only_below(folder: str | Path) -> tuple[str, ...]:
+def write_only_below(folder: str | Path, readable: Sequence[str] | None = None) -> tuple[str, ...]:
     """From now on, this process and those that it starts write below `folder` only.
+
+    Parameters
+    ----------
+    folder : path
+    readable : sequence of str, optional
+        Where they may read besides; everywhere by default.
 
     Returns
     -------
     tuple of str
-        What is refused: ``writes`` elsewhere, ``tcp``, ``signals`` to other processes; empty where the kernel
-        has no Landlock.
+        What is refused: ``writes`` elsewhere, ``tcp``, ``signals`` to other processes, ``reads``; empty where
+        the kernel has no Landlock.
 
     Raises
     ------
@@ -76,19 +89,22 @@ def write_only_below(folder: str | Path) -> tuple[str, ...]:
         return ()
     writes = _WRITE_FILE | _CHANGES
     writes |= (_MOVE_BETWEEN_FOLDERS if version >= 2 else 0) | (_TRUNCATE if version >= 3 else 0)
-    asked = (writes, _TCP, _SCOPES)[: 1 + (version >= 4) + (version >= 6)]
+    reads = 0 if readable is None else _READ_FILE | _READ_FOLDER
+    asked = (writes | reads, _TCP, _SCOPES)[: 1 + (version >= 4) + (version >= 6)]
     attributes = (ctypes.c_uint64 * len(asked))(*asked)
     ruleset = _call(_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(ctypes.sizeof(attributes)), 0)
     try:
-        _allow(ruleset, folder, writes)
+        _allow(ruleset, folder, writes | reads)
         for device in filter(os.path.exists, _HARMLESS):
             _allow(ruleset, device, _WRITE_FILE)
+        for place in filter(os.path.exists, () if readable is None else (*readable, *_READ_ANYWAY)):
+            _allow(ruleset, place, reads if os.path.isdir(place) else _READ_FILE)
         if _libc().prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "no_new_privs")
         _call(_RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
-    return ("writes", "tcp", "signals")[: len(asked)]
+    return ("writes", "tcp", "signals")[: len(asked)] + ("reads",) * bool(reads)
 
 
 def _allow(ruleset: int, place: str | Path, rights: int) -> None:
@@ -112,26 +128,27 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-_DIE_WITH_PARENT, _ADOPT_ORPHANS = 1, 36  # prctl
+_DIE_WITH_PARENT, _ADOPT_ORPHANS, _DROP_CAPABILITY = 1, 36, 24  # prctl
 _NEW_MOUNTS, _NEW_IPC, _NEW_USER, _NEW_PIDS, _NEW_NET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 _PRIVATE_AND_BELOW = (1 << 18) | (1 << 14)
 
 
 def main(settings: dict, command: list[str]) -> int:
     """Run the command under the settings; its exit code, or 128 and the signal that ended it."""
-    guards = ["session"]
+    guards = ["session", *settings["guards"]]
     report = settings["report"]
     _prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     _prctl(_ADOPT_ORPHANS, 1)
-    if settings["namespaces"] and _in_child(_enter_namespaces):
-        _enter_namespaces(fork=False)
-        guards.append("namespaces")
+    found = _namespaces(settings) if settings["namespaces"] else ""
+    if found:
+        _enter_namespaces()
+        guards += found.split()
         first = os.fork()
         if first:
             os.close(report)
             return _code(os.waitpid(first, 0)[1])
         _prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-        _mount_proc()
+        _enter_mounts(settings, found)
     worker = os.fork()
     if not worker:
         _become(settings, command, guards)
@@ -144,13 +161,39 @@ def _become(settings: dict, command: list[str], guards: list[str]) -> None:
     try:
         _prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         guards += _set_limits(settings)
-        guards += write_only_below(settings["folder"]) if settings["landlock"] else ()
+        if "namespaces" in guards:  # root outside stays root inside: it must not mount anything again
+            for capability in range(64):
+                _prctl(_DROP_CAPABILITY, capability)
+        if settings["landlock"]:
+            guards += write_only_below(settings["folder"], settings["readable"])
+        guards += ["hidden memory"] if settings["filter"] and refuse_hidden_memory() else []
         os.write(settings["report"], json.dumps(guards).encode())
         os.close(settings["report"])
         os.execve(command[0], command, settings["environment"])
     except BaseException as error:
         print(f"the sandbox did not start: {error}", flush=True)
     os._exit(125)
+
+
+def _namespaces(settings: dict) -> str:
+    """Which of ours this system has, tried in a process of its own: ``namespaces``, and ``view``; or none."""
+    for found in ("namespaces view", "namespaces"):
+
+        def attempt(found: str = found) -> None:
+            _enter_namespaces()
+            if not _in_child(lambda: _enter_mounts(settings, found)):
+                raise OSError("nothing can be mounted")
+
+        if _in_child(attempt):
+            return found
+    return ""
+
+
+def _enter_mounts(settings: dict, found: str) -> None:
+    if "view" in found:
+        enter_view(settings["readable"], settings["folder"])
+    else:
+        _mount_proc()
 
 
 def _set_limits(settings: dict) -> list[str]:
@@ -161,6 +204,7 @@ def _set_limits(settings: dict) -> list[str]:
         "RLIMIT_DATA": settings["memory_bytes"],  # not the address space: torch maps far more than it uses
         "RLIMIT_CPU": int(settings["cpu_seconds"]),
         "RLIMIT_NPROC": settings["threads"],
+        "RLIMIT_NOFILE": settings["open_files"],
     }
     effective = []
     for name, value in wanted.items():
@@ -175,8 +219,8 @@ def _set_limits(settings: dict) -> list[str]:
     return effective
 
 
-def _enter_namespaces(*, fork: bool = True) -> None:
-    """Own users, processes, network and mounts; with `fork` also try what the first process will do."""
+def _enter_namespaces() -> None:
+    """Own users, processes, network and mounts."""
     user, group = os.getuid(), os.getgid()
     if ctypes.CDLL(None, use_errno=True).unshare(_NEW_USER | _NEW_PIDS | _NEW_NET | _NEW_MOUNTS | _NEW_IPC):
         raise OSError(ctypes.get_errno(), "unshare")
@@ -184,8 +228,6 @@ def _enter_namespaces(*, fork: bool = True) -> None:
     for name, text in maps.items():
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
-    if fork and not _in_child(_mount_proc):
-        raise OSError("proc cannot be mounted")
 
 
 def _mount_proc() -> None:

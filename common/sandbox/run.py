@@ -1,29 +1,37 @@
 """A command that nobody trusts, run with limits: time, memory, files, processes, output.
 
-It runs in a process group, and where Linux allows it in namespaces of its own (`common.sandbox.confine`). A
-watcher beside it measures the whole tree of processes, and kills it when a limit is passed.
+It runs in a process group, and where Linux allows it in namespaces of its own (`common.sandbox.confine`), in
+which it sees nothing of the disk but Python, the data sets and its folder (`common.sandbox.view`); where
+ordinary users may not make namespaces but bubblewrap is installed, in those of bubblewrap. A watcher beside it
+measures the whole tree of processes, and kills it when a limit is passed.
 
-What it does not do: it is no virtual machine. The command can read whatever its user can read. Where the
-kernel has no Landlock it can also write wherever its user can (`common.sandbox.work_copy` notices for the
-repository), and without namespaces it can reach the network and stop this very process. For work of people
-whom nobody knows, use a container or a machine that is thrown away, as the workflows on GitHub do.
+What it does not do: it is not a virtual machine, and a fault of the kernel is open to it. `Finished.guards` says
+what was in effect. Without ``view`` it can reach UNIX sockets, and change modes and times of files; without
+``reads`` it reads what its user can read; without ``writes`` it writes where its user can
+(`common.sandbox.work_copy` notices for the repository); without ``namespaces`` it can reach the network over UDP
+and stop this very process. For work of people whom nobody knows, use a machine that is thrown away, as the
+workflows on GitHub do.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from common.sandbox.view import bubblewrap, readable_places
 
 ROOT = Path(__file__).resolve().parents[2]
 _PAUSE_S = 0.05
@@ -40,6 +48,9 @@ class Limits:
     folder_bytes: int = 256 << 20
     processes: int = 32
     output_bytes: int = 1 << 20
+    files: int = 20_000
+    depth: int = 40
+    open_files: int = 512
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,8 @@ class Finished:
         Which limit ended it, in words; empty when it ended by itself.
     seconds : float
     guards : tuple of str
-        What protected the others: ``namespaces``, ``writes``, ``data``, ... as far as this system has it.
+        What protected the others: ``namespaces``, ``view``, ``reads``, ``writes``, ``data``, ... as far as
+        this system has it.
     """
 
     code: int
@@ -74,7 +86,9 @@ def run_limited(
     environment: Mapping[str, str],
     namespaces: bool = True,
     landlock: bool = True,
+    call_filter: bool = True,
     cwd: Path | None = None,
+    readable: Iterable[Path] = (),
 ) -> Finished:
     """Run a command that may do anything, and come back in time whatever it does.
 
@@ -87,10 +101,12 @@ def run_limited(
     limits : Limits
     environment : mapping
         All of its environment: nothing is inherited, so no secret is.
-    namespaces, landlock : bool
+    namespaces, landlock, call_filter : bool
         Switched off in tests of what is left without them.
     cwd : Path, optional
         Where it starts; `folder` by default.
+    readable : iterable of Path
+        What it may read besides `folder`, Python and the system's libraries.
 
     Raises
     ------
@@ -100,18 +116,31 @@ def run_limited(
     if os.name != "posix":
         raise OSError("limits on processes need Linux or macOS: on Windows use WSL or Colab")
     read_end, write_end = os.pipe()
+    folder = folder.resolve()
+    places = readable_places(readable)
     settings = {
         "folder": str(folder),
         "report": write_end,
         "namespaces": namespaces,
         "landlock": landlock,
+        "filter": call_filter,
+        "readable": places,
+        "guards": [],
         "file_bytes": limits.file_bytes,
         "memory_bytes": limits.memory_bytes,
         "cpu_seconds": 8 * limits.seconds + 10,
         "threads": _threads_now() + 32 * limits.processes,
+        "open_files": limits.open_files,
         "environment": dict(environment),
     }
-    start = [sys.executable, "-m", "common.sandbox.confine", json.dumps(settings), *command]
+    outer = []
+    if namespaces and not own_namespaces():
+        outer = bubblewrap([*places, str(ROOT / "common")], str(folder), str(cwd or folder))
+        if outer and _works(outer):
+            settings |= {"namespaces": False, "guards": ["bubblewrap", "namespaces", "view"]}
+        else:
+            outer = []
+    start = [*outer, sys.executable, "-m", "common.sandbox.confine", json.dumps(settings), *command]
     began = time.monotonic()
     try:
         process = subprocess.Popen(
@@ -144,9 +173,27 @@ def run_limited(
     )
 
 
+@functools.cache
+def own_namespaces() -> bool:
+    """Whether this user may make namespaces, tried once in a process that ends at once."""
+    code = "from common.sandbox.confine import _enter_namespaces as enter; enter()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True)
+    return done.returncode == 0
+
+
+def _works(outer: list[str]) -> bool:
+    """Whether a command starts inside."""
+    try:
+        return (
+            subprocess.run([*outer, "/usr/bin/env", "true"], capture_output=True, timeout=20).returncode == 0
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+
+
 def _watch(process: subprocess.Popen, folder: Path, limits: Limits, output: _Output, began: float) -> str:
     """Wait for the end, or for the first limit that is passed; the limit in words."""
-    next_folder = began + _FOLDER_PAUSE_S
+    next_folder, hidden = began + _FOLDER_PAUSE_S, 0
     while process.poll() is None:
         now = time.monotonic()
         if now - began > limits.seconds:
@@ -154,27 +201,63 @@ def _watch(process: subprocess.Popen, folder: Path, limits: Limits, output: _Out
         if output.is_full:
             return f"more than {_size(limits.output_bytes)} of output"
         n_processes, memory = _use(process.pid)
+        memory += hidden
         if n_processes > limits.processes:
             return f"more than {limits.processes} processes at once"
         if memory > limits.memory_bytes:
             return f"more than {_size(limits.memory_bytes)} of memory"
         if now > next_folder:
-            if folder_bytes(folder) > limits.folder_bytes:
+            n_bytes, n_files, depth = folder_use(folder, limits.depth)
+            if n_bytes > limits.folder_bytes:
                 return f"more than {_size(limits.folder_bytes)} of files"
+            if n_files > limits.files:
+                return f"more than {limits.files:,} files"
+            if depth > limits.depth:
+                return f"more than {limits.depth} folders in each other"
+            hidden = hidden_bytes([one.pid for one in _tree(process.pid)[1:]])
             next_folder = time.monotonic() + _FOLDER_PAUSE_S
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_PAUSE_S)
     return ""
 
 
-def folder_bytes(folder: Path) -> int:
-    """Bytes of all files below a folder; links are not followed, and what vanishes meanwhile is nothing."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(place, name)).st_size
-    return total
+def folder_use(folder: Path, most: int) -> tuple[int, int, int]:
+    """What lies below a folder: bytes of all files, number of files and folders, and how deep they go.
+
+    Links are not followed, what vanishes meanwhile does not count, and below `most` + 1 folders nobody looks.
+    """
+    n_bytes = n_files = deepest = 0
+    pending = [(str(folder), 0)]
+    while pending:
+        place, depth = pending.pop()
+        deepest = max(deepest, depth)
+        if depth > most:
+            continue
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            for entry in entries:
+                n_files += 1
+                with contextlib.suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append((entry.path, depth + 1))
+                    else:
+                        n_bytes += entry.stat(follow_symlinks=False).st_size
+    return n_bytes, n_files, deepest
+
+
+def hidden_bytes(pids: Iterable[int]) -> int:
+    """Bytes of files without a name that processes hold open: in memory (memfd), or deleted while open.
+
+    No limit of a process counts the first, and no look into the folder finds the second.
+    """
+    found: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    status = os.stat(f"/proc/{pid}/fd/{number}")
+                    if stat.S_ISREG(status.st_mode) and not status.st_nlink:
+                        found[status.st_dev, status.st_ino] = 512 * status.st_blocks
+    return sum(found.values())
 
 
 class _Output:

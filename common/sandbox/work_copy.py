@@ -12,6 +12,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from common.data.cache import user_cache
 ROOT = Path(__file__).resolve().parents[2]
 MAX_FILES = 2000
 MAX_BYTES = 128 << 20
+_PREFIX = "dnnc-check-"
+_MOMENT_S = 60  # a copy that is younger may not have its lock yet
 
 
 @contextlib.contextmanager
@@ -33,7 +36,9 @@ def work_copy(name: str | None, *, root: Path = ROOT) -> Iterator[Path]:
     ValueError
         The member's folder is too large to copy.
     """
-    base = Path(tempfile.mkdtemp(prefix="dnnc-check-")).resolve()
+    _sweep()
+    base = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
+    lock = _locked(base)
     try:
         copy = base / "course"
         shutil.copytree(root / "common", copy / "common")
@@ -47,7 +52,15 @@ def work_copy(name: str | None, *, root: Path = ROOT) -> Iterator[Path]:
         _copy_font_cache(base / "home")
         yield base
     finally:
-        _remove(base)
+        remove(base)
+        if lock is not None:
+            os.close(lock)
+
+
+def readable(root: Path = ROOT) -> list[Path]:
+    """What a notebook in the copy reads outside of it: the weeks, the capstone, the data sets."""
+    places = [*sorted(root.glob("week[0-9][0-9]_*")), root / "capstone", user_cache()]
+    return places + ([Path(os.environ["DNNC_DATA"])] if os.environ.get("DNNC_DATA") else [])
 
 
 def environment(base: Path) -> dict[str, str]:
@@ -56,6 +69,8 @@ def environment(base: Path) -> dict[str, str]:
     return copied | {
         "HOME": str(base / "home"),
         "TMPDIR": str(base / "tmp"),
+        "USER": "student",
+        "LOGNAME": "student",
         "PYTHONPATH": str(base / "course"),
         "PYTHONSAFEPATH": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -104,8 +119,8 @@ def copy_regular(source: Path, target: Path) -> list[str]:
     return left
 
 
-def snapshot(root: Path = ROOT) -> dict[str, tuple[int, int]]:
-    """Size and time of every file of the repository but git's own and what can be made anew (caches)."""
+def snapshot(root: Path = ROOT) -> dict[str, tuple[int, int, int]]:
+    """Size, time and mode of every file of the repository but git's own and what can be made again (caches)."""
     skipped = {".git", ".venv", "__pycache__", "runs", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints"}
     found = {}
     for place, folders, names in os.walk(root):
@@ -114,11 +129,11 @@ def snapshot(root: Path = ROOT) -> dict[str, tuple[int, int]]:
             path = os.path.join(place, name)
             with contextlib.suppress(OSError):
                 status = os.lstat(path)
-                found[os.path.relpath(path, root)] = (status.st_size, status.st_mtime_ns)
+                found[os.path.relpath(path, root)] = (status.st_size, status.st_mtime_ns, status.st_mode)
     return found
 
 
-def changes(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> list[str]:
+def changes(before: dict[str, tuple], after: dict[str, tuple]) -> list[str]:
     """The files that are new, gone or changed between two snapshots."""
     return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
@@ -131,13 +146,59 @@ def _copy_font_cache(home: Path) -> None:
             shutil.copyfile(path, home / path.name)
 
 
-def _remove(base: Path) -> None:
-    """Delete the copy, folders that were made unreadable included."""
+def remove(base: Path) -> None:
+    """Delete the copy whatever is in it: unreadable folders, and thousands in each other.
 
-    def again(function, path, _) -> None:
+    A folder in a folder is moved to the top: so no path grows too long, and nothing recurses.
+    """
+    n_moved, pending = 0, [base]
+    with contextlib.suppress(OSError):
+        while pending:
+            folder = pending.pop()
+            os.chmod(folder, 0o700)
+            for entry in list(os.scandir(folder)):
+                if not entry.is_dir(follow_symlinks=False):
+                    os.unlink(entry.path)
+                    continue
+                place = Path(entry.path)
+                if folder != base:
+                    n_moved += 1
+                    os.chmod(place, 0o700)
+                    place = place.rename(base / f".moved-{n_moved}")
+                pending.append(place)
+            if folder != base:
+                os.rmdir(folder)
+        os.rmdir(base)
+
+
+def _locked(base: Path) -> int | None:
+    """A lock on the copy that ends with this process; None where the system has none."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    opened = os.open(base, os.O_RDONLY)
+    with contextlib.suppress(OSError):
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return opened
+
+
+def _sweep() -> None:
+    """Delete copies whose process was killed before it could: ours, old enough, and locked by nobody."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
-            os.chmod(os.path.dirname(path), 0o700)
-            os.chmod(path, 0o700)
-            function(path)
-
-    shutil.rmtree(base, **{"onexc" if sys.version_info >= (3, 12) else "onerror": again})
+            status = path.lstat()
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+                continue
+            if time.time() - status.st_mtime < _MOMENT_S:
+                continue
+            opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove(path)
+            finally:
+                os.close(opened)

@@ -305,8 +305,30 @@ def test_floods_are_refused_in_bounded_space(room, monkeypatch, tmp_path):
     assert send(other, scan(other, room.link()), "m001").status_code == 200
     projector = room.projector()
     assert [projector.get("/projector/state").status_code for _ in range(100)] == [200] * 100
+    assert heading_of(scan(flood, room.link())) == "Are you here?", "a fresh code passes at once"
     room.clock.advance(60)
     assert heading_of(scan(flood, room.link())) == "Are you here?"
+
+
+def test_a_flood_behind_a_shared_address_locks_nobody_out(room, monkeypatch, tmp_path):
+    """As behind a tunnel or a router: one address for the whole class."""
+    monkeypatch.setattr(attendance_app, "BURST", 50)
+    room = ClassRoom(tmp_path / "shared.sqlite3")
+    known, new, flood = (room.phone(address="10.0.0.1") for _ in range(3))
+    page = scan(known, room.link())
+    assert [flood.get("/here").status_code for _ in range(200)].count(429) == 150
+    assert known.get("/static/attendance.css").status_code == 200
+    assert flood.get("/static/attendance.css").status_code == 200
+    assert send(known, page, "m001").status_code == 200
+    assert heading_of(scan(new, room.link())) == "Are you here?"
+
+
+def test_one_phone_alone_is_limited_too(room, monkeypatch):
+    phone = room.phone()
+    scan(phone, room.link())
+    assert [phone.get("/here").status_code for _ in range(200)].count(429) > 100
+    room.clock.advance(60)
+    assert phone.get("/here").status_code == 200
 
 
 def test_too_large_and_unknown_requests(room):

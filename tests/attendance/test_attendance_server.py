@@ -1,5 +1,6 @@
 """The attendance as it is served: a class that scans at once, hostile clients, a kill in the middle."""
 
+import asyncio
 import http.client
 import os
 import re
@@ -15,6 +16,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from attendance_class import LECTURE, Clock, heading_of, roster, roster_text, served, ticket_of
 
+from common.attendance import app as attendance_app
+from common.attendance.connections import Door
 from common.attendance.refusals import REASONS
 from common.attendance.store import AttendanceStore
 from common.attendance.tokens import AttendanceSigner
@@ -138,6 +141,161 @@ def test_what_a_client_may_send_is_bounded(tmp_path):
         assert phone.ask("POST", "/here", member="m001", ticket="x" * 5000)[0] == 413
         phone.connection.close()
     store.close()
+
+
+class Channel:
+    """What the door looks at."""
+
+    def __init__(self, address, at, *, request=None, requests=()):
+        self.addr, self.creation_time, self.request = (address, 1), at, request
+        self.requests, self.total_outbufs_len, self.will_close = list(requests), 0, False
+
+
+class Server:
+    """What the door watches."""
+
+    def __init__(self, *channels):
+        self.active_channels = dict(enumerate(channels))
+
+    def accept(self):
+        return None
+
+    def maintenance(self, now):
+        pass
+
+
+def test_a_new_phone_takes_the_place_of_the_connection_that_waits_longest():
+    hog = [Channel("10.0.0.1", at) for at in range(6)]
+    hog[0].requests = ["is being answered"]
+    others = [Channel(f"10.0.0.{i}", -1) for i in range(2, 5)]
+    door = Door([Server(*hog[:4]), Server(*hog[4:], *others)], most=9, per_address=100)
+    door.make_room("10.0.0.9")
+    assert [one.will_close for one in hog] == [False, True, False, False, False, False]
+    assert not any(one.will_close for one in others), "the address that holds the most pays"
+    door.make_room("10.0.0.9")
+    assert sum(one.will_close for one in hog) == 1, "the first one counts as gone"
+
+
+def test_an_address_has_its_share():
+    hog = [Channel("10.0.0.1", at) for at in range(5)]
+    door = Door([Server(*hog)], most=100, per_address=5)
+    door.make_room("10.0.0.2")
+    assert not any(one.will_close for one in hog)
+    door.make_room("10.0.0.1")
+    assert [one.will_close for one in hog] == [True, False, False, False, False]
+
+
+def test_a_request_that_does_not_end_is_closed_and_a_connection_that_waits_is_not():
+    now = Clock(0.0)
+    slow, idle = Channel("a", 0, request=object()), Channel("b", 0)
+    door = Door([Server(slow, idle)], most=10, clock=now)
+    door.close_slow()
+    now.advance(9)
+    door.close_slow()
+    assert not slow.will_close
+    slow.request = object()  # the first one ended, and this is another
+    door.close_slow()
+    now.advance(9)
+    door.close_slow()
+    assert not slow.will_close
+    now.advance(2)
+    door.close_slow()
+    assert slow.will_close
+    assert not idle.will_close
+
+
+@pytest.mark.slow
+def test_slow_clients_keep_nobody_out(tmp_path, monkeypatch):
+    """Connections that send a byte a second, as many as the server holds: others are served meanwhile."""
+    monkeypatch.setattr(attendance_app, "connection_limit", lambda: 100)
+    store, stop = AttendanceStore(tmp_path / "attendance.sqlite3"), threading.Event()
+    store.open_lecture(LECTURE)
+    with served(store, roster(), clock=Clock()) as url:
+        parts = urlsplit(url)
+
+        def trickle():
+            clients = []
+            while not stop.is_set():
+                while len(clients) < 150:
+                    clients.append(socket.create_connection((parts.hostname, parts.port), timeout=5))
+                for client in [*clients]:
+                    try:
+                        client.sendall(b"G")
+                    except OSError:
+                        clients.remove(client)
+                stop.wait(1)
+            for client in clients:
+                client.close()
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            time.sleep(3)
+            token = AttendanceSigner(store.key, clock=Clock()).code(LECTURE).token
+            for number in range(6):
+                began = time.monotonic()
+                phone = Phone(url, address=f"127.0.0.{10 + number}")
+                assert phone.attend(f"/s/{token}", f"m{number:03}")[0] == [303, 303]
+                assert time.monotonic() - began < 10
+                phone.connection.close()
+        finally:
+            stop.set()
+            thread.join(PATIENCE)
+    store.close()
+
+
+@pytest.mark.slow
+def test_three_hundred_phones_with_two_connections_each_are_all_recorded(tmp_path):
+    """Phones open a spare connection; the server is a process of its own, as in a lecture."""
+    (tmp_path / "team.toml").write_text(roster_text(roster(300)))
+    process, link = start(tmp_path, "--port", "0")
+    parts = urlsplit(link)
+    store = AttendanceStore(tmp_path / "attendance.sqlite3")
+    signer = AttendanceSigner(store.key, clock=time.time)
+    told, waits = {}, []
+
+    async def ask(reader, writer, request):
+        writer.write(request)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = int(re.search(r"Content-Length: (\d+)", head)[1])
+        return head, (await reader.readexactly(length)).decode()
+
+    async def attend(name):
+        began = time.monotonic()
+        spare = await asyncio.open_connection(parts.hostname, parts.port)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        get = f"GET /s/{signer.code(LECTURE).token} HTTP/1.1\r\nHost: x\r\n\r\n"
+        head, page = await ask(reader, writer, get.encode())
+        cookie = re.search(r"Set-Cookie: ([^;]+)", head)[1]
+        style = f"GET /static/attendance.css HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n"
+        assert "200" in (await ask(*spare, style.encode()))[0]
+        form = urlencode({"ticket": ticket_of(page), "member": name})
+        post = (
+            f"POST /here HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\nContent-Length: {len(form)}\r\n"
+            f"Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}"
+        )
+        head, _ = await ask(reader, writer, post.encode())
+        told[name] = head.split()[1]
+        waits.append(time.monotonic() - began)
+        await asyncio.sleep(3)  # a phone keeps its connections for a while
+        for one in (spare[1], writer):
+            one.close()
+
+    async def attend_all():
+        await asyncio.gather(*(attend(one.name) for one in roster(300).members))
+
+    try:
+        began = time.monotonic()
+        asyncio.run(asyncio.wait_for(attend_all(), PATIENCE))
+        print(f"{time.monotonic() - began:.1f} s in all, the slowest phone {max(waits):.1f} s")
+        assert told == {one.name: "303" for one in roster(300).members}
+        assert len(store.presences(LECTURE)) == 300
+        assert [event for event in store.events() if event.kind.startswith("refused")] == []
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        store.close()
 
 
 def start(folder, *options):

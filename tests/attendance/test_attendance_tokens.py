@@ -66,10 +66,19 @@ def test_code_lasts_its_period_and_the_grace(signer, clock, wait, is_fresh):
         assert refused(signer.check_code, token, 3) == "stale"
 
 
+def test_a_clock_that_steps_back_by_seconds_refuses_nobody(signer, clock):
+    """A laptop's clock is set right by seconds now and then; forms that are open go on."""
+    token, ticket = signer.code(3).token, signer.ticket(3, "device")
+    clock.advance(-8)
+    signer.check_code(token, 3)
+    signer.check_ticket(ticket, 3, "device")
+
+
 def test_code_from_the_future_is_refused(signer, clock):
-    token = signer.code(3).token
-    clock.advance(-1)
+    token, ticket = signer.code(3).token, signer.ticket(3, "device")
+    clock.advance(-60)
     assert refused(signer.check_code, token, 3) == "stale"
+    assert refused(signer.check_ticket, ticket, 3, "device") == "slow"
 
 
 def test_code_of_another_lecture_is_refused(signer):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -257,6 +259,170 @@ def test_what_main_did_meanwhile_is_nobodys_change(course):
     assert judge(course, head).is_allowed
 
 
+def forged_history(course, date):
+    """A merged pull request, then a branch that merges main "ours": git may see either common ancestor."""
+    root, git, commit = course
+    os.environ["GIT_COMMITTER_DATE"] = date
+    first = commit(**{"members/ada/week01/first.md": "the first hand-in\n"})
+    del os.environ["GIT_COMMITTER_DATE"]
+    (root / "common/code.py").write_text("the gate, mended\n")
+    (root / "members/ada_b/week02").mkdir()
+    (root / "members/ada_b/week02/b.md").write_text("a classmate's hand-in\n")
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "main goes on")
+    second = git("rev-parse", "main")
+    git("merge", "--quiet", "--no-ff", "-m", "the first pull request", first)
+    git("checkout", "--quiet", "-b", "evil", first)
+    git("merge", "--quiet", "-s", "ours", "-m", "looks harmless", second)
+    (root / "members/ada/week01/first.md").write_text("the first hand-in, better\n")
+    git("commit", "--quiet", "--all", "-m", "my work")
+    head = git("rev-parse", "HEAD")
+    git("checkout", "--quiet", "main")
+    return head
+
+
+@pytest.mark.parametrize("date", ["2030-01-01T00:00:00Z", "2001-01-01T00:00:00Z"])
+def test_a_history_with_two_common_ancestors_is_refused(course, date):
+    """Merging it would delete a classmate's work and undo what main has mended, whatever the dates say."""
+    head = forged_history(course, date)
+    decision = judge(course, head)
+    assert not decision.is_allowed
+    assert "2 common ancestors" in decision.message
+    assert "git switch -c NEW origin/main" in decision.message
+
+
+def test_a_branch_without_a_common_ancestor_is_refused(course):
+    _root, git, _ = course
+    git("checkout", "--quiet", "--orphan", "alone")
+    git("commit", "--quiet", "-m", "alone")
+    head = git("rev-parse", "HEAD")
+    git("checkout", "--quiet", "main")
+    assert "no common ancestor" in judge(course, head).message
+
+
+def test_a_merge_of_main_that_drops_its_changes_is_refused(course):
+    """One common ancestor, and the three-dot difference alone would still show nothing elsewhere."""
+    root, git, commit = course
+    work = commit(**{"members/ada/week02/new.md": "x"})
+    (root / "common/code.py").write_text("main goes on\n")
+    git("commit", "--quiet", "--all", "-m", "main goes on")
+    git("checkout", "--quiet", "-b", "dropping", work)
+    git("merge", "--quiet", "-s", "ours", "-m", "m", "main")
+    head = git("rev-parse", "HEAD")
+    git("checkout", "--quiet", "main")
+    decision = judge(course, head)
+    assert not decision.is_allowed
+    assert "`common/code.py` is outside" in decision.message
+
+
+def test_an_honest_merge_of_main_is_allowed(course):
+    root, git, commit = course
+    work = commit(**{"members/ada/week02/new.md": "x"})
+    (root / "common/code.py").write_text("main goes on\n")
+    git("commit", "--quiet", "--all", "-m", "main goes on")
+    git("checkout", "--quiet", "-b", "updating", work)
+    git("merge", "--quiet", "-m", "m", "main")
+    head = git("rev-parse", "HEAD")
+    git("checkout", "--quiet", "main")
+    assert judge(course, head).is_allowed
+
+
+def test_what_conflicts_with_main_is_refused_with_a_way_out(course):
+    root, git, commit = course
+    head = commit(**{"members/ada/week01/a.md": "mine\n"})
+    (root / "members/ada/week01/a.md").write_text("theirs\n")
+    git("commit", "--quiet", "--all", "-m", "an instructor's change")
+    decision = judge(course, head)
+    assert not decision.is_allowed
+    assert "conflicts with main" in decision.message
+
+
+def test_a_large_file_that_the_next_commit_removes_is_weighed(course):
+    """It would stay in the history of every clone for ever."""
+    root, git, _commit = course
+    git("checkout", "--quiet", "-b", "heavy", "main")
+    big = root / "members/ada/week02/data.bin"
+    big.parent.mkdir()
+    big.write_bytes(b"x" * 1_000_001)
+    (big.parent / "new.md").write_text("x")
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "oh")
+    git("rm", "--quiet", str(big))
+    git("commit", "--quiet", "-m", "gone")
+    head = git("rev-parse", "HEAD")
+    git("checkout", "--quiet", "main")
+    decision = judge(course, head)
+    assert not decision.is_allowed
+    assert "an earlier commit holds `members/ada/week02/data.bin` with 1,000,001 bytes" in decision.message
+
+
+def test_all_versions_together_have_a_limit():
+    slides = [Change(f"members/ada/presentations/{i}.pdf", n_bytes=8 << 20) for i in range(8)]
+    assert by_ada(*slides).is_allowed
+    decision = by_ada(*slides, Change("members/ada/week01/a.md", n_bytes=1))
+    assert "together have 67,108,865 bytes, at most 67,108,864" in decision.message
+    versions = [Change("members/ada/capstone/a.dcz", n_bytes=16 << 20)] * 5
+    assert not decide("ada-l", versions[:1], ROSTER, history=versions).is_allowed
+
+
+@pytest.mark.parametrize(
+    "name", ["aux.py", "CON", "week01/nul.tar.gz", "com1.md", "a:b.py", "a.", "a ", "what?.png", "a<b", "x|y"]
+)
+def test_names_that_windows_cannot_check_out_are_refused(name):
+    decision = by_ada(f"members/ada/{name}")
+    assert not decision.is_allowed
+    assert "cannot be a file on Windows" in decision.message
+    assert by_ada(Change(f"members/ada/{name}", "000000")).is_allowed, "taking it away is welcome"
+
+
+@pytest.mark.parametrize("name", ["git~1/config", "GIT~2", "week01/git~1"])
+def test_the_short_name_of_dot_git_is_refused(name):
+    assert "how git or GitHub behaves" in by_ada(f"members/ada/{name}").message
+
+
+@pytest.mark.parametrize("name", ["week01/" + "a" * 81, "/".join(["folder"] * 30)])
+def test_long_paths_are_refused(name):
+    assert "is too long" in by_ada(f"members/ada/{name}").message
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("helper.py", "Helper.py"),
+        ("week03/x", "WEEK03/y"),
+        ("\u00e9.md", "e\u0301.md"),
+        ("A\u030a", "\u00e5"),
+    ],
+)
+def test_twins_of_case_and_unicode_form_are_refused(one, other):
+    decision = by_ada(f"members/ada/{one}", f"members/ada/{other}")
+    assert "are one file on Windows and macOS" in decision.message
+    assert by_ada(f"members/ada/{one}").is_allowed
+    assert by_ada(f"members/ada/{one}", Change(f"members/ada/{other}", "000000")).is_allowed
+
+
+def test_a_twin_of_what_main_has_is_refused(course):
+    decision = judge(course, course[2](**{"members/ada/week01/A.md": "x"}))
+    assert "`members/ada/week01/a.md` and `members/ada/week01/A.md` are one file" in decision.message or (
+        "`members/ada/week01/A.md` and `members/ada/week01/a.md` are one file" in decision.message
+    )
+    moved = course[2](**{"members/ada/week01/A.md": "x", "members/ada/week01/a.md": None})
+    assert judge(course, moved).is_allowed
+
+
+def test_three_entries_at_most_whatever_the_case_of_their_ending(course):
+    names = [f"members/ada/capstone/{name}" for name in ("a.dcz", "b.DCZ", "c.Dcz", "d.dcz")]
+    assert by_ada(*names[:3]).weeks == ("capstone",)
+    assert "would hold 4 .dcz files, at most 3" in by_ada(*names).message
+    _root, git, commit = course
+    three = commit(**dict.fromkeys(names[:3], "x"))
+    assert judge(course, three).is_allowed
+    git("merge", "--quiet", three)
+    assert not judge(course, commit(**{names[3]: "x"})).is_allowed
+    assert judge(course, commit(**{names[3]: "x", names[0]: None})).is_allowed
+    assert by_ada(Change("members/ada/capstone/small.DCZ", n_bytes=16 << 20)).is_allowed
+
+
 @pytest.mark.parametrize("commit", ["HEAD", "--output=x", "main", "0" * 40, ""])
 def test_only_commits_that_exist(course, commit):
     assert not judge(course, commit).is_allowed
@@ -315,12 +481,53 @@ def test_nothing_from_a_pull_request_is_pasted_into_a_script():
                 assert "${{" not in step.get("run", ""), f"{name}: {step['run']}"
 
 
-def test_members_code_never_lies_beside_a_token():
-    for name in ("members.yml", "board.yml"):
-        for job in workflows()[name]["jobs"].values():
-            for step in job["steps"]:
-                if step.get("uses", "").startswith("actions/checkout"):
-                    assert step["with"]["persist-credentials"] is False, name
+def steps():
+    return [
+        (name, step)
+        for name, workflow in workflows().items()
+        for job in workflow["jobs"].values()
+        for step in job["steps"]
+    ]
+
+
+def test_no_checkout_leaves_a_token_behind():
+    checkouts = [
+        (name, step) for name, step in steps() if step.get("uses", "").startswith("actions/checkout@")
+    ]
+    assert {name for name, _ in checkouts} == set(workflows())
+    for name, step in checkouts:
+        assert step["with"]["persist-credentials"] is False, name
+
+
+def test_actions_are_pinned_to_commits():
+    used = [(name, step["uses"]) for name, step in steps() if "uses" in step]
+    assert used
+    for name, action in used:
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), (name, action)
+
+
+def test_a_hand_in_does_not_run_the_whole_test_matrix():
+    triggers = workflows()["test.yml"][True]
+    for event in ("push", "pull_request"):
+        assert triggers[event]["paths-ignore"] == ["members/*/**"]
+
+
+def test_the_gate_is_for_main_alone_and_judges_by_its_newest_commit():
+    """A request to a branch with a roster of its own would get a green mark, and keep it for main."""
+    workflow = workflows()["members.yml"]
+    assert workflow[True]["pull_request"]["branches"] == ["main"]
+    assert "edited" in workflow[True]["pull_request"]["types"], "also when it is turned to main"
+    gate_steps = workflow["jobs"]["gate"]["steps"]
+    assert gate_steps[0]["with"]["ref"] == "main"
+
+
+@pytest.mark.parametrize("tool", [["zizmor", "--offline", "--quiet", ".github"], ["actionlint"]])
+def test_workflow_linters_find_nothing(tool):
+    program = shutil.which(tool[0]) or shutil.which(tool[0], path=str(Path(sys.executable).parent))
+    if program is None:
+        pytest.skip(f"{tool[0]} is not installed")
+    done = subprocess.run([program, *tool[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_gate_needs_nothing_but_python():

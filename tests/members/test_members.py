@@ -208,7 +208,11 @@ def test_a_wrong_answer_gets_its_hint(ada):
 def test_a_failing_cell_is_named_and_what_stands_before_it_counts(ada):
     check = ada(SOLVED[0], "# a comment\n1 / 0", SOLVED[1])
     assert (check.status, check.points) == ("failed", 2)
-    assert check.message == "stops in code cell 2 (`1 / 0`): ZeroDivisionError: division by zero"
+    assert check.message == "stops in code cell 2 (`1 / 0`): ZeroDivisionError"
+    assert check.detail == "ZeroDivisionError: division by zero"
+    assert "division by zero" not in check_report.report([check])
+    assert "division by zero" not in check_report.report([check, check])
+    assert "It said: ZeroDivisionError: division by zero" in check_report.report([check], details=True)
     assert check.answers[1]["message"] == "The notebook defines no such function."
 
 
@@ -259,21 +263,56 @@ def test_ten_gigabytes_are_refused_to_the_cell(ada):
 def test_writing_outside_is_refused_or_noticed(ada, course):
     target = course / "members" / "team.toml"
     check = ada(f"open({str(target)!r}, 'w').write('[[members]]')", *SOLVED)
-    if "writes" in check.guards:
+    if {"writes", "view"} & set(check.guards):
         assert check.message.startswith("stops in code cell 1")
-        assert "PermissionError" in check.message
+        assert "PermissionError" in check.message or "FileNotFoundError" in check.message
         assert target.read_text() == ""
     else:
         assert "files of the course changed: members/team.toml" in check.notes[0]
 
 
 def test_without_landlock_writing_outside_is_noticed(ada, course, monkeypatch):
-    monkeypatch.setattr(checking, "run_limited", lambda *args, **kw: work_run(*args, **kw, landlock=False))
+    monkeypatch.setattr(
+        checking, "run_limited", lambda *args, **kw: work_run(*args, **kw, landlock=False, namespaces=False)
+    )
     from common.sandbox.run import run_limited as work_run
 
     check = ada(f"open({str(course / 'members/team.toml')!r}, 'a').write('# x')", *SOLVED)
     assert check.status == "ran"
     assert "files of the course changed: members/team.toml" in check.notes[0]
+
+
+def test_modes_outside_are_compared_too(ada, course, monkeypatch):
+    monkeypatch.setattr(checking, "run_limited", lambda *args, **kw: work_run(*args, **kw, namespaces=False))
+    from common.sandbox.run import run_limited as work_run
+
+    check = ada(f"import os\nos.chmod({str(course / 'members/team.toml')!r}, 0o666)", *SOLVED)
+    assert "files of the course changed: members/team.toml" in check.notes[0]
+
+
+def test_a_notebook_cannot_publish_what_it_reads(ada, course):
+    """Neither what the instructor has nor, in an error's name or text, anything else: the board is public."""
+    key = course / "attendance" / "attendance.sqlite3"
+    key.parent.mkdir()
+    key.write_text("the-key")
+    check = ada(f"raise Exception(open({str(key)!r}).read())", *SOLVED)
+    assert "the-key" not in repr(check) or "view" not in check.guards
+    check = ada("raise type('K' + 'the_key', (Exception,), {})('the-key')", *SOLVED)
+    assert check.message.endswith(": an error")
+    assert "the-key" in check.detail
+    assert "the-key" not in check_report.report([check])
+    check = ada("import sys\nprint(open('/etc/hosts').read())", *SOLVED)
+    if "view" in check.guards:
+        assert check.message.endswith("FileNotFoundError")
+
+
+@pytest.mark.parametrize("place", ["tests", ".git", "runs", "members/eve", "attendance"])
+def test_other_parts_of_the_repository_are_not_there(ada, course, place):
+    (course / place).mkdir(parents=True)
+    (course / place / "file.py").write_text("x = 1")
+    check = ada(f"import os\nassert not os.path.exists({str(course / place / 'file.py')!r})", *SOLVED)
+    if "view" in check.guards:
+        assert (check.status, check.points) == ("ran", 5), check
 
 
 def test_work_done_in_the_copy_does_not_reach_the_folder(ada, course):
@@ -354,6 +393,38 @@ def test_a_forged_result_cannot_say_more_than_right_or_wrong(tmp_path):
     assert [(answer["question"], answer["ok"]) for answer in answers] == [(1, False), (2, False)]
     assert "\x1b" not in answers[0]["message"]
     assert len(answers[0]["message"]) == 300
+
+
+def test_a_changed_helper_makes_a_kept_result_outdated(ada, course):
+    ada(*SOLVED)
+    before = checking.digest("ada", "week01", root=course)
+    helper = course / "members/ada/week01/helper.py"
+    helper.write_text("ok = False")
+    first = checking.digest("ada", "week01", root=course)
+    helper.write_text("ok = True")
+    second = checking.digest("ada", "week01", root=course)
+    (helper.parent / "pictures").mkdir()
+    helper.rename(helper.parent / "pictures" / "helper.py")
+    third = checking.digest("ada", "week01", root=course)
+    assert len({before, first, second, third}) == 4
+    (helper.parent / "__pycache__").mkdir()
+    (helper.parent / "__pycache__" / "x.pyc").write_text("made by running it")
+    assert checking.digest("ada", "week01", root=course) == third
+
+
+def test_a_hint_does_not_say_its_question_twice():
+    answer = {
+        "question": 1,
+        "title": "Double",
+        "points": 2,
+        "ok": False,
+        "message": "no",
+        "hint": "Question 1: think",
+    }
+    check = week_results.WeekCheck("ada", "week01", "ran", "ran", 0, 2, 0, (answer,))
+    text = check_report.report([check])
+    assert "Question 1, hint: think" in text
+    assert "no answer is right yet" in text
 
 
 def test_results_are_kept_until_the_notebook_changes(ada, course, tmp_path):

@@ -9,14 +9,22 @@ import psutil
 import pytest
 
 from common.sandbox import confine as landlock
-from common.sandbox.run import Limits, folder_bytes, run_limited
+from common.sandbox import view, work_copy
+from common.sandbox.run import Limits, folder_use, hidden_bytes, own_namespaces, run_limited
+from common.sandbox.work_copy import remove
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="limits on processes need Linux or macOS")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has it")
 MB = 1 << 20
 
 
-def run(folder, code, *, namespaces=True, landlock=True, **limits):
+namespaces_only = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or not own_namespaces(),
+    reason="this system gives users no namespaces",
+)
+
+
+def run(folder, code, *, namespaces=True, landlock=True, call_filter=True, readable=(), **limits):
     """Run Python code in a sandbox; every test ends in seconds even where the sandbox fails."""
     folder.mkdir(exist_ok=True)
     return run_limited(
@@ -26,6 +34,8 @@ def run(folder, code, *, namespaces=True, landlock=True, **limits):
         environment={"PATH": os.defpath, "HOME": str(folder)},
         namespaces=namespaces,
         landlock=landlock,
+        call_filter=call_filter,
+        readable=readable,
     )
 
 
@@ -206,4 +216,171 @@ def test_the_sandbox_is_gone_with_its_parent(tmp_path):
 def test_folder_bytes_does_not_follow_links(tmp_path):
     (tmp_path / "a").write_bytes(b"x" * 100)
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
-    assert 100 <= folder_bytes(tmp_path) < 400
+    n_bytes, n_files, depth = folder_use(tmp_path, 40)
+    assert 100 <= n_bytes < 400
+    assert (n_files, depth) == (2, 0)
+
+
+@namespaces_only
+@pytest.mark.parametrize(("namespaces", "landlock"), [(True, False), (False, True), (True, True)])
+def test_nothing_of_the_instructors_is_read(tmp_path, namespaces, landlock):
+    """By the view alone, and by Landlock alone: each is enough."""
+    if landlock and not view_of_landlock():
+        pytest.skip("this kernel has no Landlock")
+    secret = tmp_path / "attendance" / "key"
+    secret.parent.mkdir()
+    secret.write_text("a-secret")
+    code = (
+        "import os, pathlib\n"
+        f"for place in ({str(secret)!r}, '/etc/passwd', {str(Path.home() / '.bashrc')!r}):\n"
+        "    try: print(pathlib.Path(place).read_text())\n    except OSError as e: print('refused', e.errno)\n"
+        f"for place in ({str(secret.parent)!r}, '/run', '/var'):\n"
+        "    try: print('listed', os.listdir(place))\n    except OSError as e: print('refused', e.errno)\n"
+    )
+    done = run(tmp_path / "inside", code, namespaces=namespaces, landlock=landlock)
+    assert "a-secret" not in done.output
+    assert "root:" not in done.output
+    assert done.output.count("refused") == 6, done.output
+    assert ("view" if namespaces else "reads") in done.guards
+
+
+def view_of_landlock():
+    return landlock.landlock_version()
+
+
+@namespaces_only
+def test_what_it_may_read_it_reads_and_cannot_change(tmp_path):
+    """Modes, times and attributes included: Landlock alone does not cover them."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "images").write_text("pixels")
+    before = (data / "images").stat()
+    code = (
+        f"import os\nplace = {str(data / 'images')!r}\nprint(open(place).read())\n"
+        "for attempt in (lambda: os.chmod(place, 0o777), lambda: os.utime(place, (0, 0)),\n"
+        "                lambda: os.setxattr(place, 'user.evil', b'x'), lambda: open(place, 'w')):\n"
+        "    try: attempt(); print('done it')\n    except OSError as e: print('refused', e.errno)\n"
+    )
+    for kind in (True, False):
+        done = run(tmp_path / "inside", code, landlock=kind, readable=[data])
+        assert done.output.split() == ["pixels", *["refused", "30"] * 4] or (
+            kind and done.output.count("refused") == 4
+        ), done.output
+    after = (data / "images").stat()
+    assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+    assert not os.listxattr(data / "images")
+
+
+@namespaces_only
+def test_unix_sockets_outside_cannot_be_reached(tmp_path):
+    """Such as the desktop's bus, an ssh agent, a container daemon: each would be a way out."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "bus"))
+        listener.listen(1)
+        code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(tmp_path / 'bus')!r}); print('reached')"
+        done = run(tmp_path / "inside", code)
+        assert "reached" not in done.output
+        assert "FileNotFoundError" in done.output
+
+
+@namespaces_only
+@pytest.mark.parametrize("landlock", [True, False])
+def test_nothing_can_be_mounted_again(tmp_path, landlock):
+    code = (
+        "import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+        "print(libc.mount(b'tmpfs', b'/tmp', b'tmpfs', 0, None), libc.umount2(b'/proc', 2),"
+        " libc.mount(None, b'/usr', None, 32 | 4096, None))"
+    )
+    done = run(tmp_path, code, landlock=landlock)
+    assert done.output == "-1 -1 -1\n"
+
+
+MEMFDS = (
+    "import os, time\nheld = []\nfor i in range(10):\n    held.append(os.memfd_create(str(i)))\n"
+    "    os.write(held[-1], b'x' * (20 << 20))\ntime.sleep(15)\nprint('held it')"
+)
+
+
+@linux
+def test_memory_in_nameless_files_is_refused_or_counted(tmp_path):
+    refused = run(tmp_path, MEMFDS, memory_bytes=100 * MB)
+    assert "held it" not in refused.output
+    if "hidden memory" in refused.guards:
+        assert "PermissionError" in refused.output
+    counted = run(tmp_path, MEMFDS, memory_bytes=100 * MB, call_filter=False)
+    assert counted.stopped == "more than 100 MB of memory"
+
+
+@linux
+def test_the_filter_refuses_shared_segments(tmp_path):
+    code = "import ctypes; print(ctypes.CDLL(None).shmget(0, 1 << 20, 0o1600))"
+    done = run(tmp_path, code)
+    if "hidden memory" not in done.guards:
+        pytest.skip("this machine's calls have other numbers")
+    assert done.output == "-1\n"
+
+
+@linux
+def test_hidden_bytes_counts_a_file_once(tmp_path):
+    handle = os.memfd_create("one")
+    again = os.dup(handle)
+    try:
+        before = hidden_bytes([os.getpid()])
+        os.write(handle, b"x" * (1 << 20))
+        assert hidden_bytes([os.getpid(), os.getpid()]) - before == 1 << 20
+    finally:
+        os.close(handle)
+        os.close(again)
+
+
+def test_files_are_counted_and_folders_in_folders(tmp_path):
+    code = "import time\nfor i in range(5000): open(f'f{i}', 'w').close()\ntime.sleep(20)"
+    assert run(tmp_path / "many", code, files=1000).stopped == "more than 1,000 files"
+    code = "import os, time\nfor _ in range(3000):\n    os.mkdir('d'); os.chdir('d')\ntime.sleep(20)"
+    assert run(tmp_path / "deep", code).stopped == "more than 40 folders in each other"
+    remove(tmp_path / "deep")
+    assert not (tmp_path / "deep").exists()
+
+
+def test_a_copy_of_a_killed_process_is_swept_and_one_in_use_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(work_copy.tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "dnnc-check-left"
+    (left / "deep").mkdir(parents=True)
+    young = tmp_path / "dnnc-check-young"
+    young.mkdir()
+    with _copy(tmp_path) as base:
+        for place in (left, base):
+            os.utime(place, (0, 0))
+        work_copy._sweep()
+        assert not left.exists()
+        assert base.exists()
+        assert young.exists()
+    assert not base.exists()
+
+
+def _copy(tmp_path):
+    (tmp_path / "root" / "common").mkdir(parents=True)
+    return work_copy.work_copy(None, root=tmp_path / "root")
+
+
+@pytest.mark.skipif(not view.bubblewrap([], "/", "/"), reason="bubblewrap is not installed")
+def test_bubblewrap_shows_the_same_view_where_namespaces_are_refused(tmp_path, monkeypatch):
+    from common.sandbox import run as sandbox
+
+    monkeypatch.setattr(sandbox, "own_namespaces", lambda: False)
+    secret = tmp_path / "secret"
+    secret.write_text("a-secret")
+    code = (
+        f"import os\nopen('made', 'w').write('x')\nfor place in ({str(secret)!r}, '/etc/passwd'):\n"
+        "    try: print(open(place).read())\n    except OSError as e: print('refused')\n"
+        "try: os.chmod('/usr', 0o755); print('done it')\nexcept OSError: print('refused')"
+    )
+    for kind in (True, False):
+        done = run(tmp_path / "inside", code, landlock=kind)
+        if "bubblewrap" not in done.guards:
+            pytest.skip("bubblewrap does not start here")
+        assert done.output.split() == ["refused"] * 3, done.output
+        assert (tmp_path / "inside/made").exists()
+    assert run(tmp_path / "inside", "while True: pass", seconds=1).stopped == "more than 1 seconds"
