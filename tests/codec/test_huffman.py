@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.codec import huffman
+from common.codec import huffman, huffman_kernels
 from common.codec import huffman as huffman_codes
-from common.codec import huffman_kernels
 from tests import oracles
 
 COUNTS = st.lists(st.one_of(st.just(0), st.integers(1, 9), st.integers(1, 10**9)), max_size=70)
