@@ -185,8 +185,8 @@ def huffman_depths(counts):
 # A step of a lane takes four *entries* from a table: a code in the highest bits and its length in the lowest.
 # Up to 64 kinds an entry is a pair of symbols. The entries are merged from the last to the first, each time
 # `merged >> length | entry`: the first ends up in the highest bits, where the stream begins, and lengths that
-# slip in below the codes are cut off in the end. Four entries nearly always take at most 56 bits and are stored
-# at once; where they do not, they are stored one by one.
+# slip in below the codes are cut off in the end. Four entries nearly always take at most 56 bits and go
+# out in one store; where they do not, one by one.
 
 _LENGTH = np.uint64(0x3FF)  # the lowest bits of an entry, or of a sum of four
 _MISSING = 0x80  # the length of a symbol without a code: makes any sum too long for a store
