@@ -106,6 +106,15 @@ def encode_slow(symbols, lengths):
     return "".join(codes[symbol] for symbol in symbols)
 
 
+def encode_bits(symbols, lengths, codes):
+    """The bits of a stream as bytes, made of an array with an element per bit: slow, and for long streams."""
+    of_symbol = lengths[symbols].astype(np.int64)
+    ends = np.cumsum(of_symbol)
+    places = np.repeat(ends, of_symbol) - 1 - np.arange(int(of_symbol.sum()))  # from the code's lowest bit on
+    bits = np.repeat(codes[symbols], of_symbol) >> places & 1
+    return np.packbits(bits.astype(np.uint8)).tobytes()
+
+
 def decode_slow(bits, lengths):
     """Symbols of a string of 0 and 1, one bit at a time."""
     symbols, by_code, code = [], {code: symbol for symbol, code in canonical_slow(lengths).items()}, ""

@@ -21,8 +21,6 @@ other code is complete: its Kraft sum, the sum of 2 ** -length, is 1.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -186,7 +184,6 @@ __all__ = [
 
 LANE_SYMBOLS = 1 << 16
 _ENTRY_POINTS = np.dtype("<u4")
-_PAIR_KINDS = 256
 _LONG_CODES = 5  # bits a symbol, on average, from which on narrow table entries are the faster
 
 
@@ -229,31 +226,33 @@ def encode(symbols: np.ndarray, lengths: ArrayLike) -> tuple[bytes, int]:
         When a symbol has no code.
     """
     lengths = check_lengths(lengths)
-    symbols = np.ascontiguousarray(symbols)
+    symbols = np.asarray(symbols)
     if symbols.ndim != 1 or symbols.dtype not in (np.uint8, np.uint16):
         got = f"{symbols.dtype} of shape {symbols.shape}"
         raise ValueError(f"symbols: got {got}, expected one axis of uint8 or uint16")
-    n_kinds = 1 << (8 * symbols.itemsize)
-    length_of_kind = np.zeros(n_kinds, dtype=np.int64)
-    length_of_kind[: min(n_kinds, lengths.size)] = lengths[:n_kinds]
-    lane_bits = []
-    for start, stop in pairwise(_quarters(symbols.size)):
-        counts = kernels.count_symbols(symbols[start:stop], n_kinds)
-        if counts[length_of_kind == 0].any():
-            missing = int(np.flatnonzero((counts > 0) & (length_of_kind == 0))[0])
-            raise ValueError(f"symbols: got {missing}, expected only symbols with a code; count them first")
-        lane_bits.append(int(counts @ length_of_kind))
-    n_bits = sum(lane_bits)
-    words = np.zeros(n_bits // 64 + 1, dtype=np.uint64)
+    if symbols.size == 0:
+        return b"", 0
+    used = np.flatnonzero(lengths)
+    n_kinds = int(used[-1]) + 1 if used.size else 0
+    lengths = lengths[:n_kinds]
+    most = int(lengths.max(initial=1))
+    paired_bits = 0
+    if symbols.itemsize == 1 and n_kinds <= kernels.PAIR_KINDS and most <= kernels.MOST_PAIRED:
+        n_bits = max(n_kinds - 1, 1).bit_length()
+        paired_bits = n_bits if symbols.size >= 1 << 2 * n_bits else 0
+    head = _entry_bytes(symbols.size)
+    out = np.empty(head + N_LANES * kernels.lane_bytes(symbols.size, most), dtype=np.uint8)
+    data = kernels.as_bytes(symbols)
     codes = canonical_codes(lengths)
-    if lengths.size <= _PAIR_KINDS and symbols.size >= lengths.size**2:
-        kernels.encode_pairs(symbols, codes, lengths, words)
-    else:
-        kernels.encode_singles(symbols, codes, lengths, words)
-    entry_points = b""
-    if symbols.size >= LANE_SYMBOLS:
-        entry_points = np.array(lane_bits[:-1], dtype=_ENTRY_POINTS).tobytes()
-    return entry_points + words.byteswap(inplace=True).view(np.uint8)[: (n_bits + 7) // 8].tobytes(), n_bits
+    lane_bits = kernels.encode_lanes(data, symbols.itemsize, codes, lengths, paired_bits, most, head, out)
+    if lane_bits[-1] < 0:
+        has_code = np.append(lengths > 0, np.zeros(MAX_KINDS - n_kinds, dtype=bool))
+        missing = int(symbols[~has_code[symbols]].min())
+        raise ValueError(f"symbols: got {missing}, expected only symbols with a code; count them first")
+    n_bits = int(lane_bits.sum())
+    if head:
+        out[:head].view(_ENTRY_POINTS)[:] = lane_bits[:-1]
+    return out[: coded_bytes(n_bits, symbols.size)].tobytes(), n_bits
 
 
 def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.ndarray:

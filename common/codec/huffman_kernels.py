@@ -15,23 +15,135 @@ from common.base.compiled import kernel
 
 MAX_LENGTH = 15
 
-_ZERO, _ONE, _SIX, _EIGHT = np.uint64(0), np.uint64(1), np.uint64(6), np.uint64(8)
-_63, _64, _BYTE = np.uint64(63), np.uint64(64), np.uint64(0xFF)
+_ZERO, _ONE, _THREE, _SEVEN, _EIGHT = (np.uint64(number) for number in (0, 1, 3, 7, 8))
+_16, _32, _48, _63, _64 = np.uint64(16), np.uint64(32), np.uint64(48), np.uint64(63), np.uint64(64)
+_BYTE, _FIELD = np.uint64(0xFF), np.uint64(0xFFFF)
+_FIELDS = 0x0001_0001_0001_0001  # times a number of 16 bits: four of them in a word
+PAIR_KINDS = 64
+MOST_PAIRED = 14  # bits of a code in a pair: four of them fit in a store
+_PAIRS_PAY = 1 << 12  # symbols from which on a table of pairs is worth filling
+
+
+@intrinsic
+def _load_raw(_context, array, at):
+    """Return the 8 bytes from `at` on, the first in the lowest bits."""
+
+    def codegen(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(64).as_pointer())
+        return builder.load(address, align=1)
+
+    return types.uint64(array, types.int64), codegen
+
+
+@intrinsic
+def _store(_context, array, at, value):
+    """Write the 8 bytes of `value` over the elements from `at` on, whatever their alignment."""
+
+    def codegen(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(64).as_pointer())
+        builder.store(arguments[2], address, align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.uint64), codegen
+
+
+@intrinsic
+def _load(_context, array, at):
+    """Return the 8 bytes from `at` on, the first in the highest bits."""
+
+    def codegen(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(64).as_pointer())
+        return builder.bswap(builder.load(address, align=1))
+
+    return types.uint64(array, types.int64), codegen
+
+
+@intrinsic
+def _store_big(_context, array, at, value):
+    """Write the 8 bytes of `value` from `at` on, those of the highest bits first."""
+
+    def codegen(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(64).as_pointer())
+        builder.store(builder.bswap(arguments[2]), address, align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.uint64), codegen
+
+
+def as_bytes(symbols):
+    """Return the symbols as read-only uint8: the one type for which the loops over symbols are compiled."""
+    data = np.ascontiguousarray(symbols).view(np.uint8)
+    data.flags.writeable = False
+    return data
+
+
+def count_symbols(symbols, n_kinds):
+    """Return the int64 count of each symbol (uint8 or uint16), all of them below `n_kinds`."""
+    return _count_symbols(as_bytes(symbols), symbols.dtype.itemsize, n_kinds)
 
 
 @kernel
-def count_symbols(symbols, n_kinds):
-    """Return the int64 count of each symbol below `n_kinds`; four tables, so that repeats do not wait."""
+def _count_symbols(data, itemsize, n_kinds):
+    """Return the counts. Several tables side by side, so that a repeat need not wait for the one before."""
     counts = np.zeros((4, n_kinds), dtype=np.int64)
-    whole = symbols.size - symbols.size % 4
-    for i in range(0, whole, 4):
-        counts[0, symbols[i]] += 1
-        counts[1, symbols[i + 1]] += 1
-        counts[2, symbols[i + 2]] += 1
-        counts[3, symbols[i + 3]] += 1
-    for i in range(whole, symbols.size):
-        counts[0, symbols[i]] += 1
+    whole = data.size - data.size % 8
+    if itemsize == 2:
+        for i in range(0, whole, 8):
+            word = _load_raw(data, i)
+            counts[0, word & _FIELD] += 1
+            counts[1, word >> _16 & _FIELD] += 1
+            counts[2, word >> _32 & _FIELD] += 1
+            counts[3, word >> _48] += 1
+        for i in range(whole, data.size, 2):
+            counts[0, np.int64(data[i]) | np.int64(data[i + 1]) << 8] += 1
+        return counts.sum(axis=0)
+    seen = np.uint8(0xFF)
+    if whole >= _PAIRS_PAY:
+        seen = np.uint8(0)
+        for i in range(whole):
+            seen |= data[i]
+    if seen < PAIR_KINDS:
+        _count_pairs(data, whole, seen, counts)
+    else:
+        for i in range(0, whole, 8):
+            word = _load_raw(data, i)
+            for j in range(4):
+                counts[j, word & _BYTE] += 1
+                word >>= _EIGHT
+            for j in range(4):
+                counts[j, word & _BYTE] += 1
+                word >>= _EIGHT
+    for i in range(whole, data.size):
+        counts[0, data[i]] += 1
     return counts.sum(axis=0)
+
+
+@kernel
+def _count_pairs(data, whole, seen, counts):
+    """Add the first `whole` symbols, whose set bits are all in `seen`, two at a time: half the steps."""
+    n_bits = 1
+    while seen >> n_bits:
+        n_bits += 1
+    shift, low = np.uint64(8 - n_bits), np.uint64(((1 << n_bits) - 1) * _FIELDS)
+    high = low << np.uint64(n_bits)
+    other = np.uint64(1 << 2 * n_bits if n_bits < 6 else 0)  # two tables where both fit in the first cache
+    for start in range(0, whole, 1 << 30):  # counts of 32 bits: that is what makes the tables fit
+        pairs = np.zeros(2 << 2 * n_bits, dtype=np.uint32)
+        for i in range(start, min(start + (1 << 30), whole), 8):
+            word = _load_raw(data, i)
+            word = word & low | word >> shift & high
+            pairs[word & _FIELD] += np.uint32(1)
+            pairs[other + (word >> _16 & _FIELD)] += np.uint32(1)
+            pairs[word >> _32 & _FIELD] += np.uint32(1)
+            pairs[other + (word >> _48)] += np.uint32(1)
+        for pair in range(pairs.size):
+            if pairs[pair]:
+                counts[0, pair & ((1 << n_bits) - 1)] += pairs[pair]
+                counts[1, pair >> n_bits & ((1 << n_bits) - 1)] += pairs[pair]
 
 
 @kernel
@@ -63,58 +175,204 @@ def huffman_depths(counts):
     return depths[:n]
 
 
-@kernel
-def pair_codes(codes, lengths):
-    """Return the code of every pair of symbols a, b, at a * n_kinds + b: code << 8 | bits."""
-    n_kinds = codes.size
-    pairs = np.empty(n_kinds * n_kinds, dtype=np.uint64)
-    for a in range(n_kinds):
-        for b in range(n_kinds):
-            length = np.uint64(lengths[b])
-            code = (np.uint64(codes[a]) << length) | np.uint64(codes[b])
-            pairs[a * n_kinds + b] = (code << _EIGHT) | (np.uint64(lengths[a]) + length)
-    return pairs
+# ----------------------------------------------------------------------------------------------------
+# The loop that writes a Huffman stream.
+#
+# Four lanes, a quarter of the symbols each, are written side by side, so that none waits for the other; they
+# start at whole bytes with room for the longest codes, and are moved together in the end, bit by bit.
+#
+# A step of a lane takes four *entries* from a table: a code in the highest bits and its length in the lowest.
+# Up to 64 kinds an entry is a pair of symbols. The entries are merged from the last to the first, each time
+# `merged >> length | entry`: the first ends up in the highest bits, where the stream begins, and lengths that
+# slip in below the codes are cut off in the end. Four entries nearly always take at most 56 bits and go
+# out in one store; where they do not, one by one.
+
+_LENGTH = np.uint64(0x3FF)  # the lowest bits of an entry, or of a sum of four
+_MISSING = 0x80  # the length of a symbol without a code: makes any sum too long for a store
+_MOST_STORED = np.uint64(56)  # bits of a store that begins anywhere in a byte
+_UNDER, _WHOLE = np.uint64(0xFF), np.uint64(0x38)
 
 
 @kernel
-def _append(words, at, word, used, code, length):
-    """Append the `length` (1 to 60) low bits of `code`; return the new at, word, used. Free of branches."""
-    aligned = code << (_64 - length)
-    filled = word | (aligned >> used)
-    words[at] = filled
-    total = used + length
-    rest = (aligned << _ONE) << (_63 - used)
-    is_full = total >> _SIX
-    return at + np.int64(is_full), rest if is_full else filled, total & _63
+def _entries(codes, lengths, table, paired_bits):
+    """Fill the table with an entry per symbol or, with `paired_bits` > 0, per pair a | b << paired_bits."""
+    for b in range(table.size >> paired_bits):
+        known = b < lengths.size and lengths[b] > 0
+        length_b = np.uint64(lengths[b] if known else _MISSING)
+        code_b = np.uint64(codes[b]) << (_64 - length_b) if known else _ZERO
+        if paired_bits == 0:
+            table[b] = code_b | length_b
+            continue
+        for a in range(1 << paired_bits):
+            if a < lengths.size and lengths[a] > 0:
+                length = np.uint64(lengths[a])
+                entry = np.uint64(codes[a]) << (_64 - length) | code_b >> length | (length + length_b)
+            else:
+                entry = np.uint64(_MISSING)
+            table[a | b << paired_bits] = entry
 
 
 @kernel
-def encode_pairs(symbols, codes, lengths, words):
-    """Write the codes of the symbols, four to a step."""
-    n_kinds = codes.size
-    pairs = pair_codes(codes, lengths)
-    at, word, used = 0, _ZERO, _ZERO
-    whole = symbols.size - symbols.size % 4
-    for i in range(0, whole, 4):
-        first = pairs[np.int64(symbols[i]) * n_kinds + np.int64(symbols[i + 1])]
-        second = pairs[np.int64(symbols[i + 2]) * n_kinds + np.int64(symbols[i + 3])]
-        length = second & _BYTE
-        code = ((first >> _EIGHT) << length) | (second >> _EIGHT)
-        at, word, used = _append(words, at, word, used, code, (first & _BYTE) + length)
-    for i in range(whole, symbols.size):
-        symbol = symbols[i]
-        at, word, used = _append(words, at, word, used, np.uint64(codes[symbol]), np.uint64(lengths[symbol]))
-    words[at] = word
+def _put(out, at, used, pending, bits, length):
+    """Store `length` bits behind the `used` bits that are pending; return at, used and pending moved on."""
+    word = pending | bits >> used
+    _store_big(out, at, word)
+    used += length
+    return at + np.int64(used >> _THREE), used & _SEVEN, word << (used & _WHOLE)
 
 
 @kernel
-def encode_singles(symbols, codes, lengths, words):
-    """Write the codes of the symbols, one to a step: for alphabets whose pairs would not pay their table."""
-    at, word, used = 0, _ZERO, _ZERO
-    for i in range(symbols.size):
-        symbol = symbols[i]
-        at, word, used = _append(words, at, word, used, np.uint64(codes[symbol]), np.uint64(lengths[symbol]))
-    words[at] = word
+def _spread(raw):
+    """Return four symbols of a byte each as fields of two bytes."""
+    raw &= np.uint64(0xFFFFFFFF)
+    raw = (raw | raw << _16) & np.uint64(0x0000FFFF0000FFFF)
+    return (raw | raw << _EIGHT) & np.uint64(0x00FF00FF00FF00FF)
+
+
+@kernel
+def _entries_of(table, word):
+    """Return the table's entries for the four fields of a word."""
+    return table[word & _FIELD], table[word >> _16 & _FIELD], table[word >> _32 & _FIELD], table[word >> _48]
+
+
+@kernel
+def _total(entries):
+    """Return the bits of four entries."""
+    return (entries[0] + entries[1] + entries[2] + entries[3]) & _LENGTH
+
+
+@kernel
+def _merged(entries):
+    """Return the codes of four entries that have no more than `_MOST_STORED` bits, in the highest bits."""
+    bits = entries[2] | entries[3] >> (entries[2] & _63)
+    bits = entries[1] | bits >> (entries[1] & _63)
+    return (entries[0] | bits >> (entries[0] & _63)) & ~_UNDER
+
+
+@kernel
+def _put_singly(out, at, used, pending, entries):
+    """Store four entries one after the other; return at, used, pending, and whether all have a code."""
+    for entry in entries:
+        length = entry & _LENGTH
+        if length > _MOST_STORED:
+            return at, used, pending, False
+        at, used, pending = _put(out, at, used, pending, entry & ~_UNDER, length)
+    return at, used, pending, True
+
+
+@kernel
+def encode_lanes(data, itemsize, codes, lengths, paired_bits, max_length, head, out):
+    """Write the codes of the symbols to `out` from byte `head` on; return the bits of each quarter.
+
+    `out` has room for `lane_bytes` of every lane. A first value of -1: some symbol has no code.
+    """
+    n_symbols = data.size // itemsize
+    singles = np.empty(256 if itemsize == 1 else max(lengths.size, 1), dtype=np.uint64)
+    _entries(codes, lengths, singles, 0)
+    table = singles
+    is_spread, shift, limit = itemsize == 1, _ZERO, _FIELD
+    if paired_bits > 0:
+        table = np.empty(1 << 2 * paired_bits, dtype=np.uint64)
+        _entries(codes, lengths, table, paired_bits)
+        is_spread, shift = False, np.uint64(8 - paired_bits)
+        limit = np.uint64(((1 << paired_bits) - 1) * 0x0101)  # what fields hold where all symbols are known
+    elif itemsize == 2:
+        n_bits = 1
+        while lengths.size - 1 >> n_bits:
+            n_bits += 1
+        limit = np.uint64((1 << n_bits) - 1)
+        table = np.full(1 << n_bits, _MISSING, dtype=np.uint64)
+        table[: singles.size] = singles
+    low, high = np.uint64(((1 << paired_bits) - 1) * _FIELDS), limit * np.uint64(_FIELDS)
+    high = low << np.uint64(paired_bits) if paired_bits > 0 else high
+    stride = 4 if is_spread else 8
+    ends = np.empty(5, dtype=np.int64)
+    starts = np.empty(5, dtype=np.int64)
+    for lane in range(5):
+        ends[lane] = n_symbols * lane // 4 * itemsize
+        starts[lane] = head + lane * lane_bytes(n_symbols, max_length)
+    i0, i1, i2, i3 = ends[0], ends[1], ends[2], ends[3]
+    at0, at1, at2, at3 = starts[0], starts[1], starts[2], starts[3]
+    used0 = used1 = used2 = used3 = _ZERO
+    pending0 = pending1 = pending2 = pending3 = _ZERO
+    seen, fine = _ZERO, True
+    for _ in range((min(i1 - i0, i2 - i1, i3 - i2, data.size - i3) - 8) // stride + 1):
+        raw0, raw1, raw2, raw3 = (
+            _load_raw(data, i0),
+            _load_raw(data, i1),
+            _load_raw(data, i2),
+            _load_raw(data, i3),
+        )
+        if is_spread:
+            raw0, raw1, raw2, raw3 = _spread(raw0), _spread(raw1), _spread(raw2), _spread(raw3)
+        seen |= raw0 | raw1 | raw2 | raw3
+        entries0 = _entries_of(table, raw0 & low | raw0 >> shift & high)
+        entries1 = _entries_of(table, raw1 & low | raw1 >> shift & high)
+        entries2 = _entries_of(table, raw2 & low | raw2 >> shift & high)
+        entries3 = _entries_of(table, raw3 & low | raw3 >> shift & high)
+        total0, total1, total2, total3 = (
+            _total(entries0),
+            _total(entries1),
+            _total(entries2),
+            _total(entries3),
+        )
+        if max(max(total0, total1), max(total2, total3)) <= _MOST_STORED:
+            at0, used0, pending0 = _put(out, at0, used0, pending0, _merged(entries0), total0)
+            at1, used1, pending1 = _put(out, at1, used1, pending1, _merged(entries1), total1)
+            at2, used2, pending2 = _put(out, at2, used2, pending2, _merged(entries2), total2)
+            at3, used3, pending3 = _put(out, at3, used3, pending3, _merged(entries3), total3)
+        else:
+            at0, used0, pending0, fine0 = _put_singly(out, at0, used0, pending0, entries0)
+            at1, used1, pending1, fine1 = _put_singly(out, at1, used1, pending1, entries1)
+            at2, used2, pending2, fine2 = _put_singly(out, at2, used2, pending2, entries2)
+            at3, used3, pending3, fine3 = _put_singly(out, at3, used3, pending3, entries3)
+            fine = fine0 and fine1 and fine2 and fine3
+            if not fine:
+                break
+        i0, i1, i2, i3 = i0 + stride, i1 + stride, i2 + stride, i3 + stride
+    n_bits = np.full(4, -1, dtype=np.int64)
+    if not fine or seen & ~(limit * np.uint64(_FIELDS)):
+        return n_bits
+    firsts, ats = (i0, i1, i2, i3), (at0, at1, at2, at3)
+    useds, pendings = (used0, used1, used2, used3), (pending0, pending1, pending2, pending3)
+    end = 8 * head  # in bits
+    for lane in range(4):
+        at, used, pending = ats[lane], useds[lane], pendings[lane]
+        for i in range(firsts[lane], ends[lane + 1], itemsize):
+            symbol = np.int64(data[i]) if itemsize == 1 else np.int64(data[i]) | np.int64(data[i + 1]) << 8
+            entry = singles[symbol] if symbol < singles.size else np.uint64(_MISSING)
+            length = entry & _LENGTH
+            if length > _MOST_STORED:
+                return np.full(4, -1, dtype=np.int64)
+            at, used, pending = _put(out, at, used, pending, entry & ~_UNDER, length)
+        _store_big(out, at, pending)
+        n_bits[lane] = 8 * (at - starts[lane]) + np.int64(used)
+        if lane:
+            _join(out, end, starts[lane], n_bits[lane])
+        end += n_bits[lane]
+    return n_bits
+
+
+@kernel
+def lane_bytes(n_symbols, max_length):
+    """Return the bytes that a quarter of the symbols may take, and those that a store writes beyond."""
+    return ((n_symbols // 4 + 1) * max_length >> 3) + 24
+
+
+@kernel
+def _join(out, end, start, n_bits):
+    """Move `n_bits` bits from byte `start` down to bit `end`; both are followed by zero bits."""
+    at, gap = end >> 3, np.uint64(end & 7)
+    n_bytes = (n_bits + 7) >> 3
+    if gap == _ZERO:
+        for i in range(0, n_bytes, 8):
+            _store_big(out, at + i, _load(out, start + i))
+        return
+    if n_bytes:
+        out[at] |= out[start] >> np.uint8(gap)
+    for i in range(0, n_bytes, 8):
+        word = _load(out, start + i) << (_EIGHT - gap) | np.uint64(out[start + i + 8]) >> gap
+        _store_big(out, at + 1 + i, word)
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -140,31 +398,6 @@ _56 = np.uint64(56)
 _WINDOW = 64
 _STORE = 8
 _MOST = LOOKUPS * 6  # symbols of a window
-
-
-@intrinsic
-def _store(_context, array, at, value):
-    """Write the 8 bytes of `value` over the elements from `at` on, whatever their alignment."""
-
-    def codegen(context, builder, signature, arguments):
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(64).as_pointer())
-        builder.store(arguments[2], address, align=1)
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64, types.uint64), codegen
-
-
-@intrinsic
-def _load(_context, array, at):
-    """Return the 8 bytes from `at` on, the first in the highest bits."""
-
-    def codegen(context, builder, signature, arguments):
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(64).as_pointer())
-        return builder.bswap(builder.load(address, align=1))
-
-    return types.uint64(array, types.int64), codegen
 
 
 @intrinsic

@@ -606,7 +606,7 @@ def restore(compressed: CompressedModel) -> dict[str, Tensor]:
 def _stored_names(names: list[str], metadata: Mapping[str, object]) -> list[str]:
     """The tensors' names; the architecture's where the file only numbers them."""
     if "architecture" in metadata and names == [str(number) for number in range(len(names))]:
-        from common.networks.models import names_of
+        from common.networks.shapes import names_of
 
         known = names_of(metadata)
         if len(known) == len(names):

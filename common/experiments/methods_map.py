@@ -15,7 +15,7 @@ from pathlib import Path
 from common.base.results import read_result
 from common.experiments import EXPERIMENTS, ROOT, STUDY
 from common.experiments.low_rank import PUBLISHED as LOW_RANK_PUBLISHED
-from common.networks.models import dense_bytes_of
+from common.networks.shapes import dense_bytes_of
 from common.report.published import PUBLISHED, PublishedResult
 
 PIPELINE = "prune, share, code"

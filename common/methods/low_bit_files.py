@@ -21,7 +21,8 @@ from common.codec.container import CompressedModel
 from common.codec.huffman import code_lengths
 from common.codec.tensors import DenseTensor, SharedTensor
 from common.methods.low_bit import Grid, dequantize, quantize, weight_grid
-from common.networks.models import names_of, prunable_parameters
+from common.networks.models import prunable_parameters
+from common.networks.shapes import names_of
 from common.sharing.weight_sharing import share_weights
 
 Rule = Callable[[Tensor], tuple[Tensor, Tensor]]

@@ -27,9 +27,12 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from common.networks.shapes import INPUT_SHAPES as INPUT_SHAPES
+from common.networks.shapes import VGG16_CONFIG, check_options, read_description, scaled
+
 
 def build_from(metadata: Mapping[str, object], *, batch_norm: str = "folded") -> nn.Module:
-    """The architecture that metadata describes, with random weights: the one place where it is read.
+    """The architecture that metadata describes, with random weights.
 
     Parameters
     ----------
@@ -43,27 +46,7 @@ def build_from(metadata: Mapping[str, object], *, batch_norm: str = "folded") ->
     ValueError
         A key is missing or of another kind, or there is no such network.
     """
-    try:
-        name, num_classes = metadata["architecture"], metadata["num_classes"]
-        width = metadata.get("width", 1.0)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"metadata {metadata!r}: expected the keys architecture and num_classes") from error
-    if type(num_classes) is not int or not 1 <= num_classes <= 100_000:
-        raise ValueError(f"num_classes is {num_classes!r}: expected an integer from 1 to 100000")
-    if not isinstance(name, str) or type(width) not in (int, float):
-        raise ValueError(f"architecture {name!r} of width {width!r}: expected a name and a number")
-    return build(name, num_classes=num_classes, width=width, batch_norm=batch_norm)
-
-
-VGG16_CONFIG = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
-INPUT_SHAPES = {
-    "lenet_300_100": (1, 28, 28),
-    "lenet_5": (1, 28, 28),
-    "mlp_1200": (1, 28, 28),
-    "vgg16": (3, 32, 32),
-    "alexnet": (3, 224, 224),
-    "vgg16_imagenet": (3, 224, 224),
-}
+    return build(**read_description(metadata), batch_norm=batch_norm)
 
 
 def build(
@@ -90,12 +73,7 @@ def build(
     ValueError
         Unknown name, or options that the network does not have.
     """
-    if name not in INPUT_SHAPES:
-        raise ValueError(f"unknown network {name!r}: expected one of {', '.join(INPUT_SHAPES)}")
-    if batch_norm not in ("live", "folded"):
-        raise ValueError(f"batch_norm is {batch_norm!r}: expected 'live' or 'folded'")
-    if not 0 < width <= 1:
-        raise ValueError(f"width is {width}: expected a factor in (0, 1]")
+    check_options(name, width=width, batch_norm=batch_norm)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if name == "lenet_300_100":
@@ -103,12 +81,10 @@ def build(
         if name == "lenet_5":
             return _lenet_5(num_classes, width)
         if name == "mlp_1200":
-            return mlp(_scaled(1200, width), num_classes=num_classes)
+            return mlp(scaled(1200, width), num_classes=num_classes)
         if name == "vgg16":
-            channels = [v if v == "M" else _scaled(v, width) for v in VGG16_CONFIG]
+            channels = [v if v == "M" else scaled(v, width) for v in VGG16_CONFIG]
             return vgg(channels, num_classes=num_classes, batch_norm=batch_norm)
-        if width != 1.0:
-            raise ValueError(f"width is {width} for {name}: torchvision's network comes in width 1 only")
         return _torchvision(name, num_classes)
 
 
@@ -231,12 +207,8 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     return folded.train(model.training)
 
 
-def _scaled(units: int, width: float) -> int:
-    return max(1, round(units * width))
-
-
 def _lenet_300_100(num_classes: int, width: float) -> nn.Module:
-    first, second = _scaled(300, width), _scaled(100, width)
+    first, second = scaled(300, width), scaled(100, width)
     return nn.Sequential(
         OrderedDict(
             flatten=nn.Flatten(),
@@ -250,7 +222,7 @@ def _lenet_300_100(num_classes: int, width: float) -> nn.Module:
 
 
 def _lenet_5(num_classes: int, width: float) -> nn.Module:
-    first, second, hidden = _scaled(20, width), _scaled(50, width), _scaled(500, width)
+    first, second, hidden = scaled(20, width), scaled(50, width), scaled(500, width)
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(1, first, 5),
@@ -272,23 +244,10 @@ def _torchvision(name: str, num_classes: int) -> nn.Module:
 
 
 # ----------------------------------------------------------------------------------------------------
-# The network that a file's metadata describes, with shapes but no weights: for names and for the dense size.
-#
-# >>> dense_bytes_of({"architecture": "vgg16", "num_classes": 10})
-# 59946792
+# The network that a file's metadata describes, with shapes but no weights.
 
 
 def skeleton(metadata: Mapping[str, object], *, batch_norm: str = "folded") -> nn.Module:
     """`build_from` on torch's "meta" device: it takes no memory, whatever the metadata says."""
     with torch.device("meta"):
         return build_from(metadata, batch_norm=batch_norm)
-
-
-def dense_bytes_of(metadata: Mapping[str, object]) -> int:
-    """Bytes of the uncompressed network's parameters as float32, batch norms and all."""
-    return dense_bytes(skeleton(metadata, batch_norm="live"))
-
-
-def names_of(metadata: Mapping[str, object]) -> list[str]:
-    """Names of the tensors that a file of this network holds, in their order: batch norms are folded."""
-    return list(skeleton(metadata).state_dict())

@@ -21,6 +21,7 @@ from common.codec.byte_io import KINDS
 from common.codec.container import TensorSizes
 from common.codec.huffman import entropy_bits
 from common.codec.tensors import DenseTensor, SharedTensor
+from common.networks.shapes import dense_bytes_of, names_of
 from common.report.targets import Target, TargetTable, is_met, target_table
 
 # ----------------------------------------------------------------------------------------------------
@@ -409,8 +410,6 @@ def _names(model: container.CompressedModel) -> list[str]:
     """The tensors' names; those of the architecture where the file only numbers them."""
     names = list(model.tensors)
     if "architecture" in model.metadata and names == [str(number) for number in range(len(names))]:
-        from common.networks.models import names_of  # needs torch; a file without an architecture does not
-
         try:
             known = names_of(model.metadata)
         except ValueError:  # a network of somebody else's: the numbers must do
@@ -423,6 +422,4 @@ def _dense_bytes(model: container.CompressedModel) -> int:
     """Bytes of the uncompressed network as float32."""
     if "architecture" not in model.metadata:
         return 4 * sum(tensor.n_weights for tensor in model.tensors.values())
-    from common.networks.models import dense_bytes_of
-
     return dense_bytes_of(model.metadata)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.codec import huffman
+from common.codec import huffman, huffman_kernels
 from common.codec import huffman as huffman_codes
 from tests import oracles
 
@@ -137,6 +137,78 @@ def test_long_streams_come_back(n_symbols, n_kinds, decay):
     decoded = huffman.decode(data, n_bits, n_symbols, lengths)
     assert decoded.dtype == symbols.dtype
     np.testing.assert_array_equal(decoded, symbols)
+
+
+def long_codes(n_kinds):
+    """Lengths 1, 2, ..., 14, 15, 15 or 14, 14 for 16 or 15 kinds: the longest codes that there are."""
+    return np.array([*range(1, n_kinds), n_kinds - 1], dtype=np.uint8)
+
+
+@pytest.mark.parametrize("n_symbols", [1, 3, 15, 32, 33, 67, 5000, 65_536, 70_003])
+@pytest.mark.parametrize(
+    ("dtype", "lengths"),
+    [
+        (np.uint8, [1, 1]),
+        (np.uint8, long_codes(15)),  # pairs of 28 bits
+        (np.uint8, long_codes(16)),  # too long for pairs
+        (np.uint8, [6] * 64),
+        (np.uint8, [7, 7, *[6] * 63]),  # the first alphabet without pairs
+        (np.uint8, [8] * 256),
+        (np.uint8, [0, 2, 0, 2, 2, 0, 2]),
+        (np.uint16, [1, 1]),
+        (np.uint16, long_codes(16)),
+        (np.uint16, [9] * 512),
+        (np.uint16, [12] * 4096),
+    ],
+)
+def test_encoded_as_by_the_slow_coder(dtype, lengths, n_symbols):
+    """Pairs and single symbols, four lanes moved together at any bit, rare codes in a row."""
+    lengths = np.array(lengths, dtype=np.uint8)
+    kinds = np.flatnonzero(lengths)
+    rng = np.random.default_rng(n_symbols)
+    codes = huffman.canonical_codes(lengths).astype(np.int64)
+    for chances in (None, 0.5 ** lengths[kinds].astype(float), kinds == kinds[-1]):
+        chances = None if chances is None else chances / chances.sum()
+        symbols = rng.choice(kinds, n_symbols, p=chances).astype(dtype)
+        data, n_bits = huffman.encode(symbols, lengths)
+        head = 12 if n_symbols >= 65_536 else 0
+        assert data[head:] == oracles.encode_bits(symbols, lengths, codes)
+        assert n_bits == int(lengths[symbols].sum(dtype=np.int64))
+        np.testing.assert_array_equal(huffman.decode(data, n_bits, n_symbols, lengths), symbols)
+
+
+@pytest.mark.parametrize("n_symbols", [1, 40, 5000, 70_000])
+@pytest.mark.parametrize(("dtype", "n_kinds"), [(np.uint8, 20), (np.uint8, 200), (np.uint16, 3000)])
+def test_a_symbol_without_a_code_is_found_wherever_it_stands(dtype, n_kinds, n_symbols):
+    lengths = huffman.code_lengths(np.where(np.arange(n_kinds) == 7, 0, 1))
+    rng = np.random.default_rng(0)
+    for place in {0, n_symbols // 3, n_symbols // 2, n_symbols - 1}:
+        for wrong in {7, n_kinds, np.iinfo(dtype).max}:
+            symbols = rng.integers(8, n_kinds, n_symbols).astype(dtype)
+            symbols[place] = wrong
+            with pytest.raises(ValueError, match=f"symbols: got {wrong},"):
+                huffman.encode(symbols, lengths)
+
+
+@pytest.mark.parametrize("n_symbols", [0, 1, 7, 4095, 4096, 4103, 100_001])
+@pytest.mark.parametrize(
+    ("dtype", "top"),
+    [
+        (np.uint8, 0),
+        (np.uint8, 1),
+        (np.uint8, 31),
+        (np.uint8, 63),
+        (np.uint8, 64),
+        (np.uint8, 255),
+        (np.uint16, 9),
+        (np.uint16, 65_535),
+    ],
+)
+def test_counts_are_those_of_bincount(dtype, top, n_symbols):
+    symbols = np.random.default_rng(top).integers(0, top + 1, n_symbols).astype(dtype)
+    expected = np.bincount(symbols, minlength=top + 1)
+    np.testing.assert_array_equal(huffman_kernels.count_symbols(symbols, top + 1), expected)
+    np.testing.assert_array_equal(huffman_kernels.count_symbols(symbols[::-1], top + 1), expected)
 
 
 def test_every_lane_meets_long_codes():

@@ -1,5 +1,8 @@
 """The networks: parameter counts, shapes, folding of batch norm."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -11,13 +14,12 @@ from common.networks.models import (
     build_from,
     count_parameters,
     dense_bytes,
-    dense_bytes_of,
     fold_batch_norm,
-    names_of,
     prunable_parameters,
     skeleton,
     vgg,
 )
+from common.networks.shapes import dense_bytes_of, names_of, tensor_shapes
 
 PARAMETERS = {
     "lenet_300_100": 266_610,
@@ -35,6 +37,30 @@ def test_parameter_counts_of_the_papers(name):
         model = build(name)
     assert count_parameters(model) == PARAMETERS[name]
     assert dense_bytes(model) == 4 * PARAMETERS[name]
+
+
+@pytest.mark.parametrize("batch_norm", ["live", "folded"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [(name, {}) for name in INPUT_SHAPES]
+    + [("vgg16", {"width": 0.25}), ("lenet_5", {"width": 0.01}), ("alexnet", {"num_classes": 37})],
+)
+def test_shapes_without_torch_are_those_of_the_modules(name, options, batch_norm):
+    with torch.device("meta"):
+        model = build(name, batch_norm=batch_norm, **options)
+    shapes = {key: tuple(parameter.shape) for key, parameter in model.named_parameters()}
+    assert list(tensor_shapes(name, batch_norm=batch_norm, **options).items()) == list(shapes.items())
+    metadata = {"architecture": name, "num_classes": 10, **options}
+    if batch_norm == "live":
+        assert dense_bytes_of(metadata) == dense_bytes(model)
+    else:
+        assert names_of(metadata) == list(model.state_dict())
+
+
+def test_shapes_import_no_torch():
+    script = "import sys, common.networks.shapes, common.report.sizes; print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert run.stdout == "False\n"
 
 
 def test_layer_sizes_of_lenet_300_100_by_hand():
