@@ -4,6 +4,7 @@ The loop knows nothing of pruning or weight sharing: they act through a callback
 
 ``before_step(model, step)``   after the backward pass, before the optimiser moves the weights
 ``after_step(model, step)``    after the optimiser has moved them
+``evaluated(model)``           a context in which the model has the weights that validation measures
 ``state_dict() / load_state_dict(state)``   what a resumed run must know
 
 What is minimised is the cross-entropy, unless an `objective` says otherwise: a callable with (logits, images,
@@ -16,6 +17,8 @@ Under ``torchrun --nproc-per-node N`` the batch is shared out over N processes (
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import os
 import time
@@ -87,9 +90,9 @@ class TrainConfig:
     label_smoothing: float = 0.1
     crop_padding: int = 4  # pixels
     flip: bool = True
-    cutout: int = 0  # pixels
+    cutout: int | tuple[tuple[int, int], ...] = 0  # pixels, or (first epoch, pixels) pairs: it may grow
     optimizer: str = "sgd"  # "sgd" (Nesterov) or "adam"
-    precision: str = "bf16"  # "bf16" autocast or "fp32"
+    precision: str = "bf16"  # "bf16" autocast where the device has it (`usable_precision`), or "fp32"
     patience: int | None = None  # epochs without a better validation accuracy before an early stop
     seed: int = 0
 
@@ -101,6 +104,19 @@ class TrainConfig:
                 f"precision={self.precision!r}, optimizer={self.optimizer!r}: "
                 "expected bf16 or fp32, sgd or adam"
             )
+        if not isinstance(self.cutout, int):
+            epochs = [epoch for epoch, _ in self.cutout]
+            if not epochs or epochs[0] != 0 or epochs != sorted(set(epochs)):
+                raise ValueError(
+                    f"cutout={self.cutout}: expected pixels, or (first epoch, pixels) pairs from epoch 0 on, "
+                    "in order"
+                )
+
+    def cutout_at(self, epoch: int) -> int:
+        """The side of the cutout's square in an epoch (counted from 0), in pixels."""
+        if isinstance(self.cutout, int):
+            return self.cutout
+        return next(pixels for first, pixels in reversed(self.cutout) if epoch >= first)
 
 
 @dataclass(frozen=True)
@@ -178,7 +194,6 @@ def train(
         std=std,
         crop_padding=config.crop_padding,
         flip=config.flip,
-        cutout=config.cutout,
         size=data.shown_size,
         device=device,
     )
@@ -190,7 +205,8 @@ def train(
     parameters = list(model.parameters() if parameters is None else parameters)
     optimizer = _optimizer(parameters, config)
     history, first = History(), 0
-    options = {**asdict(config), "images": data.sha256, "n": len(source)}
+    precision = usable_precision(config.precision, device)
+    options = {**asdict(config), "precision": precision, "images": data.sha256, "n": len(source)}
     if objective is not None:
         options |= {f"objective {key}": value for key, value in objective.options.items()}
     if checkpoint is not None:
@@ -233,13 +249,19 @@ def train(
     while step < total and not _stalled(history, config.patience):
         epoch, offset = divmod(step, steps_per_epoch)
         batches = source.epoch_batches(
-            config.batch_size, seed=config.seed, epoch=epoch, first_step=offset, rank=rank, world=world
+            config.batch_size,
+            seed=config.seed,
+            epoch=epoch,
+            first_step=offset,
+            rank=rank,
+            world=world,
+            cutout=config.cutout_at(epoch),
         )
         for images, labels in batches:
             rate = learning_rate(config, step, steps_per_epoch=steps_per_epoch)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            with autocast(device, config.precision):
+            with autocast(device, precision):
                 loss = minimised(forward(images), images, labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -261,7 +283,8 @@ def train(
         history.lr.append(rate)
         score = None
         if validation is not None:
-            score = evaluate(model, validation, precision=config.precision, device=device).top1
+            with _evaluated(callbacks, model):
+                score = evaluate(model, validation, precision=precision, device=device).top1
         history.val_top1.append(score)
         losses = []
         model.train()
@@ -307,9 +330,27 @@ def is_first_process() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
+def usable_precision(precision: str, device: torch.device) -> str:
+    """The precision that is really used: "fp32" for "bf16" on a CPU that does not compute in bfloat16.
+
+    Without instructions for bfloat16 (AVX512-BF16 or AMX on x86, BF16 on ARM) a CPU converts every value to
+    float32 and back: a training step of VGG-16 takes several times as long as in float32. Most laptops are
+    such machines. GPUs are taken at their word.
+    """
+    return "fp32" if device.type == "cpu" and not _cpu_has_bfloat16() else precision
+
+
+@functools.cache
+def _cpu_has_bfloat16() -> bool:
+    if hasattr(torch.cpu, "get_capabilities"):
+        return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # older torch tells of x86 only
+    return any(getattr(torch.cpu, check, bool)() for check in checks)
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The mixed-precision context of a device; bfloat16 has float32's range, so no loss scaling is needed."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    return torch.autocast(device.type, torch.bfloat16, enabled=usable_precision(precision, device) == "bf16")
 
 
 def _cross_entropy(label_smoothing: float) -> Callable[..., torch.Tensor]:
@@ -356,6 +397,15 @@ def _stalled(history: History, patience: int | None) -> bool:
     if patience is None or len(scores) <= patience:
         return False
     return max(scores[-patience:]) <= max(scores[:-patience])
+
+
+@contextlib.contextmanager
+def _evaluated(callbacks: Sequence[object], model: nn.Module):
+    with contextlib.ExitStack() as stack:
+        for callback in callbacks:
+            if hasattr(callback, "evaluated"):
+                stack.enter_context(callback.evaluated(model))
+        yield
 
 
 def _call(callbacks: Sequence[object], event: str, model: nn.Module, step: int) -> None:
