@@ -32,7 +32,7 @@ class CompressConfig:
     ----------
     sparsity : float in [0, 1)
         Fraction of the weights to prune, over all prunable weights of the network.
-    criterion : {"magnitude", "normalized", "lamp"}
+    criterion : {"magnitude", "normalized", "lamp", "fisher", "fisher_per_bit"}
     macs_fraction : float in (0, 1], optional
         Take out whole channels first, down to this fraction of the multiply-adds (VGG only).
     prune : TrainConfig

@@ -24,8 +24,17 @@ from common.pruning.callbacks import (
     remove_dead_channels_,
 )
 from common.pruning.channels import channel_importance, choose_channels, configuration, slim
+from common.pruning.criteria import gradient
+from common.pruning.fisher import FisherScores
 
-SCORES = {"magnitude": magnitude_scores, "normalized": normalized_scores, "lamp": lamp_scores}
+SCORES = {
+    "magnitude": lambda: magnitude_scores,
+    "normalized": lambda: normalized_scores,
+    "lamp": lambda: lamp_scores,
+    "fisher": FisherScores,
+    # Three bits, for the value, is what eight shared values take.
+    "fisher_per_bit": lambda: FisherScores(value_bits=3.0),
+}
 
 
 @dataclass
@@ -91,13 +100,15 @@ def prune(
     config : TrainConfig
     sparsity : float in [0, 1]
         Of the original network's weights.
-    criterion : {"magnitude", "normalized", "lamp"}
+    criterion : {"magnitude", "normalized", "lamp", "fisher", "fisher_per_bit"}
+        The last two look at gradients: those of the fine-tuning, or else those of some training images.
     ramp : float in (0, 1]
     **options
         Passed on to `training.train`: validation, checkpoint, device, ...
     """
     if criterion not in SCORES:
         raise ValueError(f"criterion={criterion!r}: expected one of {', '.join(SCORES)}")
+    score = SCORES[criterion]()
     names = list(prunable_parameters(thin.model))
     own = sum(weight.numel() for weight in prunable_parameters(thin.model).values())
     n_kept = round((1.0 - sparsity) * thin.n_weights)
@@ -115,14 +126,18 @@ def prune(
             end,
             every=max(1, end // 60),
             initial_sparsity=min(start_sparsity, own_sparsity),
-            score=SCORES[criterion],
+            score=score,
             names=names,
             masks=thin.masks or None,
         )
         history = train(thin.model, data, config, callbacks=[pruner], **options)
         thin.masks = pruner.masks
+    elif isinstance(score, FisherScores):
+        if data is None:
+            raise ValueError(f"criterion={criterion!r} looks at gradients: give it training images")
+        score.fisher = gradient(thin.model, data, seed=config.seed)
     weights = prunable_parameters(thin.model)
-    thin.masks = global_masks(SCORES[criterion](weights), own_sparsity, current=thin.masks or None)
+    thin.masks = global_masks(score(weights), own_sparsity, current=thin.masks or None)
     remove_dead_channels_(thin.masks, names, biases=None if steps else _inference_biases(thin.model))
     apply_masks_(thin.model, thin.masks)
     return history
