@@ -78,7 +78,8 @@ def keep_probability(mask: np.ndarray) -> np.ndarray:
     """How probable a kept weight is at each cell, from how many its row, its column and its tap keep.
 
     The three are taken as independent, as the sum of labels takes them: row count times column count times
-    tap count over the squared total.
+    tap count over the squared total. Lines of one label (`labels_of`, powers of two) count as equal: what
+    tells them apart is chance, which no label describes.
 
     Parameters
     ----------
@@ -91,9 +92,15 @@ def keep_probability(mask: np.ndarray) -> np.ndarray:
     """
     cube = mask.reshape(axis_sizes(mask.shape))
     n_kept = max(int(cube.sum()), 1)
-    rows, columns, taps = cube.sum((1, 2)), cube.sum((0, 2)), cube.sum((0, 1))
+    rows, columns, taps = (_label_means(cube.sum(axes)) for axes in ((1, 2), (0, 2), (0, 1)))
     expected = rows[:, None, None] / n_kept * (columns[:, None] / n_kept * taps)
     return np.minimum(expected, 1.0).reshape(mask.shape)
+
+
+def _label_means(counts: np.ndarray) -> np.ndarray:
+    """Each count replaced by the mean of the counts that have its label."""
+    labels = labels_of(counts, MAX_LABEL, 2)
+    return (np.bincount(labels, counts) / np.maximum(np.bincount(labels), 1))[labels]
 
 
 def place_bits(mask: np.ndarray) -> np.ndarray:

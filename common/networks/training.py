@@ -144,7 +144,7 @@ def train(
     *,
     validation: ImageSet | None = None,
     callbacks: Sequence[object] = (),
-    parameters: Sequence[nn.Parameter] | None = None,
+    parameters: Sequence[nn.Parameter | dict] | None = None,
     objective: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     device: str | torch.device | None = None,
     checkpoint: str | Path | None = None,
@@ -161,8 +161,9 @@ def train(
     config : TrainConfig
     callbacks : sequence of objects
         See the module's docstring.
-    parameters : sequence of nn.Parameter, optional
-        What the optimiser moves; by default all of the model's parameters. Centroids, for one.
+    parameters : sequence of nn.Parameter, or of groups, optional
+        What the optimiser moves; by default all of the model's parameters. Centroids, for one. A group is
+        ``{"params": [...], "rate": factor on the learning rate}``.
     objective : callable, optional
         See the module's docstring; by default the cross-entropy with the configured label smoothing.
     device : str or torch.device, optional
@@ -202,8 +203,9 @@ def train(
         raise ValueError(f"{len(source)} images do not fill one batch of {config.batch_size}")
     model.to(device, memory_format=torch.channels_last).train()
     model.zero_grad(set_to_none=True)  # what an earlier run left would add to the first step's gradients
-    parameters = list(model.parameters() if parameters is None else parameters)
-    optimizer = _optimizer(parameters, config)
+    groups = _groups(list(model.parameters() if parameters is None else parameters))
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    optimizer = _optimizer(groups, config)
     history, first = History(), 0
     precision = usable_precision(config.precision, device)
     options = {**asdict(config), "precision": precision, "images": data.sha256, "n": len(source)}
@@ -260,7 +262,7 @@ def train(
         for images, labels in batches:
             rate = learning_rate(config, step, steps_per_epoch=steps_per_epoch)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("rate", 1.0)
             with autocast(device, precision):
                 loss = minimised(forward(images), images, labels)
             optimizer.zero_grad(set_to_none=True)
@@ -357,11 +359,23 @@ def _cross_entropy(label_smoothing: float) -> Callable[..., torch.Tensor]:
     return lambda logits, images, labels: F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
 
 
-def _optimizer(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
+def _groups(parameters: list[nn.Parameter | dict]) -> list[dict]:
+    """Parameters in groups, each with its factor on the learning rate."""
+    alone = [parameter for parameter in parameters if not isinstance(parameter, dict)]
+    groups = [parameter for parameter in parameters if isinstance(parameter, dict)]
+    return ([{"params": alone, "rate": 1.0}] if alone else []) + groups
+
+
+def _optimizer(groups: list[dict], config: TrainConfig) -> torch.optim.Optimizer:
     # Biases and batch norm's scales are not decayed: it would only shift what the data asks for.
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for p in group["params"] if (p.ndim > 1) == is_decayed],
+            "weight_decay": config.weight_decay if is_decayed else 0.0,
+            "rate": group["rate"],
+        }
+        for group in groups
+        for is_decayed in (True, False)
     ]
     groups = [group for group in groups if group["params"]]
     if config.optimizer == "adam":
