@@ -69,12 +69,19 @@ def whole_network(model: nn.Module) -> ThinNetwork:
 
 
 def take_out_channels(
-    thin: ThinNetwork, data: ImageSet, *, macs_fraction: float, seed: int = 0
+    thin: ThinNetwork, data: ImageSet, *, macs_fraction: float, least: int = 32, seed: int = 0
 ) -> ThinNetwork:
-    """Remove whole channels until `macs_fraction` of the multiply-adds is left; see `slimming`."""
+    """Remove whole channels until `macs_fraction` of the network's multiply-adds is left; see `channels`.
+
+    The network may have lost channels before: the fraction is of what it has now. Weights that are pruned
+    stay so. A layer keeps at least `least` channels, where it has as many.
+    """
     importance = channel_importance(thin.model, data, seed=seed)
-    kept = choose_channels(importance, thin.model, macs_fraction=macs_fraction)
-    return ThinNetwork(slim(thin.model, kept), thin.n_weights, kept=kept)
+    chosen = choose_channels(importance, thin.model, macs_fraction=macs_fraction, least=least)
+    model = slim(thin.model, chosen)
+    kept = {name: thin.kept[name].cpu()[now] if thin.kept else now for name, now in chosen.items()}
+    masks = {name: weight != 0 for name, weight in prunable_parameters(model).items()} if thin.masks else {}
+    return ThinNetwork(model, thin.n_weights, masks=masks, kept=kept)
 
 
 def prune(
