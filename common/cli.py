@@ -251,6 +251,9 @@ def train(
     start: Annotated[
         Path | None, typer.Option(help="Weights of another data set (.safetensors) to begin with.")
     ] = None,
+    refine: Annotated[
+        Path | None, typer.Option(help="Weights of the same data set (.safetensors) to train further.")
+    ] = None,
     device: Device = None,
     resume: Resume = True,
     out: Out = None,
@@ -268,11 +271,12 @@ def train(
     from common.networks.baseline import DATASETS, train_config
 
     train_config(network)  # refuses an unknown network before anything is read
-    start = start and input_file(start)
+    start, refine = start and input_file(start), refine and input_file(refine)
     dataset = dataset or DATASETS[network]
     run = f"{network}_{dataset}"
     device = device_name(device)
-    if out is None and run == "vgg16_cifar10" and epochs is None and start is None and is_checkout():
+    is_shipped = run == "vgg16_cifar10" and epochs is None and not (start or refine)
+    if out is None and is_shipped and is_checkout():
         out, result = ROOT / "capstone" / f"{run}.safetensors", ROOT / "capstone/results/baseline.json"
     else:
         out = weights_file(out or ROOT / "runs" / run / f"{run}.safetensors")
@@ -284,6 +288,7 @@ def train(
             network,
             dataset=dataset,
             start=start,
+            refine=refine,
             epochs=epochs,
             device=device,
             resume=resume,

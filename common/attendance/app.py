@@ -349,8 +349,8 @@ THREADS = 8
 def make_server(app: Flask, sockets: list[socket.socket]):
     """A server that has the sockets and waits for `run()`.
 
-    What a client may send is bounded: 8 kB of headers, 8 kB of body, 15 seconds of silence, 10 seconds for one
-    request, and a share of the connections (`common.attendance.connections`).
+    What a client may send is bounded: 8 kB of headers, 8 kB of body, 15 seconds of silence, 10 seconds for
+    one request, and a share of the connections (`common.attendance.connections`).
 
     Parameters
     ----------

@@ -74,6 +74,54 @@ def labels_of(counts: np.ndarray, n_labels: int, half_octaves: int) -> np.ndarra
     return (np.searchsorted(np.array(lines, dtype=np.int64), counts) + 1).astype(np.uint8) * (counts > 0)
 
 
+def keep_probability(mask: np.ndarray) -> np.ndarray:
+    """How probable a kept weight is at each cell, from how many its row, its column and its tap keep.
+
+    The three are taken as independent, as the sum of labels takes them: row count times column count times
+    tap count over the squared total. Lines of one label (`labels_of`, powers of two) count as equal: what
+    tells them apart is chance, which no label describes.
+
+    Parameters
+    ----------
+    mask : bool ndarray of any shape
+        True = kept.
+
+    Returns
+    -------
+    float64 ndarray of the mask's shape, in [0, 1]
+    """
+    cube = mask.reshape(axis_sizes(mask.shape))
+    n_kept = max(int(cube.sum()), 1)
+    rows, columns, taps = (_label_means(cube.sum(axes)) for axes in ((1, 2), (0, 2), (0, 1)))
+    expected = rows[:, None, None] / n_kept * (columns[:, None] / n_kept * taps)
+    return np.minimum(expected, 1.0).reshape(mask.shape)
+
+
+def _label_means(counts: np.ndarray) -> np.ndarray:
+    """Each count replaced by the mean of the counts that have its label."""
+    labels = labels_of(counts, MAX_LABEL, 2)
+    return (np.bincount(labels, counts) / np.maximum(np.bincount(labels), 1))[labels]
+
+
+def place_bits(mask: np.ndarray) -> np.ndarray:
+    """Bits that it takes to say where a kept weight stands, at each cell: an estimate.
+
+    A cell that keeps a weight with probability p takes H(p) bits, so a kept weight takes H(p) / p. Where a
+    row or column keeps nothing, the answer is what a first weight there would take, were the tensor empty.
+
+    Parameters
+    ----------
+    mask : bool ndarray of any shape
+
+    Returns
+    -------
+    float64 ndarray of the mask's shape, >= 0
+    """
+    p = np.maximum(keep_probability(mask), 1.0 / max(mask.size, 2))
+    q = np.maximum(1.0 - p, 1e-12)
+    return (-p * np.log2(p) - q * np.log2(q)) / p
+
+
 class Zones:
     """Numbered cells of all zones.
 

@@ -34,14 +34,8 @@ from common.compress.state_files import (
     treatments,
 )
 from common.data.image_set import ImageSet
-from common.networks.training import (
-    TrainConfig,
-    batch_source,
-    default_device,
-    place_,
-    reestimate_batch_norm_,
-    train,
-)
+from common.networks.averaging import reestimate_statistics
+from common.networks.training import TrainConfig, batch_source, default_device, place_, train
 from common.pruning.callbacks import GradualPruner
 from common.pruning.masks import apply_masks_
 from common.pruning.network import SCORES
@@ -149,7 +143,7 @@ def compress(
     masks = _pruned(model, data, config, chosen, replace(own, epochs=epochs), workdir, options)
     shared = _shared(model, data, config, chosen, masks, replace(own, epochs=share_epochs), workdir, options)
     if data is not None:
-        reestimate_batch_norm_(model, data, device=device)
+        reestimate_statistics(model, data, device=device)
     packed = pack_state(state_of(model), shared, chosen)
     content = container.save(packed.model)
     load_into(model, packed.model)
@@ -259,7 +253,9 @@ def _pruned(model, data, config, chosen, training, workdir, options) -> dict[str
             if names and sparsity:
                 every = max(1, end // 60)
                 pruners.append(
-                    GradualPruner(sparsity, 0, end, every=every, score=SCORES[config.criterion], names=names)
+                    GradualPruner(
+                        sparsity, 0, end, every=every, score=SCORES[config.criterion](), names=names
+                    )
                 )
         train(
             model,

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,38 @@ from common.codec import container
 from common.codec.tensors import SharedTensor
 from common.compress.packing import pack, unpack
 from common.data.image_set import ImageSet
+from common.networks.averaging import reestimate_statistics
 from common.networks.models import prunable_parameters
 from common.networks.training import TrainConfig, train
 from common.pruning.network import ThinNetwork, prune, take_out_channels, whole_network
 from common.sharing.centroid_tuning import CentroidTuner
+from common.sharing.trained_sharing import TrainedSharing
 from common.sharing.weight_sharing import share_weights
+
+_LATER = {"trained": None, "reestimate": 0}
+
+
+@dataclass(frozen=True)
+class SharingConfig:
+    """Options of trained sharing (`sharing.trained_sharing`).
+
+    Attributes
+    ----------
+    every : int >= 1
+        Steps from one assignment to the next.
+    rate_weight : float >= 0
+        Price of a bit, relative to the mean square of a layer's weights.
+    ramp : float in [0, 1]
+        Fraction of the steps in which the price climbs.
+    codebook_rate, latent_rate : float > 0
+        Factors on the learning rate; biases and batch norms have all of it.
+    """
+
+    every: int = 10
+    rate_weight: float = 0.0
+    ramp: float = 0.5
+    codebook_rate: float = 0.1
+    latent_rate: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -33,7 +61,7 @@ class CompressConfig:
     ----------
     sparsity : float in [0, 1)
         Fraction of the weights to prune, over all prunable weights of the network.
-    criterion : {"magnitude", "normalized", "lamp"}
+    criterion : {"magnitude", "normalized", "lamp", "fisher", "fisher_per_bit"}
     macs_fraction : float in (0, 1], optional
         Take out whole channels first, down to this fraction of the multiply-adds (VGG only).
     prune : TrainConfig
@@ -48,6 +76,11 @@ class CompressConfig:
         Fine-tuning of centroids, biases and batch norm; zero epochs for none.
     bias_clusters : int
         Shared values among a layer's biases, and among its scales.
+    trained : SharingConfig, optional
+        Weights may change their cluster while centroids are fine-tuned; by default they keep the first one.
+    reestimate : int >= 0
+        Training images from which batch-norm statistics are measured anew after pruning and after sharing
+        (`averaging.reestimate_statistics`); 0 for not at all.
     """
 
     sparsity: float = 0.9
@@ -60,10 +93,23 @@ class CompressConfig:
     rate_weight: float = 0.0
     share: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=0, optimizer="adam", max_lr=1e-3))
     bias_clusters: int = 32
+    trained: SharingConfig | None = None
+    reestimate: int = 0
 
     def __post_init__(self):
         if not 0 <= self.sparsity < 1:
             raise ValueError(f"sparsity={self.sparsity}: expected a fraction in [0, 1)")
+        if self.trained is not None and not self.share.epochs:
+            raise ValueError("trained sharing needs epochs of fine-tuning: share has 0")
+
+    def told(self) -> dict:
+        """All options in JSON's types, for a result file.
+
+        Those that came after the first results are left out where they change nothing, so that what was
+        stored stays comparable.
+        """
+        options = json.loads(json.dumps(asdict(self)))  # lists for tuples
+        return {key: value for key, value in options.items() if key not in _LATER or value != _LATER[key]}
 
 
 def compress(
@@ -104,6 +150,8 @@ def compress(
         description="pruning",
         **options,
     )
+    if config.reestimate:
+        reestimate_statistics(thin.model, data, config.reestimate, device=options.get("device"))
     shared = share(thin, data, config, checkpoint=_in(workdir, "share.pt"), **options)
     return encode(thin, shared, config, architecture)
 
@@ -129,18 +177,33 @@ def share(
             n_clusters=1 << bits[name] if name in bits else n_clusters,
             seed=config.share.seed,
         )
-    tuner = CentroidTuner(shared, thin.model)
+    others = [p for name, p in thin.model.named_parameters() if name not in shared]
+    if config.trained is None:
+        tuner = CentroidTuner(shared, thin.model)
+        parameters = [*tuner.parameters(), *others]
+    else:
+        steps, how = config.share.epochs * (len(data) // config.share.batch_size), config.trained
+        tuner = TrainedSharing(
+            shared,
+            thin.model,
+            every=how.every,
+            rate_weight=how.rate_weight,
+            ramp_steps=round(how.ramp * steps),
+        )
+        parameters = [*tuner.groups(codebooks=how.codebook_rate, latents=how.latent_rate), *others]
     if config.share.epochs:
-        others = [p for name, p in thin.model.named_parameters() if name not in shared]
         train(
             thin.model,
             data,
             config.share,
             callbacks=[tuner],
-            parameters=[*tuner.parameters(), *others],
+            parameters=parameters,
             description="sharing",
             **options,
         )
+    if config.reestimate:
+        tuner.write_weights_(thin.model)
+        reestimate_statistics(thin.model, data, config.reestimate, device=options.get("device"))
     return tuner.shared_tensors()
 
 

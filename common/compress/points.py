@@ -7,6 +7,7 @@ Every run is resumable: its checkpoints stand in the work folder, and finished s
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,24 +19,32 @@ from common.codec.container import CompressedModel, save_file
 from common.compress.packing import pack
 from common.compress.pipeline import CompressConfig, decompress, share
 from common.data.image_set import ImageSet
+from common.networks.averaging import reestimate_statistics
 from common.networks.distillation import Distillation
 from common.networks.models import dense_bytes, prunable_parameters
 from common.networks.training import Evaluation, TrainConfig, evaluate
 from common.pruning.network import ThinNetwork, load_thin, prune, save_thin, take_out_channels, whole_network
 from common.report.sizes import stage_sizes
 
+_LEAST_AGAIN = 8  # channels of a layer that is slimmed a second time
+
 
 @dataclass(frozen=True)
 class OperatingPoint:
     """One point: its file's name, its configuration, and the point whose pruned network it starts from.
 
-    `pruned_as` names the point whose pruned network it shares, where only the later stages differ.
+    `pruned_as` names the point whose pruned network it shares, where only the later stages differ. A point
+    with a start may lose channels a second time, down to the fraction `slim_again` of the multiply-adds that
+    its start has. Where it `is_taught_by_baseline`, the trained network teaches pruning and sharing, and else
+    the network that each of them begins with.
     """
 
     name: str
     config: CompressConfig
     start: OperatingPoint | None = None
     pruned_as: str | None = None
+    slim_again: float | None = None
+    is_taught_by_baseline: bool = False
 
 
 def run_point(
@@ -73,6 +82,7 @@ def run_point(
     workdir = Path(workdir)
     measure = {"device": device}
     baseline = evaluate(model, test, **measure)
+    teacher = copy.deepcopy(model) if point.is_taught_by_baseline else None
     histograms = {"dense": _histogram(model)}  # now: without slimming, pruning works on the model itself
     thin = pruned_network(point, model, training, validation=validation, workdir=workdir, device=device)
     pruned_top1 = evaluate(thin.model, test, **measure).top1
@@ -84,6 +94,7 @@ def run_point(
         validation=validation,
         workdir=workdir,
         architecture=architecture,
+        baseline=teacher,
         device=device,
     )
     shared_top1 = evaluate(thin.model, test, **measure).top1
@@ -119,16 +130,20 @@ def shared_and_packed(
     workdir: Path,
     architecture: Mapping,
     validation: ImageSet | None = None,
+    baseline: nn.Module | None = None,
     device: str | None = None,
 ) -> CompressedModel:
-    """Share the weights of the point's pruned network, in place, and what the container stores of it."""
+    """Share the weights of the point's pruned network, in place, and what the container stores of it.
+
+    `baseline` is the trained network, for a point that it teaches.
+    """
     shared = share(
         thin,
         training,
         point.config,
         validation=validation,
         device=device,
-        objective=_taught_by(thin, point.config.share),
+        objective=_taught_by(baseline if point.is_taught_by_baseline else thin.model, point.config.share),
         checkpoint=workdir / f"{point.name}.share.pt",
     )
     return pack(
@@ -150,12 +165,16 @@ def pruned_network(
     path = workdir / f"{name}.pruned.pt"
     if path.exists():
         return load_thin(path, model)
+    # Copied now: without slimming, pruning changes the model itself.
+    taught = _taught_by(model, point.config.prune) if point.is_taught_by_baseline else None
     objective = None
     if point.start is not None:
         thin = pruned_network(
             point.start, model, training, workdir=workdir, validation=validation, device=device
         )
-        objective = _taught_by(thin, point.config.prune)
+        objective = _taught_by(thin.model, point.config.prune)
+        if point.slim_again is not None:
+            thin = take_out_channels(thin, training, macs_fraction=point.slim_again, least=_LEAST_AGAIN)
     else:
         start = workdir / f"{name}.slim.pt"
         if start.exists():
@@ -173,17 +192,19 @@ def pruned_network(
         criterion=point.config.criterion,
         validation=validation,
         device=device,
-        objective=objective,
+        objective=taught or objective,
         checkpoint=workdir / f"{name}.prune.pt",
         description=f"pruning {name}",
     )
+    if point.config.reestimate:
+        reestimate_statistics(thin.model, training, point.config.reestimate, device=device)
     save_thin(thin, path)
     return thin
 
 
-def _taught_by(thin: ThinNetwork, config: TrainConfig) -> Distillation:
-    """The network as it is now, as a teacher of what becomes of it."""
-    return Distillation(thin.model, temperature=2.0, weight=0.7, label_smoothing=config.label_smoothing)
+def _taught_by(teacher: nn.Module, config: TrainConfig) -> Distillation:
+    """A network as it is now, as a teacher of what becomes of it."""
+    return Distillation(teacher, temperature=2.0, weight=0.7, label_smoothing=config.label_smoothing)
 
 
 def _histogram(model: nn.Module, *, bins: int = 201, reach: float = 0.5) -> dict[str, list]:

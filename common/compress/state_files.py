@@ -38,7 +38,7 @@ from common.codec.container import MAX_DENSE_BYTES, CompressedModel, load_tensor
 from common.codec.records import kind_and_shape
 from common.codec.tensors import DenseTensor, SharedTensor
 from common.pruning.masks import check_sparsity, global_masks
-from common.pruning.network import SCORES
+from common.pruning.network import SCORES, one_shot_scores
 from common.sharing.weight_sharing import share_weights
 
 PREFIXES = ("module.", "_orig_mod.")  # DataParallel's and torch.compile's
@@ -480,7 +480,7 @@ def prune_state(
             weights[name] = tensors[name].detach().float()
             check_finite(weights[name].cpu().numpy(), name)
         if names and sparsity:
-            masks |= global_masks(SCORES[config.criterion](weights), sparsity)
+            masks |= global_masks(one_shot_scores(config.criterion)(weights), sparsity)
     return masks
 
 

@@ -109,21 +109,30 @@ class BatchSource:
             yield self._normalised(window), self.labels[part]
 
     def epoch_batches(
-        self, batch_size: int, *, seed: int, epoch: int, first_step: int = 0, rank: int = 0, world: int = 1
+        self,
+        batch_size: int,
+        *,
+        seed: int,
+        epoch: int,
+        first_step: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        cutout: int | None = None,
     ):
         """Yield augmented (float32 images, labels) of one epoch, in a random order, whole batches only.
 
         With `world` processes, each global batch of `batch_size` is shared out: process `rank` yields its
-        `batch_size // world` images of it.
+        `batch_size // world` images of it. `cutout` is this epoch's, by default the source's.
         """
+        cutout = self._cutout if cutout is None else cutout
         order = torch.randperm(len(self), generator=_generator(seed, epoch)).to(self._device)
         share = batch_size // world
         for step in range(first_step, len(self) // batch_size):
             start = step * batch_size + rank * share
             chosen = order[start : start + share]
-            yield self._augmented(chosen, _generator(seed, epoch, step, rank)), self.labels[chosen]
+            yield self._augmented(chosen, _generator(seed, epoch, step, rank), cutout), self.labels[chosen]
 
-    def _augmented(self, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def _augmented(self, chosen: torch.Tensor, generator: torch.Generator, cutout: int) -> torch.Tensor:
         n = len(chosen)
         if self._crop_padding:
             offsets = torch.randint(0, 2 * self._crop_padding + 1, (2, n, 1), generator=generator)
@@ -135,13 +144,13 @@ class BatchSource:
         if self._flip:
             mirrored = (torch.rand(n, generator=generator) < 0.5).to(self._device)
             window = torch.where(mirrored.view(-1, 1, 1, 1), window.flip(2), window)
-        return self._normalised(window, self._holes(n, generator) if self._cutout else None)
+        return self._normalised(window, self._holes(n, generator, cutout) if cutout else None)
 
-    def _holes(self, n: int, generator: torch.Generator) -> torch.Tensor:
+    def _holes(self, n: int, generator: torch.Generator, cutout: int) -> torch.Tensor:
         """Where to cut: bool of shape (n, 1, height, width); at a border, less than the whole square."""
         corner = [torch.randint(side, (n, 1), generator=generator) for side in (self._height, self._width)]
         inside = [
-            (torch.arange(side) - at + self._cutout // 2 + self._cutout) // self._cutout == 1
+            (torch.arange(side) - at + cutout // 2 + cutout) // cutout == 1
             for side, at in zip((self._height, self._width), corner, strict=True)
         ]
         return (inside[0][:, None, :, None] & inside[1][:, None, None, :]).to(self._device)
@@ -185,9 +194,17 @@ class LoaderSource:
             yield _moved(batch[0], self._device), _moved(batch[1], self._device)
 
     def epoch_batches(
-        self, batch_size: int, *, seed: int, epoch: int, first_step: int = 0, rank: int = 0, world: int = 1
+        self,
+        batch_size: int,
+        *,
+        seed: int,
+        epoch: int,
+        first_step: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        cutout: int = 0,
     ):
-        """As `plain_batches`, less those of a resumed epoch that were seen."""
+        """As `plain_batches`, less those of a resumed epoch that were seen; the loader augments by itself."""
         if world > 1:
             raise ValueError("a DataLoader is not shared out over processes: give an ImageSet")
         for step, batch in enumerate(self.plain_batches(batch_size)):

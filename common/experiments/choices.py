@@ -14,9 +14,8 @@ Stopped at any moment, the command goes on from its checkpoints, those that the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -96,7 +95,7 @@ def _vgg(name: str, rule: Rule, **variants: OperatingPoint) -> Choice:
     shipped = VGG_POINTS[name]
     candidates = {}
     for label, point in variants.items():
-        is_shipped = point.config == shipped.config
+        is_shipped = replace(point, pruned_as=None) == replace(shipped, pruned_as=None)
         candidates[label] = shipped if is_shipped else replace(point, name=f"{name}-{label}")
     return Choice(name, rule, candidates)
 
@@ -248,7 +247,9 @@ def choose(
             trained = evaluate(network, validation, device=device)
             options = {"validation": validation, "workdir": vgg_workdir, "device": device}
             thin = pruned_network(point, network, training, **options)
-            packed = shared_and_packed(point, thin, training, architecture=ARCHITECTURE, **options)
+            packed = shared_and_packed(
+                point, thin, training, architecture=ARCHITECTURE, baseline=network, **options
+            )
             data = container.save(packed, store_names=False)
         whole_bytes = dense_bytes(network)
         row = {
@@ -276,8 +277,10 @@ def choose(
 
 def options_of(point: OperatingPoint | LenetPoint) -> dict:
     """All that decides a file's bytes, in JSON's types."""
-    options = asdict(point.config) | {"is_taught": getattr(point, "is_taught", True)}
-    return json.loads(json.dumps(options))
+    later = {"slim_again": None, "is_taught_by_baseline": False}  # left out where they change nothing
+    options = {name: getattr(point, name, unset) for name, unset in later.items()}
+    told = {name: value for name, value in options.items() if value != later[name]}
+    return point.config.told() | told | {"is_taught": getattr(point, "is_taught", True)}
 
 
 def to_markdown(rows: Sequence[Mapping]) -> str:

@@ -10,9 +10,8 @@ Stopped at any moment, the command goes on from its checkpoints.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -395,7 +394,7 @@ def _run_point(
         "n_test": len(test),
         "stages": stages,
         "layers": layer_rows(data),
-        "config": json.loads(json.dumps(asdict(point.config))),  # lists for tuples, as the file will say
+        "config": point.config.told(),
     }
     return figures | {"targets": _targets(figures)}
 

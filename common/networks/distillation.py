@@ -15,10 +15,16 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from common.data.batches import BatchSource, normalization
+from common.data.image_set import ImageSet
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -102,3 +108,107 @@ class Distillation:
         soft = distillation_loss(logits, answers, temperature=self._temperature)
         hard = F.cross_entropy(logits, labels, label_smoothing=self._label_smoothing)
         return self._weight * soft + (1 - self._weight) * hard
+
+
+class StoredAnswers:
+    """An objective for `training.train` with answers that were computed once: the labels are image numbers.
+
+    A small student takes many turns over the same images, and a teacher, or several, would answer each time
+    at many times the student's cost. Train on an image set whose labels are 0, 1, 2, ... (`numbered`).
+
+    Parameters
+    ----------
+    answers : float tensor of shape (n, classes)
+        Softened probabilities of each image: `ensemble_answers`.
+    labels : int64 tensor of shape (n,)
+    temperature : float > 0
+        With which the answers were softened.
+    weight : float in [0, 1]
+        Of the answers; the labels have the rest.
+
+    Raises
+    ------
+    ValueError
+        An option is out of its range, or the shapes do not fit.
+    """
+
+    def __init__(self, answers: Tensor, labels: Tensor, *, temperature: float, weight: float = 0.8) -> None:
+        if not (0 < temperature < math.inf and 0 <= weight <= 1):
+            raise ValueError(f"temperature={temperature}, weight={weight}: expected > 0 and in [0, 1]")
+        if answers.ndim != 2 or labels.shape != answers.shape[:1]:
+            raise ValueError(
+                f"answers of shape {tuple(answers.shape)}, labels of shape {tuple(labels.shape)}: expected "
+                "(n, classes) and (n,)"
+            )
+        self._answers, self._labels = answers, labels
+        self._temperature, self._weight = temperature, weight
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What a resumed run must find again."""
+        digest = hashlib.sha256(self._answers.contiguous().numpy().tobytes())
+        digest.update(self._labels.contiguous().numpy().tobytes())
+        return {"temperature": self._temperature, "weight": self._weight, "answers": digest.hexdigest()}
+
+    def __call__(self, logits: Tensor, images: Tensor, numbers: Tensor) -> Tensor:
+        """The loss of a batch, a scalar."""
+        numbers = numbers.cpu()
+        answers = self._answers[numbers].to(logits.device)
+        own = F.log_softmax(logits.float() / self._temperature, 1)
+        soft = self._temperature**2 * F.kl_div(own, answers, reduction="batchmean")
+        hard = F.cross_entropy(logits, self._labels[numbers].to(logits.device))
+        return self._weight * soft + (1 - self._weight) * hard
+
+
+@torch.no_grad()
+def ensemble_answers(
+    teachers: Sequence[nn.Module], data: ImageSet, *, temperature: float, batch_size: int = 500
+) -> Tensor:
+    """The mean of several teachers' softened probabilities, for every image, in order.
+
+    Parameters
+    ----------
+    teachers : sequence of nn.Module
+    data : ImageSet
+    temperature : float > 0
+
+    Returns
+    -------
+    float32 tensor of shape (n, classes)
+        Rows sum to 1; on the CPU.
+    """
+    mean, std = normalization(data.name)
+    source = BatchSource(data.images, data.labels, mean=mean, std=std, size=data.shown_size)
+    answers = []
+    for images, _ in source.plain_batches(batch_size):
+        shown = images.to(memory_format=torch.channels_last)
+        soft = [F.softmax(teacher.eval()(shown).float() / temperature, 1) for teacher in teachers]
+        answers.append(torch.stack(soft).mean(0))
+    return torch.cat(answers)
+
+
+def numbered(data: ImageSet) -> ImageSet:
+    """The same images, their labels replaced by their numbers: for `StoredAnswers`."""
+    return replace(data, labels=np.arange(len(data), dtype=np.int64), sha256=f"{data.sha256}, numbered")
+
+
+def shifted_copies(data: ImageSet, by: int = 1) -> ImageSet:
+    """All shifts of all images by up to so many pixels each way, edges reflected: (2 by + 1)² times as many.
+
+    The windows that `BatchSource` cuts with ``crop_padding=by``, all of them, so that a teacher can answer
+    once for each.
+    """
+    edges = ((0, 0), (0, 0), (by, by), (by, by))
+    padded = np.pad(data.images, edges, mode="reflect") if by else data.images
+    height, width = data.images.shape[2:]
+    windows = [
+        padded[:, :, top : top + height, left : left + width]
+        for top in range(2 * by + 1)
+        for left in range(2 * by + 1)
+    ]
+    return replace(
+        data,
+        images=np.concatenate(windows),
+        labels=np.tile(data.labels, len(windows)),
+        sha256=f"{data.sha256}, shifted by {by}",
+    )

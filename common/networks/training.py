@@ -4,6 +4,7 @@ The loop knows nothing of pruning or weight sharing: they act through a callback
 
 ``before_step(model, step)``   after the backward pass, before the optimiser moves the weights
 ``after_step(model, step)``    after the optimiser has moved them
+``evaluated(model)``           a context in which the model has the weights that validation measures
 ``state_dict() / load_state_dict(state)``   what a resumed run must know
 
 What is minimised is the cross-entropy, unless an `objective` says otherwise: a callable with (logits, images,
@@ -16,12 +17,13 @@ Under ``torchrun --nproc-per-node N`` the batch is shared out over N processes (
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -88,9 +90,9 @@ class TrainConfig:
     label_smoothing: float = 0.1
     crop_padding: int = 4  # pixels
     flip: bool = True
-    cutout: int = 0  # pixels
+    cutout: int | tuple[tuple[int, int], ...] = 0  # pixels, or (first epoch, pixels) pairs: it may grow
     optimizer: str = "sgd"  # "sgd" (Nesterov) or "adam"
-    precision: str = "bf16"  # "bf16" autocast or "fp32"
+    precision: str = "bf16"  # "bf16" autocast where the device has it (`usable_precision`), or "fp32"
     patience: int | None = None  # epochs without a better validation accuracy before an early stop
     seed: int = 0
 
@@ -102,6 +104,19 @@ class TrainConfig:
                 f"precision={self.precision!r}, optimizer={self.optimizer!r}: "
                 "expected bf16 or fp32, sgd or adam"
             )
+        if not isinstance(self.cutout, int):
+            epochs = [epoch for epoch, _ in self.cutout]
+            if not epochs or epochs[0] != 0 or epochs != sorted(set(epochs)):
+                raise ValueError(
+                    f"cutout={self.cutout}: expected pixels, or (first epoch, pixels) pairs from epoch 0 on, "
+                    "in order"
+                )
+
+    def cutout_at(self, epoch: int) -> int:
+        """The side of the cutout's square in an epoch (counted from 0), in pixels."""
+        if isinstance(self.cutout, int):
+            return self.cutout
+        return next(pixels for first, pixels in reversed(self.cutout) if epoch >= first)
 
 
 @dataclass(frozen=True)
@@ -129,7 +144,7 @@ def train(
     *,
     validation: ImageSet | None = None,
     callbacks: Sequence[object] = (),
-    parameters: Sequence[nn.Parameter] | None = None,
+    parameters: Sequence[nn.Parameter | dict] | None = None,
     objective: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     device: str | torch.device | None = None,
     checkpoint: str | Path | None = None,
@@ -146,8 +161,9 @@ def train(
     config : TrainConfig
     callbacks : sequence of objects
         See the module's docstring.
-    parameters : sequence of nn.Parameter, optional
-        What the optimiser moves; by default all of the model's parameters. Centroids, for one.
+    parameters : sequence of nn.Parameter, or of groups, optional
+        What the optimiser moves; by default all of the model's parameters. Centroids, for one. A group is
+        ``{"params": [...], "rate": factor on the learning rate}``.
     objective : callable, optional
         See the module's docstring; by default the cross-entropy with the configured label smoothing.
     device : str or torch.device, optional
@@ -177,10 +193,13 @@ def train(
         raise ValueError(f"{len(source)} images do not fill one batch of {config.batch_size}")
     place_(model, device).train()
     model.zero_grad(set_to_none=True)  # what an earlier run left would add to the first step's gradients
-    parameters = list(model.parameters() if parameters is None else parameters)
-    optimizer = _optimizer(parameters, config)
+    groups = _groups(list(model.parameters() if parameters is None else parameters))
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    optimizer = _optimizer(groups, config)
     history, first = History(), 0
-    options = {**asdict(config), "images": getattr(data, "sha256", "a loader's"), "n": len(source)}
+    precision = usable_precision(config.precision, device)
+    images = getattr(data, "sha256", "a loader's")
+    options = {**asdict(config), "precision": precision, "images": images, "n": len(source)}
     if objective is not None:
         options |= {f"objective {key}": value for key, value in objective.options.items()}
     if checkpoint is not None:
@@ -223,13 +242,19 @@ def train(
     while step < total and not _stalled(history, config.patience):
         epoch, offset = divmod(step, steps_per_epoch)
         batches = source.epoch_batches(
-            config.batch_size, seed=config.seed, epoch=epoch, first_step=offset, rank=rank, world=world
+            config.batch_size,
+            seed=config.seed,
+            epoch=epoch,
+            first_step=offset,
+            rank=rank,
+            world=world,
+            cutout=config.cutout_at(epoch),
         )
         for images, labels in batches:
             rate = learning_rate(config, step, steps_per_epoch=steps_per_epoch)
             for group in optimizer.param_groups:
-                group["lr"] = rate
-            with autocast(device, config.precision):
+                group["lr"] = rate * group.get("rate", 1.0)
+            with autocast(device, precision):
                 loss = minimised(forward(images), images, labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -251,7 +276,8 @@ def train(
         history.lr.append(rate)
         score = None
         if validation is not None:
-            score = evaluate(model, validation, precision=config.precision, device=device).top1
+            with _evaluated(callbacks, model):
+                score = evaluate(model, validation, precision=precision, device=device).top1
         history.val_top1.append(score)
         losses = []
         model.train()
@@ -311,7 +337,7 @@ def batch_source(data, config: TrainConfig | None, device: torch.device) -> Batc
         std=std,
         crop_padding=config.crop_padding if config else 0,
         flip=config.flip if config else False,
-        cutout=config.cutout if config else 0,
+        cutout=config.cutout_at(0) if config else 0,
         size=data.shown_size,
         device=device,
     )
@@ -324,47 +350,6 @@ def place_(model: nn.Module, device: torch.device) -> nn.Module:
     return model.to(device, memory_format=torch.channels_last)
 
 
-def reestimate_batch_norm_(
-    model: nn.Module, data: ImageSet, *, device: str | torch.device | None = None, n_batches: int = 64
-) -> int:
-    """Estimate the running statistics of all batch norms again, in place; returns the number of batches.
-
-    Pruned and shared weights give other means and variances than those that training has left. They are
-    averaged over the batches, with nothing else in training mode.
-
-    Parameters
-    ----------
-    model : nn.Module
-    data : ImageSet or loader
-        Training images.
-    n_batches : int
-        At most so many.
-    """
-    norms = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
-    ]
-    if not norms:
-        return 0
-    device = torch.device(device or default_device())
-    training, momenta = model.training, [norm.momentum for norm in norms]
-    place_(model, device).eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average over the batches
-        norm.train()
-    n = 0
-    with torch.no_grad():
-        for inputs, _ in islice(batch_source(data, None, device).plain_batches(256), n_batches):
-            model(inputs)
-            n += 1
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    model.train(training)
-    return n
-
-
 def default_device() -> str:
     """The GPU of this process if there is one, else the CPU."""
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
@@ -375,20 +360,50 @@ def is_first_process() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
+def usable_precision(precision: str, device: torch.device) -> str:
+    """The precision that is really used: "fp32" for "bf16" on a CPU that does not compute in bfloat16.
+
+    Without instructions for bfloat16 (AVX512-BF16 or AMX on x86, BF16 on ARM) a CPU converts every value to
+    float32 and back: a training step of VGG-16 takes several times as long as in float32. Most laptops are
+    such machines. GPUs are taken at their word.
+    """
+    return "fp32" if device.type == "cpu" and not _cpu_has_bfloat16() else precision
+
+
+@functools.cache
+def _cpu_has_bfloat16() -> bool:
+    if hasattr(torch.cpu, "get_capabilities"):
+        return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # older torch tells of x86 only
+    return any(getattr(torch.cpu, check, bool)() for check in checks)
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The mixed-precision context of a device; bfloat16 has float32's range, so no loss scaling is needed."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    return torch.autocast(device.type, torch.bfloat16, enabled=usable_precision(precision, device) == "bf16")
 
 
 def _cross_entropy(label_smoothing: float) -> Callable[..., torch.Tensor]:
     return lambda logits, images, labels: F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
 
 
-def _optimizer(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
+def _groups(parameters: list[nn.Parameter | dict]) -> list[dict]:
+    """Parameters in groups, each with its factor on the learning rate."""
+    alone = [parameter for parameter in parameters if not isinstance(parameter, dict)]
+    groups = [parameter for parameter in parameters if isinstance(parameter, dict)]
+    return ([{"params": alone, "rate": 1.0}] if alone else []) + groups
+
+
+def _optimizer(groups: list[dict], config: TrainConfig) -> torch.optim.Optimizer:
     # Biases and batch norm's scales are not decayed: it would only shift what the data asks for.
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for p in group["params"] if (p.ndim > 1) == is_decayed],
+            "weight_decay": config.weight_decay if is_decayed else 0.0,
+            "rate": group["rate"],
+        }
+        for group in groups
+        for is_decayed in (True, False)
     ]
     groups = [group for group in groups if group["params"]]
     if config.optimizer == "adam":
@@ -424,6 +439,15 @@ def _stalled(history: History, patience: int | None) -> bool:
     if patience is None or len(scores) <= patience:
         return False
     return max(scores[-patience:]) <= max(scores[:-patience])
+
+
+@contextlib.contextmanager
+def _evaluated(callbacks: Sequence[object], model: nn.Module):
+    with contextlib.ExitStack() as stack:
+        for callback in callbacks:
+            if hasattr(callback, "evaluated"):
+                stack.enter_context(callback.evaluated(model))
+        yield
 
 
 def _call(callbacks: Sequence[object], event: str, model: nn.Module, step: int) -> None:

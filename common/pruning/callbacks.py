@@ -139,7 +139,8 @@ class GradualPruner(MaskKeeper):
         New masks at every so many steps from ``start_step``, and at ``end_step``.
     initial_sparsity : float in [0, 1]
     score : callable, mapping of weights -> mapping of scores
-        The criterion: `magnitude_scores`, `normalized_scores`, `lamp_scores` or your own.
+        The criterion: `magnitude_scores`, `normalized_scores`, `lamp_scores`, a `fisher.FisherScores` or your
+        own.
     names : sequence of str, optional
         Parameters to prune; by default those with two or more axes.
     masks : Masks, optional
@@ -178,8 +179,9 @@ class GradualPruner(MaskKeeper):
         }
 
     def state_dict(self) -> dict[str, object]:
-        """The masks, and the rule that made them."""
-        return super().state_dict() | {"rule": self._rule()}
+        """The masks, the rule that made them, and what a criterion has collected."""
+        state = super().state_dict() | {"rule": self._rule()}
+        return state | ({"score": self.score.state_dict()} if hasattr(self.score, "state_dict") else {})
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         """Take the masks of a checkpoint; it is refused if other options made them."""
@@ -191,6 +193,13 @@ class GradualPruner(MaskKeeper):
                 "again"
             )
         super().load_state_dict(state)
+        if "score" in state:
+            self.score.load_state_dict(state["score"])
+
+    def before_step(self, model: nn.Module, step: int) -> None:
+        """Let a criterion that learns from gradients (`fisher`) see them."""
+        if hasattr(self.score, "before_step"):
+            self.score.before_step(model, step)
 
     def target(self, step: int) -> float:
         """The scheduled sparsity at a step."""

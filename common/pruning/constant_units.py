@@ -86,6 +86,22 @@ def without_constant_units(
     return model, places
 
 
+def first_places(small: nn.Module, whole: nn.Module) -> Places:
+    """Places of a smaller network's parameters at the beginning of every axis of the whole one's.
+
+    For a chain of layers that was cut to its first units; behind a flatten, the inputs of one channel stand
+    together in both.
+    """
+    shapes = {name: parameter.shape for name, parameter in whole.named_parameters()}
+    places = {}
+    for name, parameter in small.named_parameters():
+        where = torch.arange(shapes[name].numel()).view(shapes[name])
+        for axis, size in enumerate(parameter.shape):
+            where = where.narrow(axis, 0, size)
+        places[name] = where.clone()
+    return places
+
+
 @torch.no_grad()
 def grow_(whole: nn.Module, small: nn.Module, places: Mapping[str, Tensor]) -> nn.Module:
     """Put a smaller network's parameters to their places in the whole one, 0 elsewhere; returns `whole`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,8 +24,34 @@ from common.pruning.callbacks import (
     remove_dead_channels_,
 )
 from common.pruning.channels import channel_importance, choose_channels, configuration, slim
+from common.pruning.criteria import gradient
+from common.pruning.fisher import FisherScores
 
-SCORES = {"magnitude": magnitude_scores, "normalized": normalized_scores, "lamp": lamp_scores}
+SCORES = {
+    "magnitude": lambda: magnitude_scores,
+    "normalized": lambda: normalized_scores,
+    "lamp": lambda: lamp_scores,
+    "fisher": FisherScores,
+    # Three bits, for the value, is what eight shared values take.
+    "fisher_per_bit": lambda: FisherScores(value_bits=3.0),
+}
+
+
+def one_shot_scores(criterion: str) -> Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]:
+    """The criterion's function of weights alone.
+
+    Raises
+    ------
+    ValueError
+        The criterion learns from gradients, so it needs fine-tuning.
+    """
+    score = SCORES[criterion]()
+    if hasattr(score, "before_step"):
+        alone = [name for name, make in SCORES.items() if not hasattr(make(), "before_step")]
+        raise ValueError(
+            f"criterion={criterion!r} learns from gradients: give epochs, or take one of {', '.join(alone)}"
+        )
+    return score
 
 
 @dataclass
@@ -60,12 +86,19 @@ def whole_network(model: nn.Module) -> ThinNetwork:
 
 
 def take_out_channels(
-    thin: ThinNetwork, data: ImageSet, *, macs_fraction: float, seed: int = 0
+    thin: ThinNetwork, data: ImageSet, *, macs_fraction: float, least: int = 32, seed: int = 0
 ) -> ThinNetwork:
-    """Remove whole channels until `macs_fraction` of the multiply-adds is left; see `slimming`."""
+    """Remove whole channels until `macs_fraction` of the network's multiply-adds is left; see `channels`.
+
+    The network may have lost channels before: the fraction is of what it has now. Weights that are pruned
+    stay so. A layer keeps at least `least` channels, where it has as many.
+    """
     importance = channel_importance(thin.model, data, seed=seed)
-    kept = choose_channels(importance, thin.model, macs_fraction=macs_fraction)
-    return ThinNetwork(slim(thin.model, kept), thin.n_weights, kept=kept)
+    chosen = choose_channels(importance, thin.model, macs_fraction=macs_fraction, least=least)
+    model = slim(thin.model, chosen)
+    kept = {name: thin.kept[name].cpu()[now] if thin.kept else now for name, now in chosen.items()}
+    masks = {name: weight != 0 for name, weight in prunable_parameters(model).items()} if thin.masks else {}
+    return ThinNetwork(model, thin.n_weights, masks=masks, kept=kept)
 
 
 def prune(
@@ -91,13 +124,15 @@ def prune(
     config : TrainConfig
     sparsity : float in [0, 1]
         Of the original network's weights.
-    criterion : {"magnitude", "normalized", "lamp"}
+    criterion : {"magnitude", "normalized", "lamp", "fisher", "fisher_per_bit"}
+        The last two look at gradients: those of the fine-tuning, or else those of some training images.
     ramp : float in (0, 1]
     **options
         Passed on to `training.train`: validation, checkpoint, device, ...
     """
     if criterion not in SCORES:
         raise ValueError(f"criterion={criterion!r}: expected one of {', '.join(SCORES)}")
+    score = SCORES[criterion]()
     names = list(prunable_parameters(thin.model))
     own = sum(weight.numel() for weight in prunable_parameters(thin.model).values())
     n_kept = round((1.0 - sparsity) * thin.n_weights)
@@ -115,14 +150,18 @@ def prune(
             end,
             every=max(1, end // 60),
             initial_sparsity=min(start_sparsity, own_sparsity),
-            score=SCORES[criterion],
+            score=score,
             names=names,
             masks=thin.masks or None,
         )
         history = train(thin.model, data, config, callbacks=[pruner], **options)
         thin.masks = pruner.masks
+    elif isinstance(score, FisherScores):
+        if data is None:
+            raise ValueError(f"criterion={criterion!r} looks at gradients: give it training images")
+        score.fisher = gradient(thin.model, data, seed=config.seed)
     weights = prunable_parameters(thin.model)
-    thin.masks = global_masks(SCORES[criterion](weights), own_sparsity, current=thin.masks or None)
+    thin.masks = global_masks(score(weights), own_sparsity, current=thin.masks or None)
     remove_dead_channels_(thin.masks, names, biases=None if steps else _inference_biases(thin.model))
     apply_masks_(thin.model, thin.masks)
     return history

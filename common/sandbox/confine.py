@@ -31,8 +31,8 @@ from common.sandbox.view import enter_view, refuse_hidden_memory
 # Landlock: a process gives up its right to write outside one folder, and its children cannot take it back.
 #
 # A Linux kernel from 5.13 on can do it for any user, without set-up (``man 7 landlock``); newer ones can also
-# refuse TCP and signals to processes outside. It covers neither UNIX sockets nor modes, times and attributes of
-# files: those need the view.
+# refuse TCP and signals to processes outside. It covers neither UNIX sockets nor modes, times and attributes
+# of files: those need the view.
 
 # System calls have these numbers on every architecture of Linux.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446

@@ -2,15 +2,15 @@
 
 It runs in a process group, and where Linux allows it in namespaces of its own (`common.sandbox.confine`), in
 which it sees nothing of the disk but Python, the data sets and its folder (`common.sandbox.view`); where
-ordinary users may not make namespaces but bubblewrap is installed, in those of bubblewrap. A watcher beside it
-measures the whole tree of processes, and kills it when a limit is passed.
+ordinary users may not make namespaces but bubblewrap is installed, in those of bubblewrap. A watcher beside
+it measures the whole tree of processes, and kills it when a limit is passed.
 
-What it does not do: it is not a virtual machine, and a fault of the kernel is open to it. `Finished.guards` says
-what was in effect. Without ``view`` it can reach UNIX sockets, and change modes and times of files; without
-``reads`` it reads what its user can read; without ``writes`` it writes where its user can
-(`common.sandbox.work_copy` notices for the repository); without ``namespaces`` it can reach the network over UDP
-and stop this very process. For work of people whom nobody knows, use a machine that is thrown away, as the
-workflows on GitHub do.
+What it does not do: it is not a virtual machine, and a fault of the kernel is open to it. `Finished.guards`
+says what was in effect. Without ``view`` it can reach UNIX sockets, and change modes and times of files;
+without ``reads`` it reads what its user can read; without ``writes`` it writes where its user can
+(`common.sandbox.work_copy` notices for the repository); without ``namespaces`` it can reach the network over
+UDP and stop this very process. For work of people whom nobody knows, use a machine that is thrown away, as
+the workflows on GitHub do.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from common.codec.tensors import SharedTensor
 from common.sharing.weight_sharing import as_codebook, merge_equal
@@ -97,7 +98,10 @@ class CentroidTuner:
 
 
 class _Layer:
-    """One tensor's codebook, and where and with which index its weights stand."""
+    """One tensor's codebook, and where and with which index its weights stand.
+
+    One index more than the codebook has stands for a weight that is zero (`trained_sharing`).
+    """
 
     def __init__(self, tensor: SharedTensor, device: torch.device) -> None:
         self.shape = tensor.shape
@@ -125,12 +129,12 @@ class _Layer:
         kept = grad.reshape(-1)
         kept = kept if self.places is None else kept.index_select(0, self.places)
         kept = kept if self.scales is None else kept * self.scales
-        sums = torch.zeros(self.codebook.shape, dtype=torch.float64, device=kept.device)
-        return sums.index_add_(0, self.indices, kept.to(torch.float64)).to(torch.float32)
+        sums = torch.zeros(len(self.codebook) + 1, dtype=torch.float64, device=kept.device)
+        return sums.index_add_(0, self.indices, kept.to(torch.float64))[:-1].to(torch.float32)
 
     def to_dense(self) -> Tensor:
         """The weights, zeros where pruned."""
-        values = self.codebook.detach().index_select(0, self.indices)
+        values = F.pad(self.codebook.detach(), (0, 1)).index_select(0, self.indices)
         values = values if self.scales is None else values * self.scales
         if self.places is not None:
             dense = torch.zeros(self.shape, dtype=torch.float32, device=values.device).view(-1)

@@ -17,7 +17,7 @@ from common.compress.pipeline import CompressConfig, compress, with_epochs
 from common.compress.points import OperatingPoint
 from common.data.datasets import DatasetNotFoundError
 from common.data.image_set import ImageSet, first_images, fit_images
-from common.networks.baseline import train_baseline
+from common.networks.baseline import Refinement, train_baseline, train_config
 from common.networks.checkpoints import round_to_half_, save_weights
 from common.networks.models import build, prunable_parameters
 
@@ -237,6 +237,31 @@ def test_a_baseline_may_start_from_the_weights_of_other_classes(tmp_path):
         assert torch.equal(got[name], (own if is_last else given)[name]), name
     with pytest.raises(ValueError, match="does not fit this architecture"):
         train_baseline("lenet_5", start=tmp_path / "start.safetensors", **options)
+
+
+def test_a_baseline_may_be_refined(tmp_path, monkeypatch):
+    start = build("lenet_300_100", seed=5)
+    save_weights(start, tmp_path / "start.safetensors")
+    options = {"device": "cpu", "result": tmp_path / "w.json", "workdir": tmp_path, "dataset": "digits"}
+    options |= {"refine": tmp_path / "start.safetensors", "weights": tmp_path / "w.safetensors"}
+    with pytest.raises(ValueError, match="no refinement for 'lenet_300_100': expected one of vgg16"):
+        train_baseline("lenet_300_100", **options)
+    config = replace(train_config("lenet_300_100"), epochs=1, max_lr=0.01)
+    recipe = Refinement(config, ema_decay=0.99, ema_epoch=0)
+    monkeypatch.setattr("common.networks.baseline._REFINEMENTS", {"lenet_300_100": recipe})
+    figures = train_baseline("lenet_300_100", epochs=0, **options)
+    assert figures["refine"] == "start.safetensors"
+    got, given = load_file(tmp_path / "w.safetensors"), load_file(tmp_path / "start.safetensors")
+    assert all(torch.equal(got[name], value) for name, value in given.items())  # the last layer, too
+    figures = train_baseline("lenet_300_100", **options)
+    assert (figures["epochs"], figures["start"]) == (1, None)
+    state = torch.load(tmp_path / "refined_start.pt", weights_only=True)
+    average = state["callbacks"][0]["average"]
+    for name, value in load_file(tmp_path / "w.safetensors").items():
+        assert torch.equal(value, average[name].half()), name
+        assert not torch.equal(average[name], state["model"][name]), name
+    with pytest.raises(ValueError, match="start and refine are both given"):
+        train_baseline("lenet_300_100", start=tmp_path / "start.safetensors", **options)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from common.codec import container
 from common.compress import compress, load_into
 from common.compress.modules import differing
-from common.networks.training import TrainConfig, evaluate, reestimate_batch_norm_, train
+from common.networks.averaging import reestimate_statistics
+from common.networks.training import TrainConfig, evaluate, train
 
 
 class Residual(nn.Module):
@@ -142,7 +143,7 @@ def test_batch_norm_is_estimated_again():
     norm = model.blocks[0].bn1
     norm.running_mean.fill_(50.0)
     broken = evaluate(model, DATA, device="cpu").loss
-    assert reestimate_batch_norm_(model, DATA, device="cpu") == 1
+    assert reestimate_statistics(model, DATA, device="cpu") is model
     assert norm.momentum == 0.1
     assert evaluate(model, DATA, device="cpu").loss < broken
 

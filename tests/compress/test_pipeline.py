@@ -8,7 +8,15 @@ import torch
 from tiny import CONFIG, image_set
 
 from common.codec import container
-from common.compress.pipeline import CompressConfig, compress, decompress, encode, share, with_epochs
+from common.compress.pipeline import (
+    CompressConfig,
+    SharingConfig,
+    compress,
+    decompress,
+    encode,
+    share,
+    with_epochs,
+)
 from common.networks.models import build, prunable_parameters
 from common.networks.training import evaluate, train
 from common.pruning.network import prune, take_out_channels, whole_network
@@ -125,6 +133,36 @@ def test_a_vgg_loses_whole_channels_first():
     assert sum(int((w != 0).sum()) for w in weights) <= 0.1 * sum(w.numel() for w in weights) + 1
     images = torch.zeros(2, 3, 32, 32)
     assert torch.isfinite(decoded(images)).all()
+
+
+def test_trained_sharing_at_a_price_gives_a_smaller_file_that_decodes_to_the_network():
+    sizes, config = [], replace(FULL, share=replace(FULL.share, epochs=6))
+    for trained in (None, SharingConfig(every=2, rate_weight=0.2)):
+        thin = whole_network(trained_lenet())
+        prune(thin, digits(), config.prune, sparsity=config.sparsity, device="cpu")
+        how = replace(config, trained=trained)
+        data = encode(thin, share(thin, digits(), how, device="cpu"), how, LENET)
+        sizes.append(len(data))
+        decoded = prunable_parameters(decompress(data))
+        for name, weight in prunable_parameters(thin.model).items():
+            torch.testing.assert_close(decoded[name], weight, rtol=1e-3, atol=1e-6)
+    assert sizes[1] < 0.9 * sizes[0]
+
+
+def test_statistics_are_measured_anew_after_sharing(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "common.compress.pipeline.reestimate_statistics",
+        lambda model, data, n, **options: seen.append((n, len(next(model.parameters()).unique()))),
+    )
+    compress(trained_lenet(), digits(), replace(FULL, reestimate=30), LENET, device="cpu")
+    assert [n for n, _ in seen] == [30, 30]
+    assert seen[0][1] > 20 >= seen[1][1]  # of the pruned network, and of the shared one
+
+
+def test_trained_sharing_without_training_is_refused():
+    with pytest.raises(ValueError, match="trained sharing needs epochs"):
+        CompressConfig(trained=SharingConfig())
 
 
 @pytest.mark.parametrize("sparsity", [-0.1, 1.0, 90])

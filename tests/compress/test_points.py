@@ -9,8 +9,9 @@ from tiny import CONFIG, image_set, network
 
 from common.capstone import vgg16
 from common.compress import points as operating_points
-from common.compress.pipeline import CompressConfig
+from common.compress.pipeline import CompressConfig, SharingConfig
 from common.compress.points import OperatingPoint, run_point
+from common.experiments.choices import options_of
 
 FIRST = CompressConfig(
     sparsity=0.5,
@@ -20,7 +21,14 @@ FIRST = CompressConfig(
     share=replace(CONFIG, epochs=1, optimizer="adam", max_lr=0.01),
 )
 _FIRST = OperatingPoint("first", FIRST)
-POINTS = {"first": _FIRST, "second": OperatingPoint("second", replace(FIRST, sparsity=0.8), start=_FIRST)}
+_SECOND = OperatingPoint("second", replace(FIRST, sparsity=0.8), start=_FIRST)
+POINTS = {
+    "first": _FIRST,
+    "second": _SECOND,
+    "taught": replace(
+        _SECOND, name="taught", is_taught_by_baseline=True, config=replace(_SECOND.config, reestimate=20)
+    ),
+}
 
 
 @pytest.fixture
@@ -66,6 +74,24 @@ def _sparsity(model):
 def test_a_point_with_a_start_learns_from_that_network_and_then_from_its_own(run):
     assert run("first") == pytest.approx([0.5], abs=0.02)
     assert run("second") == pytest.approx([0.5, 0.8], abs=0.02)
+
+
+def test_a_point_that_the_baseline_teaches_learns_from_it_throughout(run):
+    run("first")
+    assert run("taught") == pytest.approx([0.0, 0.5, 0.0], abs=0.02)  # the start's own teacher goes unused
+
+
+def test_what_is_told_of_a_point_names_what_is_new_only_where_it_is_used():
+    point = OperatingPoint("point", FIRST)
+    told = options_of(point)
+    assert told["sparsity"] == 0.5
+    assert not {"trained", "reestimate", "slim_again", "is_taught_by_baseline"} & told.keys()
+    changed = replace(point, slim_again=0.5, config=replace(FIRST, reestimate=10, trained=SharingConfig()))
+    assert options_of(changed) == told | {
+        "slim_again": 0.5,
+        "reestimate": 10,
+        "trained": {"every": 10, "rate_weight": 0.0, "ramp": 0.5, "codebook_rate": 0.1, "latent_rate": 0.3},
+    }
 
 
 def test_a_point_makes_its_start_when_it_is_not_there(run, tmp_path):

@@ -12,8 +12,9 @@ from tiny import CONFIG, assert_equal_weights, image_set, network, weights
 from torch import nn
 
 from common.data.batches import normalization
+from common.networks import training
 from common.networks.models import build
-from common.networks.training import evaluate, one_cycle, train
+from common.networks.training import autocast, evaluate, one_cycle, train, usable_precision
 
 
 class Recorder:
@@ -210,6 +211,9 @@ def test_a_run_that_diverges_is_stopped_with_advice():
         ({"batch_size": 0}, "batch_size=0"),
         ({"precision": "fp16"}, "precision='fp16'"),
         ({"optimizer": "lion"}, "optimizer='lion'"),
+        ({"cutout": ()}, r"cutout=\(\): expected pixels, or"),
+        ({"cutout": ((1, 8),)}, "from epoch 0 on"),
+        ({"cutout": ((0, 8), (5, 12), (5, 2))}, "in order"),
     ],
 )
 def test_options_without_a_meaning_are_refused(options, message):
@@ -227,3 +231,65 @@ def test_no_epochs_change_nothing():
     before = weights(model)
     assert train(model, image_set(5), replace(CONFIG, epochs=0), device="cpu").loss == []
     assert_equal_weights(before, weights(model))
+
+
+def test_a_cutout_grows_by_its_epochs(monkeypatch):
+    seen, batches = [], training.BatchSource.epoch_batches
+
+    def recorded(self, *args, epoch, cutout, **options):
+        seen.append((epoch, cutout))
+        return batches(self, *args, epoch=epoch, cutout=cutout, **options)
+
+    monkeypatch.setattr(training.BatchSource, "epoch_batches", recorded)
+    train(network(), image_set(), replace(CONFIG, epochs=5, cutout=((0, 0), (2, 3), (3, 4))), device="cpu")
+    assert seen == [(0, 0), (1, 0), (2, 3), (3, 4), (4, 4)]
+
+
+def test_a_cutout_that_never_grows_is_the_fixed_one():
+    states = []
+    for cutout in (3, ((0, 3),)):
+        model = network()
+        train(model, image_set(), replace(CONFIG, cutout=cutout), device="cpu")
+        states.append(weights(model))
+    assert_equal_weights(*states)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "precision"),
+    [
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, "fp32"),
+        ({"avx512_f": True, "avx512_bf16": False}, "fp32"),
+        ({"avx512_bf16": True, "amx_bf16": False}, "bf16"),
+        ({"amx_bf16": True}, "bf16"),
+        ({"neon": True, "bf16": True}, "bf16"),
+        ({"neon": True, "bf16": False}, "fp32"),
+    ],
+)
+def test_bfloat16_is_used_where_the_processor_computes_in_it(tmp_path, monkeypatch, capabilities, precision):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    training._cpu_has_bfloat16.cache_clear()
+    try:
+        cpu, seen = torch.device("cpu"), []
+        assert usable_precision("bf16", cpu) == precision
+        assert usable_precision("fp32", cpu) == "fp32"
+        assert usable_precision("bf16", torch.device("cuda")) == "bf16"
+        with autocast(cpu, "bf16"):
+            assert torch.is_autocast_enabled("cpu") == (precision == "bf16")
+        model, path = network(), tmp_path / "run.pt"
+        model.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+        train(model, image_set(), replace(CONFIG, epochs=1, precision="bf16"), device="cpu", checkpoint=path)
+        evaluate(model, image_set(), precision="bf16", device="cpu")
+        assert set(seen) == {torch.bfloat16 if precision == "bf16" else torch.float32}
+        assert torch.load(path, weights_only=True)["options"]["precision"] == precision
+    finally:
+        training._cpu_has_bfloat16.cache_clear()
+
+
+def test_an_older_torch_is_asked_by_its_own_names(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    for has in (False, True):
+        training._cpu_has_bfloat16.cache_clear()
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has=has: has, raising=False)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+        assert usable_precision("bf16", torch.device("cpu")) == ("bf16" if has else "fp32")
+    training._cpu_has_bfloat16.cache_clear()

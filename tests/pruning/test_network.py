@@ -8,7 +8,15 @@ from tiny import CONFIG, assert_equal_weights, image_set, network, weights
 
 from common.networks.models import build, prunable_parameters
 from common.networks.training import evaluate
-from common.pruning.network import load_thin, prune, save_thin, take_out_channels, whole_network
+from common.pruning.masks import lamp_scores
+from common.pruning.network import (
+    load_thin,
+    one_shot_scores,
+    prune,
+    save_thin,
+    take_out_channels,
+    whole_network,
+)
 
 NO_EPOCHS = replace(CONFIG, epochs=0)
 
@@ -106,6 +114,27 @@ def test_sparsity_counts_the_channels_that_were_taken_out():
     assert thin.n_kept <= round(0.1 * thin.n_weights)
 
 
+def test_channels_are_taken_out_a_second_time():
+    once = take_out_channels(_wide_network(), image_set(), macs_fraction=0.5, least=2)
+    prune(once, image_set(), NO_EPOCHS, sparsity=0.8)
+    twice = take_out_channels(once, image_set(), macs_fraction=0.5, least=2)
+    names = list(prunable_parameters(once.model))
+    assert twice.n_kept < once.n_kept
+    assert twice.n_weights == once.n_weights
+    assert twice.masks.keys() == once.masks.keys()
+    convs = [name for name in names if name in twice.kept]
+    inputs = torch.arange(1)
+    for name in convs:
+        # among the original's channels, in their order, and the weights are those of the first slimming
+        assert set(twice.kept[name].tolist()) < set(once.kept[name].tolist())
+        rows = [once.kept[name].tolist().index(channel) for channel in twice.kept[name].tolist()]
+        assert rows == sorted(rows)
+        expected = once.model.get_parameter(name)[rows][:, inputs]
+        assert torch.equal(twice.model.get_parameter(name), expected)
+        assert torch.equal(twice.masks[name], expected != 0)
+        inputs = torch.tensor(rows)
+
+
 def test_a_sparsity_that_slimming_has_passed_is_refused():
     thin = take_out_channels(_wide_network(), image_set(), macs_fraction=0.5)
     with pytest.raises(ValueError, match=r"sparsity=0\.01 keeps \d+ weights: only \d+ are left"):
@@ -138,3 +167,11 @@ def _wide_network():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return whole_network(vgg([32, "M", 40, "M", "M"], num_classes=3, in_channels=1))
+
+
+def test_a_criterion_of_gradients_is_not_for_one_shot_without_data():
+    assert one_shot_scores("lamp") is lamp_scores
+    with pytest.raises(
+        ValueError, match="criterion='fisher' learns from gradients: give epochs, or take one"
+    ):
+        one_shot_scores("fisher")

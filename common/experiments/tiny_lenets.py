@@ -1,0 +1,447 @@
+"""The LeNets as small as they go: units first, then weights, then values, all taught by an ensemble.
+
+    dnnc reproduce tiny_lenets        writes capstone/lenet_*_tiny.dcz and results/tiny_lenets.json
+
+A network is trained for a moment, and only its most important units stay: a dense little network, whose
+weights cost fewer position bits than the same number spread over 400,000 places. It is trained on with
+answers of three of the course's own files, averaged, while Fisher information per bit prunes it; then its
+weights and biases share values while it trains (`sharing.trained_sharing`), with several numbers of values
+and prices of a bit as candidates. In the file its units are the first ones of their layers: an order means
+nothing to the network, but a row of dead units takes hardly a bit.
+
+Everything is done with several seeds. In each, the validation images choose among the candidates within the
+target's bytes, and of the seeds' files they choose the one that ships; test images are looked at afterwards.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from common.base.files import whole_file
+from common.base.results import write_result
+from common.base.text import markdown_table
+from common.codec.container import CompressedModel, save
+from common.codec.tensors import SharedTensor
+from common.compress.packing import pack
+from common.compress.pipeline import decompress
+from common.data.datasets import load_dataset
+from common.data.image_set import ImageSet, train_val_split
+from common.experiments import ROOT, Reproduction
+from common.experiments.lenets import layer_rows
+from common.networks.baseline import N_VALIDATION
+from common.networks.distillation import StoredAnswers, ensemble_answers, numbered, shifted_copies
+from common.networks.models import build, dense_bytes, prunable_parameters
+from common.networks.training import TrainConfig, default_device, evaluate, train
+from common.pruning.callbacks import GradualPruner
+from common.pruning.constant_units import first_places, grow_, grow_shared, without_constant_units
+from common.pruning.fisher import FisherScores
+from common.sharing.trained_sharing import TrainedSharing
+from common.sharing.weight_sharing import share_weights
+
+FOLDER = ROOT / "capstone"
+WORKDIR = ROOT / "runs" / "tiny_lenets"
+TEACHERS = (
+    "capstone/lenet_5.dcz",
+    "capstone/lenet_5_small.dcz",
+    "week05_pruning/results/lenet_5_variational.dcz",
+)
+
+
+@dataclass(frozen=True)
+class TinyPlan:
+    """How one network becomes tiny.
+
+    Attributes
+    ----------
+    name, network : str
+        Of its file, and what it is part of.
+    units : tuple of int
+        That stay in each hidden layer.
+    n_kept : int
+        Weights that pruning leaves.
+    candidates : tuple of (int, float)
+        Values that the weights of a layer share, and the price of a bit (`TrainedSharing`).
+    bias_values : int
+        That the biases of a layer share.
+    target_bytes, target_error : int, float
+        At most so many bytes, and (a fraction) so many errors on the test images.
+    whole, prune, share : TrainConfig
+        Epochs of `whole` are over the images, those of the others over all their shifts.
+    """
+
+    name: str
+    network: str
+    units: tuple[int, ...]
+    n_kept: int
+    candidates: tuple[tuple[int, float], ...]
+    target_bytes: int
+    target_error: float
+    whole: TrainConfig
+    prune: TrainConfig
+    share: TrainConfig
+    bias_values: int = 4
+    value_bits: float = 3.0
+    temperature: float = 2.0
+    teacher_weight: float = 0.8
+    shift: int = 1
+
+
+_WHOLE = TrainConfig(
+    epochs=2,
+    batch_size=128,
+    max_lr=2e-3,
+    rates=((0, 1), (2, 0.5)),
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    crop_padding=0,
+    flip=False,
+    optimizer="adam",
+    precision="fp32",
+)
+
+
+def _falling(config: TrainConfig, *, epochs: int, max_lr: float, **options) -> TrainConfig:
+    return replace(config, epochs=epochs, max_lr=max_lr, rates=((0, 1), (epochs, 0)), **options)
+
+
+PLANS = (
+    TinyPlan(
+        "lenet_5_tiny",
+        "lenet_5",
+        units=(8, 12, 20),
+        n_kept=1700,
+        candidates=((6, 0.005), (6, 0.015)),
+        target_bytes=1520,
+        target_error=0.0096,
+        whole=replace(_WHOLE, epochs=1, rates=((0, 1), (1, 0.5))),
+        prune=_falling(_WHOLE, epochs=2, max_lr=3e-3),
+        share=_falling(_WHOLE, epochs=1, max_lr=1.5e-3),
+    ),
+    TinyPlan(
+        "lenet_300_100_tiny",
+        "lenet_300_100",
+        units=(40, 30),
+        n_kept=2800,
+        candidates=((6, 0.01), (6, 0.02), (8, 0.02)),
+        target_bytes=2500,
+        target_error=0.019,
+        whole=_WHOLE,
+        prune=_falling(_WHOLE, epochs=3, max_lr=3e-3),
+        share=_falling(_WHOLE, epochs=1, max_lr=1.5e-3),
+    ),
+)
+
+
+def reproduce(
+    plans: Sequence[TinyPlan] = PLANS,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    teachers: Sequence[str | Path] = TEACHERS,
+    dataset: str = "mnist",
+    folder: str | Path = FOLDER,
+    workdir: str | Path = WORKDIR,
+    device: str | None = None,
+    resume: bool = True,
+    command: str = "dnnc reproduce tiny_lenets",
+) -> Reproduction:
+    """Make all files, with all seeds.
+
+    Parameters
+    ----------
+    plans : sequence of TinyPlan
+    seeds : sequence of int
+        Of the first weights and of the order of images.
+    teachers : sequence of path
+        Files in `.dcz`, relative to the repository.
+    dataset : str
+    folder, workdir : path
+        For ``<name>.dcz`` and ``results/tiny_lenets.json``; for checkpoints.
+    device : str, optional
+        By default the GPU if there is one.
+    resume : bool
+        Whether to go on from checkpoints; else those of these plans are deleted.
+    command : str
+        What the result says that it was made with.
+
+    Returns
+    -------
+    Reproduction
+        Figures ``files``, one a plan: ``file_bytes``, ``error`` and ``validation_error`` (fractions),
+        ``seed``, ``is_met``, ``layers``, and ``runs``, the same for each seed with its ``candidates``.
+    """
+    device, folder, workdir = device or default_device(), Path(folder), Path(workdir)
+    folder.mkdir(parents=True, exist_ok=True)
+    whole, test = load_dataset(dataset, "train"), load_dataset(dataset, "test")
+    training, validation = train_val_split(whole, n_validation=N_VALIDATION[dataset])
+    files = []
+    for plan in plans:
+        copies = shifted_copies(training, plan.shift)
+        answers = _answers(plan, copies, teachers, workdir)
+        labels = torch.from_numpy(copies.labels)
+        taught = StoredAnswers(answers, labels, temperature=plan.temperature, weight=plan.teacher_weight)
+        runs = []
+        for seed in seeds:
+            own = workdir / plan.name / str(seed)
+            own.mkdir(parents=True, exist_ok=True)
+            if not resume:
+                for old in own.glob("*.pt"):
+                    old.unlink()
+            runs.append(
+                _run(
+                    plan,
+                    training,
+                    numbered(copies),
+                    taught,
+                    validation=validation,
+                    seed=seed,
+                    workdir=own,
+                    device=device,
+                )
+            )
+        chosen = min(runs, key=lambda run: (run["file_bytes"] > plan.target_bytes, run["validation_loss"]))
+        path = folder / f"{plan.name}.dcz"
+        with whole_file(path) as aside:
+            aside.write_bytes(chosen["data"])
+        for run in runs:  # after everything is chosen
+            run["error"] = 1.0 - evaluate(decompress(run.pop("data")), test, device=device).top1
+        data = path.read_bytes()
+        whole_network = build(plan.network, num_classes=len(whole.classes))
+        files.append(
+            {
+                "name": plan.name,
+                "network": plan.network,
+                "file": path.name,
+                "file_bytes": len(data),
+                "dense_bytes": dense_bytes(whole_network),
+                "ratio": dense_bytes(whole_network) / len(data),
+                "seed": chosen["seed"],
+                "error": chosen["error"],
+                "validation_error": chosen["validation_error"],
+                "n_test": len(test),
+                "target_bytes": plan.target_bytes,
+                "target_error": plan.target_error,
+                "is_met": len(data) <= plan.target_bytes and chosen["error"] <= plan.target_error + 1e-9,
+                "layers": layer_rows(data),
+                "runs": runs,
+                "plan": json.loads(json.dumps(asdict(plan))),  # lists for tuples
+                "teachers": [str(teacher) for teacher in teachers],
+            }
+        )
+        figures = {"files": files}
+        write_result(  # after each network, so that a stopped run has stored what it has finished
+            folder / "results" / "tiny_lenets.json",
+            figures,
+            command=command,
+            seed=seeds[0],
+            dataset=[training, validation, test],
+            device=device,
+        )
+    return Reproduction(figures, to_markdown(figures))
+
+
+def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
+    """All plans on MNIST, into the repository."""
+    return reproduce(device=device, resume=resume)
+
+
+def to_markdown(figures: dict) -> str:
+    """A row per seed and file."""
+    rows = [
+        (
+            file["network"],
+            f"{run['seed']}{' (shipped)' if run['seed'] == file['seed'] else ''}",
+            f"{run['file_bytes']:,}",
+            f"{100 * run['validation_error']:.2f} %",
+            f"{100 * run['error']:.2f} %",
+            f"≤ {file['target_bytes']:,} B, ≤ {100 * file['target_error']:.2f} %",
+        )
+        for file in figures["files"]
+        for run in file["runs"]
+    ]
+    return "\n".join(
+        markdown_table(("network", "seed", "bytes", "validation error", "test error", "target"), rows)
+    )
+
+
+def _answers(plan: TinyPlan, copies: ImageSet, teachers: Sequence[str | Path], workdir: Path) -> Tensor:
+    """The ensemble's answers: computed once per set of images, teachers and temperature."""
+    files = [(ROOT / teacher).read_bytes() for teacher in teachers]
+    key = [copies.sha256, plan.temperature, [str(teacher) for teacher in teachers], [len(f) for f in files]]
+    path = workdir / f"answers_shift{plan.shift}.pt"
+    if path.exists():
+        stored = torch.load(path, weights_only=True)
+        if stored["key"] == key:
+            return stored["answers"]
+    answers = ensemble_answers([decompress(data) for data in files], copies, temperature=plan.temperature)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as aside:
+        torch.save({"key": key, "answers": answers}, aside)
+    return answers
+
+
+def _run(
+    plan: TinyPlan,
+    training: ImageSet,
+    copies: ImageSet,
+    taught: StoredAnswers,
+    *,
+    validation: ImageSet,
+    seed: int,
+    workdir: Path,
+    device: str,
+) -> dict:
+    """One seed: its candidates, and the bytes of the one that the validation images choose."""
+    options = {"device": device, "checkpoint_steps": 500}
+    model = build(plan.network, num_classes=len(training.classes), seed=seed)
+    score = FisherScores()
+    train(
+        model,
+        training,
+        replace(plan.whole, seed=seed),
+        callbacks=[score],
+        checkpoint=workdir / "whole.pt",
+        description=f"{plan.name} whole, seed {seed}",
+        **options,
+    )
+    small, _ = without_constant_units(model, unit_masks(model, score.fisher, plan.units))
+    names = list(prunable_parameters(small))
+    n_weights = sum(weight.numel() for weight in prunable_parameters(small).values())
+    config = replace(plan.prune, seed=seed)
+    steps = config.epochs * (len(copies) // config.batch_size)
+    pruner = GradualPruner(
+        1.0 - plan.n_kept / n_weights,
+        0,
+        max(1, int(0.6 * steps)),
+        every=max(1, int(0.6 * steps) // 100),
+        score=FisherScores(value_bits=plan.value_bits),
+        names=names,
+    )
+    train(
+        small,
+        copies,
+        config,
+        callbacks=[pruner],
+        objective=taught,
+        checkpoint=workdir / "prune.pt",
+        description=f"{plan.name} pruning, seed {seed}",
+        **options,
+    )
+    masks = {name: mask.cpu() for name, mask in pruner.masks.items()}
+    pruned = evaluate(small, validation, device=device)
+    small, _ = without_constant_units(small.cpu(), masks)  # what pruning has left without weights or reader
+    masks = {name: weight != 0 for name, weight in prunable_parameters(small).items()}
+    candidates = []
+    for number, (n_values, price) in enumerate(plan.candidates):
+        data = _shared_file(
+            plan,
+            copy.deepcopy(small),
+            masks,
+            copies,
+            taught,
+            n_values=n_values,
+            price=price,
+            seed=seed,
+            checkpoint=workdir / f"share{number}.pt",
+            **options,
+        )
+        measured = evaluate(decompress(data), validation, device=device)
+        candidates.append(
+            {
+                "values": n_values,
+                "price": price,
+                "file_bytes": len(data),
+                "validation_error": 1.0 - measured.top1,
+                "validation_loss": measured.loss,
+                "data": data,
+            }
+        )
+    chosen = min(candidates, key=lambda row: (row["file_bytes"] > plan.target_bytes, row["validation_loss"]))
+    about = {"seed": seed, "validation_error_pruned": 1.0 - pruned.top1, "data": chosen["data"]}
+    for row in candidates:
+        del row["data"]
+    return about | chosen | {"candidates": candidates}
+
+
+def unit_masks(model: nn.Module, fisher: dict[str, Tensor], units: Sequence[int]) -> dict[str, Tensor]:
+    """Masks that keep so many units of each hidden layer: those whose incoming weights are worth most.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A chain of layers.
+    fisher : mapping of weight name to tensor of its shape
+        `FisherScores.fisher`.
+    units : sequence of int
+        One entry per hidden layer.
+
+    Returns
+    -------
+    dict of weight name to bool tensor
+    """
+    weights = prunable_parameters(model)
+    if len(units) != len(weights) - 1:
+        raise ValueError(
+            f"{len(units)} numbers of units for {len(weights) - 1} hidden layers: expected one each"
+        )
+    masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
+    for (name, weight), n_units in zip(weights.items(), units, strict=False):
+        worth = (weight.detach().square() * fisher[name].to(weight.device)).flatten(1).sum(1)
+        dropped = worth.argsort(descending=True, stable=True)[n_units:]
+        masks[name][dropped] = False
+    return {name: mask.cpu() for name, mask in masks.items()}
+
+
+def _shared_file(
+    plan: TinyPlan,
+    small: nn.Module,
+    masks: dict[str, Tensor],
+    copies: ImageSet,
+    taught: StoredAnswers,
+    *,
+    n_values: int,
+    price: float,
+    seed: int,
+    **options,
+) -> bytes:
+    """Share the values of weights and biases while the network trains; the bytes of the whole file."""
+    config = replace(plan.share, seed=seed)
+    steps = config.epochs * (len(copies) // config.batch_size)
+    shared = {}
+    for name, parameter in small.named_parameters():
+        mask = masks[name].numpy() if name in masks else None
+        shared[name] = share_weights(
+            parameter.detach().numpy(),
+            mask,
+            n_clusters=n_values if name in masks else plan.bias_values,
+            codebook_dtype=np.float16,
+        )
+    sharing = TrainedSharing(shared, small, rate_weight=price, ramp_steps=steps // 2)
+    train(
+        small,
+        copies,
+        config,
+        callbacks=[sharing],
+        parameters=sharing.groups(codebooks=0.1, latents=0.3),
+        objective=taught,
+        description=f"{plan.name} sharing {n_values} values at {price:g} a bit, seed {seed}",
+        **options,
+    )
+    tensors = sharing.shared_tensors()
+    sharing.write_weights_(small)
+    whole = build(plan.network, num_classes=len(copies.classes))
+    places = first_places(small, whole)
+    grow_(whole, small, places)
+    weights: dict[str, SharedTensor] = {name: tensors[name] for name in masks}
+    described = {"architecture": plan.network, "num_classes": len(copies.classes)}
+    packed: CompressedModel = pack(
+        whole, grow_shared(weights, places, whole), described, bias_clusters=plan.bias_values
+    )
+    return save(packed, store_names=False)

@@ -1,0 +1,92 @@
+"""Pruning by what a weight costs: what the loss gains by it, for each bit that the file pays for it.
+
+    pruner = GradualPruner(0.99, 0, 5000, score=FisherScores())
+    train(model, data, config, callbacks=[pruner])
+
+Removing weight w changes the loss, to second order, by ½ w² ∂²L/∂w² (LeCun, Denker, Solla 1990, "Optimal
+brain damage"). The mean of its squared gradients, the diagonal of the empirical Fisher information, stands in
+for the second derivative. The gradients are there in any training: no image is looked at for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from common.codec.zones import place_bits
+
+
+class FisherScores:
+    """A criterion for `GradualPruner`: squared weight times a running mean of its squared gradients.
+
+    It is both the ``score`` and, through the pruner, a callback that collects the gradients.
+
+    Parameters
+    ----------
+    decay : float in [0, 1)
+        Of the running mean; it begins as the plain mean.
+    value_bits : float > 0, optional
+        Divide the score by the bits that the weight takes: these, for its value, and what its place costs
+        (`codec.zones.place_bits`). Weights alone in their row or column then go first. By default, the score
+        is what the weight is worth, whatever it takes.
+
+    Raises
+    ------
+    ValueError
+        An option is out of its range.
+    """
+
+    def __init__(self, *, decay: float = 0.99, value_bits: float | None = None) -> None:
+        if not 0 <= decay < 1 or (value_bits is not None and not value_bits > 0):
+            raise ValueError(f"decay={decay}, value_bits={value_bits}: expected in [0, 1), and > 0 or None")
+        self.decay, self.value_bits = decay, value_bits
+        self.fisher: dict[str, Tensor] = {}
+        self.n_steps = 0
+
+    @property
+    def __name__(self) -> str:
+        """What decides its scores, for the pruner's rule."""
+        return f"fisher, decay {self.decay}, value bits {self.value_bits}"
+
+    @torch.no_grad()
+    def before_step(self, model: nn.Module, step: int) -> None:
+        """Take the squared gradients of this step into the mean."""
+        share = 1 - min(self.decay, self.n_steps / (self.n_steps + 1))
+        for name, parameter in model.named_parameters():
+            if parameter.ndim < 2 or parameter.grad is None:
+                continue
+            squares = parameter.grad.float().square()
+            if name in self.fisher:
+                self.fisher[name] = self.fisher[name].to(squares.device).lerp_(squares, share)
+            else:
+                self.fisher[name] = squares
+        self.n_steps += 1
+
+    def __call__(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Scores of weights; those that are exactly 0 count as pruned.
+
+        Raises
+        ------
+        ValueError
+            No gradient of a weight was seen.
+        """
+        scores = {}
+        for name, weight in weights.items():
+            if name not in self.fisher:
+                raise ValueError(f"no gradient of {name!r} was seen: collect some steps first (before_step)")
+            weight = weight.detach()
+            scores[name] = weight.square() * self.fisher[name].to(weight.device)
+            if self.value_bits is not None:
+                bits = self.value_bits + place_bits((weight != 0).cpu().numpy())
+                scores[name] /= torch.from_numpy(bits).to(scores[name])
+        return scores
+
+    def state_dict(self) -> dict[str, object]:
+        """The mean so far, and of how many steps it is."""
+        return {"fisher": dict(self.fisher), "n_steps": self.n_steps}
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """Go on from a checkpoint."""
+        self.fisher, self.n_steps = dict(state["fisher"]), state["n_steps"]
