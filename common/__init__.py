@@ -10,7 +10,7 @@ bits in `codec`; `compress` joins these stages, `report` says what each is worth
 ``networks``    the networks, their training and evaluation, checkpoints, baselines, distillation
 ``sharing``     k-means in one dimension, weights that share values, the codebook's fine-tuning
 ``pruning``     criteria, masks, schedules, channels taken out, relevance
-``report``      where a file's bytes go, the course's targets, published figures
+``report``      where a file's bytes go, the course's targets, published figures, the Pareto front
 ``figures``     every figure of the results, from plain data
 ``compress``    the pipeline: prune, share, code; from a file of weights to a ``.dcz`` file
 ``methods``     other ways to a small network: low rank, few bits, variational dropout, lottery tickets

@@ -22,10 +22,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from common.base.files import ROOT
 from common.base.results import machine, read_result, write_result
 from common.base.text import markdown_table
 
-ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "tests" / "benchmarks"
 RESULTS = ROOT / "capstone" / "results"
 OURS = "this course"

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]  # of the repository
+
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
@@ -43,9 +45,6 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
-
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def is_checkout() -> bool:

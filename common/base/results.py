@@ -33,11 +33,10 @@ from typing import Any
 import numpy as np
 import psutil
 
-from common.base.files import whole_file
+from common.base.files import ROOT, whole_file
 
 FORMAT = 1
 _LIBRARIES = ("numpy", "scipy", "numba", "torch", "torchvision", "safetensors", "scikit-learn")
-_ROOT = Path(__file__).resolve().parents[2]
 _OUTPUTS = (":(exclude)*/results/*", ":(exclude)*.dcz")
 
 
@@ -136,7 +135,7 @@ def git_commit() -> str | None:
     would call its own code changed. Outside git, such as in a copy on a rented machine, what ``DNNC_COMMIT``
     in the environment says, or None.
     """
-    if not (_ROOT / ".git").exists():
+    if not (ROOT / ".git").exists():
         told = os.environ.get("DNNC_COMMIT") or None
         if told is not None and not re.fullmatch(r"[0-9a-f]{40}(-dirty)?", told):
             raise ResultError(f"DNNC_COMMIT is {told!r}: expected 40 hexadecimal digits of a git commit")
@@ -150,7 +149,7 @@ def git_commit() -> str | None:
 
 
 def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(_ROOT), *arguments]
+    command = ["git", "-C", str(ROOT), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()
 
 

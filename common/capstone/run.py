@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from common.base.files import ROOT
 from common.base.results import read_result, write_result
 from common.capstone.shipped import (
     BASELINE,
@@ -196,7 +197,6 @@ def _fitting_profile() -> Profile:
     return Profile("cpu", "CIFAR-10 is at hand, a GPU is not")
 
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "capstone"
 WORKDIR = ROOT / "runs" / "vgg16_cifar10"
 HEADLINE = "vgg16_cifar10"

@@ -11,11 +11,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from common.base.files import ROOT
 from common.base.results import read_result, write_result
 
-ROOT = Path(__file__).resolve().parents[2]
 WORKDIR = ROOT / "runs" / "studies"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from torch import nn
 
-from common.base.files import whole_file
+from common.base.files import ROOT, whole_file
 from common.base.results import write_result
 from common.base.text import markdown_table
 from common.codec import container
@@ -149,7 +149,6 @@ def _layer_row(file: str, layer: Mapping) -> tuple[str, ...]:
     )
 
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "capstone"
 WORKDIR = ROOT / "runs" / "lenets"
 

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.base.files import whole_file
+from common.base.files import ROOT, whole_file
 from common.base.memo import Memo, as_json
 from common.base.progress import progress
 from common.base.text import markdown_table
@@ -630,7 +630,7 @@ def _files(points: list[Mapping]) -> list[str]:
 
 
 NAME = "lottery_tickets"
-WORKDIR = Path(__file__).resolve().parents[2] / "runs" / NAME
+WORKDIR = ROOT / "runs" / NAME
 
 
 def run(*, device: str | None = None, resume: bool = True) -> Outcome:

@@ -16,6 +16,7 @@ from common.base.results import read_result
 from common.experiments import EXPERIMENTS, ROOT, STUDY
 from common.experiments.low_rank import PUBLISHED as LOW_RANK_PUBLISHED
 from common.networks.shapes import dense_bytes_of
+from common.report.pareto import pareto_front
 from common.report.published import PUBLISHED, PublishedResult
 
 PIPELINE = "prune, share, code"
@@ -124,13 +125,8 @@ def error_percent(point: Mapping) -> float:
 
 
 def front(points: list[dict]) -> list[dict]:
-    """The points than which none is both smaller and better, the smallest file first."""
-    best, kept = -1.0, []
-    for point in sorted(points, key=lambda p: (p["file_bytes"], -p["top1"])):
-        if point["top1"] > best:
-            best = point["top1"]
-            kept.append(point)
-    return kept
+    """The Pareto front of bytes and test error, the smallest file first."""
+    return pareto_front(points, lambda point: (point["file_bytes"], -point["top1"]))
 
 
 def _why_not(row: PublishedResult) -> str:

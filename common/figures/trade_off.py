@@ -27,6 +27,7 @@ from common.figures.style import (
     human_bytes,
     styled,
 )
+from common.report.pareto import pareto_front
 from common.report.published import PublishedResult
 from common.report.targets import COURSE_DROP_POINTS, COURSE_RATIO
 
@@ -292,7 +293,7 @@ def methods_map(
     for baseline in baselines:
         axes.axhline(baseline, color=GREY, linewidth=0.8, linestyle=":")
         avoid += [(x, baseline) for x in grid if baseline <= most_error]
-    best = _front(own)
+    best = pareto_front(own, lambda entry: entry[2:])
     visible = [(size, error) for *_, size, error in best if error <= most_error]
     if visible:
         xs, ys = [*(x for x, _ in visible), axes.get_xlim()[1]], [*(y for _, y in visible), visible[-1][1]]
@@ -337,16 +338,6 @@ def methods_map(
         if not note.get_text():
             note.remove()
     return figure
-
-
-def _front(own: Sequence[tuple[str, str, int, float]]) -> list[tuple[str, str, int, float]]:
-    """Those than which none is both smaller and better, the smallest first."""
-    best, kept = float("inf"), []
-    for entry in sorted(own, key=lambda entry: (entry[2], entry[3])):
-        if entry[3] < best:
-            best = entry[3]
-            kept.append(entry)
-    return kept
 
 
 @styled

@@ -16,14 +16,12 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from common.base.files import whole_file
+from common.base.files import ROOT, whole_file
 from common.members.checking import RESULTS, digest, one_short_line, stored
 from common.members.folders import NOTEBOOK, assignments, member_names
 from common.members.leaderboard import Leaderboard
 from common.members.marks import hand_ins, load_marks
 from common.members.roster import Lecture, load_roster
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from common.base.files import whole_file
+from common.base.files import ROOT, whole_file
 from common.base.text import json_text, markdown_table, printable
 from common.checks.grading import Question
 from common.members.folders import (
@@ -37,7 +37,7 @@ from common.sandbox.work_copy import MAX_FILES, changes, environment, readable, 
 #
 # Results lie in ``runs/members/<name>/<week>.json``, outside git: they are made anew by a command.
 
-RESULTS = Path(__file__).resolve().parents[2] / "runs" / "members"
+RESULTS = ROOT / "runs" / "members"
 MAX_RESULT = 400_000
 _MAX_TEXT = 300
 
@@ -171,7 +171,6 @@ def _detailed(check: WeekCheck, details: bool) -> str:
     return "\n".join(lines)
 
 
-ROOT = Path(__file__).resolve().parents[2]
 MAX_NOTEBOOK = 8 << 20
 DEFAULT_LIMITS = Limits()
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from common.base.files import needs_checkout
+from common.base.files import ROOT, needs_checkout
 from common.base.text import json_text, printable
 
 members_app = typer.Typer(
@@ -230,7 +230,7 @@ def _leaderboard(seconds: float):
 
 def _short(path: Path) -> str:
     """The path from the repository's top, where it is below it."""
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 

@@ -10,10 +10,9 @@ import re
 import stat
 from pathlib import Path
 
-from common.base.files import whole_file
+from common.base.files import ROOT, whole_file
 from common.members.roster import account_name, load_roster, read_roster, safe_name
 
-ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = "assignment.ipynb"
 _WEEK = re.compile(r"(?:week)?0*([1-9]\d?)")
 

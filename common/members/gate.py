@@ -21,9 +21,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from common.base.files import ROOT
 from common.members.roster import Roster, RosterError, account_name, is_device, load_roster
 
-ROOT = Path(__file__).resolve().parents[2]
 MAX_FILES = 200
 MAX_BYTES = 64 << 20  # of a pull request, all versions of all files together
 MAX_ENTRIES = 3  # .dcz files of a member

@@ -18,11 +18,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from common.base.files import whole_file
+from common.base.files import ROOT, whole_file
 from common.base.results import read_result
 from common.base.text import json_text
 from common.members.checking import RESULTS, one_short_line
 from common.members.folders import member_names, read_regular
+from common.report.pareto import pareto_front
 from common.report.targets import COURSE_DROP_POINTS, COURSE_RATIO
 from common.sandbox.run import Limits, run_limited
 from common.sandbox.work_copy import environment, readable, work_copy
@@ -34,7 +35,6 @@ from common.sandbox.work_copy import environment, readable, work_copy
 # it is executed, and a process of its own, with limits, decodes it. What was measured is kept by the file's
 # SHA-256.
 
-ROOT = Path(__file__).resolve().parents[2]
 MAX_ENTRY = 16 << 20
 MAX_ENTRIES = 3
 ENTRY_LIMITS = Limits(seconds=900, processes=16, folder_bytes=64 << 20)
@@ -245,6 +245,8 @@ def rank_entries(
             rows.append((entry, dense_bytes / entry.file_bytes, drop))
     keys = {entry: _key(ratio, drop) for entry, ratio, drop in rows}
     rows.sort(key=lambda row: (keys[row[0]], row[0].member, row[0].file))
+    costs = pareto_front(((-ratio, drop) for _, ratio, drop in rows), lambda pair: pair)
+    front = {(-cost, drop) for cost, drop in costs}
     ordered = [keys[entry] for entry, *_ in rows]
     places = tuple(
         Place(
@@ -253,7 +255,7 @@ def rank_entries(
             ratio,
             drop,
             not keys[entry][0],
-            is_on_front((ratio, drop), [(other, lost) for _, other, lost in rows]),
+            (ratio, drop) in front,
             tuple(
                 sorted(
                     {
@@ -267,19 +269,6 @@ def rank_entries(
         for entry, ratio, drop in rows
     )
     return Leaderboard(places, tuple(one for one in entries if one.problem), dense_bytes, baseline_top1)
-
-
-def is_on_front(point: tuple[float, float], others: Sequence[tuple[float, float]]) -> bool:
-    """Whether no other (ratio, drop) is at least as good in both, and better in one.
-
-    >>> points = [(100, 0.5), (200, 1.0), (150, 1.0), (200, 1.0)]
-    >>> [is_on_front(point, points) for point in points]
-    [True, True, False, True]
-    """
-    ratio, drop = point
-    return not any(
-        other >= ratio and lost <= drop and (other > ratio or lost < drop) for other, lost in others
-    )
 
 
 def _key(ratio: float, drop: float) -> tuple[bool, float, float]:

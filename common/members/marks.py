@@ -16,14 +16,13 @@ import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
-from common.base.files import whole_file
+from common.base.files import ROOT, whole_file
 from common.members.folders import read_regular, week_folder
 from common.members.roster import RosterError, safe_name
 
 # ----------------------------------------------------------------------------------------------------
 # When something was last handed in: the day of the last commit that touched it, else that of the file.
 
-ROOT = Path(__file__).resolve().parents[2]
 _NOT_WORK = ("README.md", ".gitkeep")
 
 
@@ -67,7 +66,7 @@ def _commit_times(root: Path) -> dict[str, datetime]:
     return found
 
 
-MARKS = Path(__file__).resolve().parents[2] / "members" / "marks.toml"
+MARKS = ROOT / "members" / "marks.toml"
 _HEAD = "# Points by rubric: `dnnc members mark NAME WEEK POINTS` writes them here.\n"
 
 

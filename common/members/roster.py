@@ -31,6 +31,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
+from common.base.files import ROOT
+
 # ----------------------------------------------------------------------------------------------------
 # Names that are safe as folders everywhere: small letters, digits, single underscores.
 #
@@ -100,7 +102,6 @@ def account_name(text: object) -> str:
     raise ValueError(f"GitHub account {text!r}: expected its name alone, of letters, digits and hyphens")
 
 
-ROOT = Path(__file__).resolve().parents[2]
 ROSTER = ROOT / "members" / "team.toml"
 TEAM_SIZES = range(5, 8)
 _MAX_BYTES = 1_000_000

@@ -31,9 +31,9 @@ from pathlib import Path
 
 import psutil
 
+from common.base.files import ROOT
 from common.sandbox.view import bubblewrap, readable_places
 
-ROOT = Path(__file__).resolve().parents[2]
 _PAUSE_S = 0.05
 _FOLDER_PAUSE_S = 0.5
 

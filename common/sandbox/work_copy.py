@@ -16,9 +16,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from common.base.files import ROOT
 from common.data.cache import user_cache
 
-ROOT = Path(__file__).resolve().parents[2]
 MAX_FILES = 2000
 MAX_BYTES = 128 << 20
 _PREFIX = "dnnc-check-"

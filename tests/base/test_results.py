@@ -40,13 +40,13 @@ def test_commit_is_that_of_the_code(tmp_path):
 
 
 def test_commit_is_null_outside_git(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "_ROOT", tmp_path)
+    monkeypatch.setattr(results, "ROOT", tmp_path)
     monkeypatch.delenv("DNNC_COMMIT", raising=False)
     assert results.git_commit() is None
 
 
 def test_a_copy_outside_git_is_told_its_commit(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "_ROOT", tmp_path)
+    monkeypatch.setattr(results, "ROOT", tmp_path)
     monkeypatch.setenv("DNNC_COMMIT", "0" * 40)
     assert write(tmp_path / "result.json")["commit"] == "0" * 40
     monkeypatch.setenv("DNNC_COMMIT", "main")
@@ -56,7 +56,7 @@ def test_a_copy_outside_git_is_told_its_commit(tmp_path, monkeypatch):
 
 def test_commit_tells_of_changed_files(tmp_path, monkeypatch):
     identity = ("-c", "user.name=a", "-c", "user.email=a@b")
-    monkeypatch.setattr(results, "_ROOT", tmp_path)
+    monkeypatch.setattr(results, "ROOT", tmp_path)
     results._git("init", "--quiet")
     (tmp_path / "week" / "results").mkdir(parents=True)
     for name in ("file", "network.dcz", "week/results/a.json"):
