@@ -11,15 +11,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from common.base.results import read_result
 from common.codec import container
-from common.codec.container import CompressedModel
+from common.codec.container import CompressedModel, Container
 from common.codec.tensors import SharedTensor
 from common.compress.packing import unpack
+from common.compress.pipeline import decompress
 from common.data.image_set import ImageSet, first_images
 from common.networks.training import TrainConfig, evaluate, train
 from common.report.sizes import size_report
@@ -38,10 +40,15 @@ class Shipped:
     data: bytes
     stored: dict
 
+    @cached_property
+    def opened(self) -> Container:
+        """The file, decoded once."""
+        return Container.open(self.data)
+
     @property
     def model(self) -> CompressedModel:
         """What the file holds."""
-        return container.load(self.data)
+        return self.opened.model
 
 
 def load_shipped(folder: str | Path) -> dict[str, Shipped]:
@@ -95,7 +102,7 @@ def code_anew(shipped: Shipped, *, say: Callable[[str], None] = print) -> dict:
             f"{len(shipped.data)}: this code is not the one that made the file; {_REMEDY}"
         )
     say(f"{shipped.name}: coded live into {len(coded):,} bytes, equal to the shipped file byte for byte")
-    report = size_report(coded)
+    report = size_report(shipped.opened)  # the same bytes
     return {
         "file_bytes": report.file_bytes,
         "dense_bytes": report.dense_bytes,
@@ -164,7 +171,7 @@ def fine_tune_briefly(
     )
     tuned = tuner.shared_tensors()
     data = container.save(replace(shipped.model, tensors=tensors | tuned), store_names=False)
-    after = evaluate(unpack(container.load(data)), some, device=device)
+    after = evaluate(decompress(data), some, device=device)
     moved = max(np.abs(tuned[name].to_dense() - weights[name].to_dense()).max() for name in weights)
     say(
         f"{shipped.name}: {n_steps} live steps of centroid fine-tuning, loss on {len(some)} test images "

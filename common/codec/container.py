@@ -301,12 +301,14 @@ class TensorSizes:
 
 __all__ = [
     "CompressedModel",
+    "Container",
     "ContainerError",
     "TensorSizes",
     "file_bytes",
     "load",
     "load_file",
     "load_tensor",
+    "load_with_sizes",
     "save",
     "save_file",
     "sizes",
@@ -383,13 +385,27 @@ def load(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> CompressedMo
     ContainerError
         When anything is not as the specification says. The message names the tensor and the field.
     """
+    return load_with_sizes(data, max_dense_bytes=max_dense_bytes)[0]
+
+
+def load_with_sizes(
+    data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES
+) -> tuple[CompressedModel, list[TensorSizes]]:
+    """Return what `load` and `sizes` do, decoded once.
+
+    Raises
+    ------
+    ContainerError
+        When anything is not as the specification says.
+    """
     check_digest(data)
     metadata, records = read_layout(data)
-    tensors, n_left = {}, max_dense_bytes // 4
+    tensors, found, n_left = {}, [], max_dense_bytes // 4
     for name, record in records.items():
-        tensors[name], _ = _read_record(name, record, n_left)
+        tensors[name], reader = _read_record(name, record, n_left)
+        found.append(TensorSizes.of(name, tensors[name], reader.bits))
         n_left -= tensors[name].n_weights
-    return CompressedModel(tensors, metadata)
+    return CompressedModel(tensors, metadata), found
 
 
 def load_tensor(
@@ -466,6 +482,57 @@ def load_file(path: str | os.PathLike, *, max_dense_bytes: int = MAX_DENSE_BYTES
         return load(read_file(path, max_dense_bytes), max_dense_bytes=max_dense_bytes)
     except ContainerError as error:
         raise ContainerError(f"{path}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Container:
+    """A whole file, decoded once: all that is asked of it afterwards is read from here.
+
+    Attributes
+    ----------
+    data : bytes
+        The file.
+    model : CompressedModel
+        What it holds.
+    sizes : tuple of TensorSizes
+        Where its bytes go, tensor by tensor; with those of no tensor they add up to ``len(data)``.
+    """
+
+    data: bytes
+    model: CompressedModel
+    sizes: tuple[TensorSizes, ...]
+
+    @classmethod
+    def open(cls, data: bytes | Container, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> Container:
+        """Decode a file; one that is decoded already is given back as it is.
+
+        Raises
+        ------
+        ContainerError
+            When anything is not as the specification says.
+        """
+        if isinstance(data, Container):
+            return data
+        model, found = load_with_sizes(data, max_dense_bytes=max_dense_bytes)
+        return cls(data, model, tuple(found))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def tensors(self) -> dict[str, DenseTensor | SharedTensor]:
+        """The tensors by name, in the order of the file."""
+        return self.model.tensors
+
+    @property
+    def metadata(self) -> dict:
+        """As it was stored."""
+        return self.model.metadata
+
+    @property
+    def own_bytes(self) -> int:
+        """Bytes that belong to no tensor: magic, version, metadata, names, lengths and digest."""
+        return len(self) - sum(size.n_bytes for size in self.sizes)
 
 
 def _read_record(

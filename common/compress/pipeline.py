@@ -16,6 +16,7 @@ from torch import nn
 
 from common.base.numbers import check_finite
 from common.codec import container
+from common.codec.container import Container
 from common.codec.tensors import SharedTensor
 from common.compress.packing import pack, unpack
 from common.data.image_set import ImageSet
@@ -217,9 +218,9 @@ def encode(
     return container.save(packed, store_names=False)
 
 
-def decompress(data: bytes) -> nn.Module:
-    """The network in a `.dcz` file's bytes, ready to be evaluated."""
-    return unpack(container.load(data))
+def decompress(data: bytes | Container) -> nn.Module:
+    """The network in a `.dcz` file, ready to be evaluated."""
+    return unpack(Container.open(data).model)
 
 
 def with_epochs(config: CompressConfig, *, prune: int, share: int) -> CompressConfig:

@@ -19,7 +19,7 @@ from torch import nn
 from common.base.files import ROOT, whole_file
 from common.base.results import write_result
 from common.base.text import markdown_table
-from common.codec import container
+from common.codec.container import Container
 from common.codec.tensors import SharedTensor
 from common.compress.pipeline import CompressConfig, compress, decompress
 from common.data.datasets import load_dataset
@@ -376,8 +376,9 @@ def _run_point(
     with whole_file(path) as aside:
         aside.write_bytes(data)
     data = path.read_bytes()
-    decoded = decompress(data)
-    report, stages = size_report(data), stage_sizes(data, dense_bytes=whole_bytes)
+    opened = Container.open(data)
+    decoded = decompress(opened)
+    report, stages = size_report(opened), stage_sizes(opened, dense_bytes=whole_bytes)
     figures = {
         "name": point.name,
         "network": point.network,
@@ -392,17 +393,16 @@ def _run_point(
         "validation_error": 1.0 - evaluate(decoded, validation, device=device).top1,
         "n_test": len(test),
         "stages": stages,
-        "layers": layer_rows(data),
+        "layers": layer_rows(opened),
         "config": point.config.told(),
     }
     return figures | {"targets": _targets(figures)}
 
 
-def layer_rows(data: bytes) -> list[dict]:
+def layer_rows(data: bytes | Container) -> list[dict]:
     """What the paper's tables 2, 3 and 5 say of each layer of a container; bits are per kept weight."""
-    tensors = container.load(data).tensors.values()
-    rows = []
-    for layer, tensor in zip(size_report(data).layers, tensors, strict=True):
+    opened, rows = Container.open(data), []
+    for layer, tensor in zip(size_report(opened).layers, opened.tensors.values(), strict=True):
         if len(layer.shape) < 2 or not isinstance(tensor, SharedTensor):
             continue
         width, n_kept = max(0, layer.n_clusters - 1).bit_length(), max(1, layer.n_kept)

@@ -44,6 +44,7 @@ from common.base.files import whole_file
 from common.base.memo import Memo, as_json
 from common.base.results import git_commit, machine, read_result, versions
 from common.base.text import markdown_table
+from common.codec.container import Container
 from common.compress.pipeline import CompressConfig, decompress, encode, share
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, first_images, fit_images, train_val_split
@@ -177,10 +178,11 @@ def _run(
         share=chain.share, conv_clusters=chain.conv_clusters, linear_clusters=chain.linear_clusters
     )
     shared = share(thin, some, config, checkpoint=place / "share.pt", checkpoint_steps=100, **options)
-    data = encode(thin, shared, config, architecture)
-    with whole_file(place / f"{chain.name}.dcz") as aside:
-        aside.write_bytes(data)
-    decoded = decompress((place / f"{chain.name}.dcz").read_bytes())
+    path = place / f"{chain.name}.dcz"
+    with whole_file(path) as aside:
+        aside.write_bytes(encode(thin, shared, config, architecture))
+    data = Container.open(path.read_bytes())
+    decoded = decompress(data)
     measured = evaluate(decoded, test, device=device)
     size = {"image_size": training.images.shape[-1], "in_channels": training.images.shape[1]}
     rounds = len(chain.sparsity_ratios) + len(chain.weight_prune_ratios)

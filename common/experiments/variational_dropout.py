@@ -24,6 +24,7 @@ from torch import nn
 from common.base.files import whole_file
 from common.base.results import write_result
 from common.base.text import markdown_table
+from common.codec.container import Container
 from common.compress.pipeline import CompressConfig, decompress, encode, share
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, train_val_split
@@ -179,7 +180,7 @@ def make_file(
     path = folder / f"{point}.dcz"
     with whole_file(path) as aside:
         aside.write_bytes(made[candidates.index(chosen)])
-    data = path.read_bytes()
+    data = Container.open(path.read_bytes())
     return learnt | {
         "file": path.name,
         "file_bytes": len(data),

@@ -64,7 +64,7 @@ def run(*, device: str | None = None, resume: bool = True) -> Outcome:
 
 def _row(shipped: Shipped) -> dict:
     """The figures of one file."""
-    stored, data = shipped.stored, shipped.data
+    stored, data = shipped.stored, shipped.opened
     stages = stage_sizes(data, dense_bytes=stored["dense_bytes"])
     layers = layer_rows(data)
     n_weights, n_kept = (sum(layer[key] for layer in layers) for key in ("n_weights", "n_kept"))

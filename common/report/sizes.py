@@ -16,9 +16,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from common.base.text import json_text, markdown_table
-from common.codec import container
 from common.codec.byte_io import KINDS
-from common.codec.container import TensorSizes
+from common.codec.container import DIGEST_BYTES, CompressedModel, Container, TensorSizes
 from common.codec.huffman import entropy_bits
 from common.codec.tensors import DenseTensor, SharedTensor
 from common.networks.shapes import dense_bytes_of, names_of
@@ -180,13 +179,13 @@ def _index_entropy(tensor: DenseTensor | SharedTensor | None) -> float:
 MAX_GAP_BITS = 16
 
 
-def stage_sizes(data: bytes, *, dense_bytes: int) -> dict[str, int]:
-    """Bytes after each stage, from the bytes of a `.dcz` file alone.
+def stage_sizes(data: bytes | Container, *, dense_bytes: int) -> dict[str, int]:
+    """Bytes after each stage, from a `.dcz` file alone.
 
     Parameters
     ----------
-    data : bytes
-        A container.
+    data : bytes or Container
+        The whole file.
     dense_bytes : int
         Bytes of the uncompressed network's parameters as float32.
 
@@ -200,7 +199,7 @@ def stage_sizes(data: bytes, *, dense_bytes: int) -> dict[str, int]:
     ContainerError
         The bytes are no container.
     """
-    tensors = container.load(data).tensors.values()
+    tensors = Container.open(data).tensors.values()
     return {
         "dense": dense_bytes,
         "pruned": sum(_pruned_bytes(tensor) for tensor in tensors),
@@ -276,8 +275,6 @@ __all__ = [
     "stage_sizes",
     "target_table",
 ]
-
-_DIGEST_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -355,12 +352,12 @@ class Report:
         return json_text(figures | {"bytes_by_kind": self.bytes_by_kind, "layers": layers})
 
 
-def size_report(data: bytes, *, dense_bytes: int | None = None) -> Report:
+def size_report(data: bytes | Container, *, dense_bytes: int | None = None) -> Report:
     """Count the bytes of a container.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or Container
         The whole file.
     dense_bytes : int, optional
         Bytes of the uncompressed network as float32. By default those of the architecture that the metadata
@@ -377,26 +374,23 @@ def size_report(data: bytes, *, dense_bytes: int | None = None) -> Report:
     ValueError
         The metadata names an architecture that `models.build` does not know.
     """
-    model = container.load(data)
-    sizes = container.sizes(data)
-    names = _names(model)
+    opened = Container.open(data)
+    names, tensors = _names(opened), opened.tensors.values()
     if dense_bytes is None:
-        dense_bytes = _dense_bytes(model)
-    tensors = model.tensors.values()
+        dense_bytes = _dense_bytes(opened)
     layers = tuple(
-        layer_report(name, size, tensor) for name, size, tensor in zip(names, sizes, tensors, strict=True)
+        layer_report(name, size, tensor)
+        for name, size, tensor in zip(names, opened.sizes, tensors, strict=True)
     )
     return Report(
-        file_bytes=len(data),
-        dense_bytes=dense_bytes,
-        bytes_by_kind=_bytes_by_kind(data, sizes),
-        layers=layers,
+        file_bytes=len(data), dense_bytes=dense_bytes, bytes_by_kind=_bytes_by_kind(opened), layers=layers
     )
 
 
-def _bytes_by_kind(data: bytes, sizes: list[container.TensorSizes]) -> dict[str, float]:
+def _bytes_by_kind(opened: Container) -> dict[str, float]:
     """Bytes of each kind, over all tensors and the file's own header and digest."""
-    own = {"header": container.file_bytes(data) - _DIGEST_BYTES, "checksum": _DIGEST_BYTES}
+    own = {"header": opened.own_bytes - DIGEST_BYTES, "checksum": DIGEST_BYTES}
+    sizes = opened.sizes
     byte_kinds = ("header", "codebook", "dense", "checksum")
     return {
         kind: own.get(kind, 0) + sum(getattr(size, f"{kind}_bytes") for size in sizes)
@@ -406,7 +400,7 @@ def _bytes_by_kind(data: bytes, sizes: list[container.TensorSizes]) -> dict[str,
     }
 
 
-def _names(model: container.CompressedModel) -> list[str]:
+def _names(model: Container | CompressedModel) -> list[str]:
     """The tensors' names; those of the architecture where the file only numbers them."""
     names = list(model.tensors)
     if "architecture" in model.metadata and names == [str(number) for number in range(len(names))]:
@@ -418,7 +412,7 @@ def _names(model: container.CompressedModel) -> list[str]:
     return names
 
 
-def _dense_bytes(model: container.CompressedModel) -> int:
+def _dense_bytes(model: Container) -> int:
     """Bytes of the uncompressed network as float32."""
     if "architecture" not in model.metadata:
         return 4 * sum(tensor.n_weights for tensor in model.tensors.values())

@@ -9,7 +9,7 @@ import oracles
 import pytest
 
 from common.codec import container
-from common.codec.container import CompressedModel, ContainerError
+from common.codec.container import CompressedModel, Container, ContainerError
 from common.codec.gaps import encode_gaps_with_fillers
 from common.codec.tensors import DenseTensor, SharedTensor
 from common.report.published import HAN_2016_STAGES, PUBLISHED
@@ -322,3 +322,17 @@ def test_the_paper_s_stages_end_at_its_ratio(network):
     stages = HAN_2016_STAGES[network]
     assert stages["huffman"] == row.ratio
     assert list(stages.values()) == sorted(stages.values())
+
+
+def test_a_file_is_decoded_once_whatever_is_asked_of_it(monkeypatch):
+    data = container.save(lenet_5())
+    expected = size_report(data), stage_sizes(data, dense_bytes=4 * 431_080), container.sizes(data)
+    read, real = [], container.read_tensor
+    monkeypatch.setattr(container, "read_tensor", lambda *args: read.append(args) or real(*args))
+    opened = Container.open(data)
+    found = size_report(opened), stage_sizes(opened, dense_bytes=4 * 431_080), list(opened.sizes)
+    assert found == expected
+    assert len(read) == len(opened.tensors)
+    assert opened.own_bytes == container.file_bytes(data)
+    assert len(opened) == len(data)
+    assert Container.open(opened) is opened
