@@ -6,7 +6,6 @@ profile (`profiles`); every figure says whether it was measured in this run or q
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,14 +21,13 @@ from common.capstone.shipped import (
     Shipped,
     code_anew,
     fine_tune_briefly,
-    fingerprint,
     load_shipped,
 )
 from common.capstone.vgg16 import ARCHITECTURE, POINTS
 from common.compress.files import open_model
 from common.compress.packing import unpack
 from common.compress.pipeline import CompressConfig, with_epochs
-from common.compress.points import OperatingPoint, run_point
+from common.compress.points import OperatingPoint, Sets, run_point
 from common.data.datasets import load_dataset
 from common.data.image_set import first_images, fit_images, train_val_split
 from common.networks.baseline import N_VALIDATION, train_baseline
@@ -116,10 +114,9 @@ def run_digits(
         figures = run_point(
             OperatingPoint(NAME, size.config),
             model,
-            training,
-            test=test,
+            Sets(training, test),
+            checkpoints,
             folder=folder,
-            workdir=checkpoints,
             architecture=architecture,
             device=device,
         )
@@ -366,16 +363,14 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
         say(f"{name}: pruning to {point.config.sparsity:.1%}, sharing, coding")
         figures = run_point(
             point,
-            copy.deepcopy(model),
-            training,
-            validation=validation,
-            test=test,
+            model,
+            Sets(training, test, validation),
+            workdir,
             folder=folder,
-            workdir=workdir,
             architecture=ARCHITECTURE,
             device=device,
+            resume=resume,
         )
-        figures["sha256"] = fingerprint((folder / figures["file"]).read_bytes())
         stored[name] = figures
         if is_first_process():  # after each point: files and figures belong together whenever it is stopped
             write_result(

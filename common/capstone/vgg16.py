@@ -11,7 +11,7 @@ from pathlib import Path
 from common.base.files import whole_file
 from common.compress.files import open_model, training_sets
 from common.compress.pipeline import CompressConfig
-from common.compress.points import OperatingPoint, run_point
+from common.compress.points import OperatingPoint, Sets, run_point
 from common.data.datasets import load_dataset
 from common.networks.training import TrainConfig
 
@@ -60,18 +60,8 @@ def compress_to_point(
     if architecture != ARCHITECTURE:
         raise ValueError(f"{source} holds {architecture}: operating points are for vgg16 with 10 classes")
     training, validation = training_sets("cifar10", architecture)
-    Path(workdir).mkdir(parents=True, exist_ok=True)
-    figures = run_point(
-        POINTS[point],
-        model,
-        training,
-        validation=validation,
-        test=load_dataset("cifar10", "test"),
-        folder=workdir,
-        workdir=workdir,
-        architecture=ARCHITECTURE,
-        device=device,
-    )
+    sets = Sets(training, load_dataset("cifar10", "test"), validation)
+    figures = run_point(POINTS[point], model, sets, workdir, architecture=ARCHITECTURE, device=device)
     with whole_file(out) as aside:
         aside.write_bytes((Path(workdir) / figures["file"]).read_bytes())
     return figures

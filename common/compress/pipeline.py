@@ -138,23 +138,32 @@ def compress(
     **options
         Passed on to `training.train`: validation, device.
     """
-    thin = whole_network(model)
-    if config.macs_fraction is not None:
-        thin = take_out_channels(thin, data, macs_fraction=config.macs_fraction, seed=config.prune.seed)
-    prune(
-        thin,
+    thin = pruned(
+        slimmed(model, data, config),
         data,
-        config.prune,
-        sparsity=config.sparsity,
-        criterion=config.criterion,
+        config,
         checkpoint=_in(workdir, "prune.pt"),
         description="pruning",
         **options,
     )
-    if config.reestimate:
-        reestimate_statistics(thin.model, data, config.reestimate, device=options.get("device"))
     shared = share(thin, data, config, checkpoint=_in(workdir, "share.pt"), **options)
     return encode(thin, shared, config, architecture)
+
+
+def slimmed(model: nn.Module, data: ImageSet | None, config: CompressConfig) -> ThinNetwork:
+    """The network, without the channels that `macs_fraction` takes out; else the model itself."""
+    thin = whole_network(model)
+    if config.macs_fraction is None:
+        return thin
+    return take_out_channels(thin, data, macs_fraction=config.macs_fraction, seed=config.prune.seed)
+
+
+def pruned(thin: ThinNetwork, data: ImageSet | None, config: CompressConfig, **options) -> ThinNetwork:
+    """Prune the network to the configured sparsity, in place; options are those of `training.train`."""
+    prune(thin, data, config.prune, sparsity=config.sparsity, criterion=config.criterion, **options)
+    if config.reestimate:
+        reestimate_statistics(thin.model, data, config.reestimate, device=options.get("device"))
+    return thin
 
 
 def share(

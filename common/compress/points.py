@@ -1,205 +1,289 @@
-"""Points on the trade-off curve of size and accuracy: how each one is made from a trained network.
+"""Points on the trade-off curve of size and accuracy: how each is made from a trained network, and measured.
 
-A point may start from the pruned network of another one, so the curve costs little more than its far end;
-that network is then its teacher (`distillation`). Every pruned network teaches itself with shared weights.
-Every run is resumable: its checkpoints stand in the work folder, and finished stages are not run again.
+`run_point` is the one way from a trained network to a measured file: the capstone, the LeNets, AlexNet, the
+digits and the choice of options call it, or `make_file`, its first half. It runs the stages of
+`common.compress.pipeline`.
+
+A point may start from the pruned network of another one, so the curve costs little more than its far end.
+Every run is resumable. What it leaves in the work folder stands in folders that are named by all that
+decides it (`common.base.memo`): other options, images or weights never find it, and points that are pruned
+alike share it.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NotRequired, TypedDict
 
 import numpy as np
 from torch import nn
 
-from common.codec.container import CompressedModel, save_file
-from common.compress.packing import pack
-from common.compress.pipeline import CompressConfig, decompress, share
+from common.base.files import whole_file
+from common.base.memo import Memo
+from common.codec.container import Container
+from common.compress.pipeline import CompressConfig, decompress, encode, pruned, share, slimmed
 from common.data.image_set import ImageSet
-from common.networks.averaging import reestimate_statistics
+from common.networks.checkpoints import state_digest
 from common.networks.distillation import Distillation
 from common.networks.models import dense_bytes, prunable_parameters
-from common.networks.training import Evaluation, TrainConfig, evaluate
-from common.pruning.network import ThinNetwork, load_thin, prune, save_thin, take_out_channels, whole_network
-from common.report.sizes import stage_sizes
+from common.networks.training import TrainConfig, evaluate
+from common.pruning.network import ThinNetwork, load_thin, save_thin, take_out_channels
+from common.report.sizes import layer_rows, size_report, stage_sizes
 
 _LEAST_AGAIN = 8  # channels of a layer that is slimmed a second time
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """One point: its file's name, its configuration, and the point whose pruned network it starts from.
+    """How far a network is compressed, and how.
 
-    `pruned_as` names the point whose pruned network it shares, where only the later stages differ. A point
-    with a start may lose channels a second time, down to the fraction `slim_again` of the multiply-adds that
-    its start has. Where it `is_taught_by_baseline`, the trained network teaches pruning and sharing, and else
-    the network that each of them begins with.
+    Attributes
+    ----------
+    name : str
+        Of its file.
+    config : CompressConfig
+    start : OperatingPoint, optional
+        The point from whose pruned network it is pruned further.
+    network : str
+        A key of `models.INPUT_SHAPES`.
+    teacher : {"pruned", "trained", None}
+        Who teaches: the pruned network, of `start` while it is pruned further, and its own while its weights
+        are shared; the trained network throughout; or only the labels.
+    slim_again : float in (0, 1], optional
+        The start loses channels a second time, down to this fraction of the multiply-adds that it has.
     """
 
     name: str
     config: CompressConfig
     start: OperatingPoint | None = None
-    pruned_as: str | None = None
+    network: str = "vgg16"
+    teacher: Literal["pruned", "trained"] | None = "pruned"
     slim_again: float | None = None
-    is_taught_by_baseline: bool = False
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Training and test images, and those of the training set that are kept for validation."""
+
+    training: ImageSet
+    test: ImageSet
+    validation: ImageSet | None = None
+
+
+class Stage(TypedDict):
+    """Bytes after a stage (``dense``, ``pruned``, ``shared``, ``huffman``), and the test accuracy there."""
+
+    name: str
+    bytes: int
+    top1: float
+
+
+class Row(TypedDict):
+    """What is measured of a point's file. Accuracies are fractions, of the network decoded from the file."""
+
+    name: str
+    network: str
+    dataset: str
+    file: str
+    sha256: str  # of the file
+    file_bytes: int
+    dense_bytes: int  # of the whole network as float32
+    ratio: float  # of these two
+    ratio_before_huffman: float
+    bits_per_weight: float  # of the file, for each weight of the whole network
+    sparsity: float  # in [0, 1], of convolutions and linear layers
+    baseline_top1: float  # of the trained network
+    top1: float
+    n_test: int
+    drop_points: float  # percentage points
+    validation_top1: NotRequired[float]  # where there are validation images
+    stages: list[Stage]
+    layers: list[dict]  # `report.sizes.layer_rows`
+    histograms: dict[str, dict]  # of the weights after each stage but the last
+    config: dict  # the point's options
 
 
 def run_point(
     point: OperatingPoint,
     model: nn.Module,
-    training: ImageSet,
-    *,
-    test: ImageSet,
-    folder: str | Path,
+    sets: Sets,
     workdir: str | Path,
-    architecture: Mapping,
-    validation: ImageSet | None = None,
+    *,
+    folder: str | Path | None = None,
+    architecture: Mapping[str, object] | None = None,
     device: str | None = None,
-) -> dict:
-    """Make one point: prune, share, code, write `folder/<name>.dcz`, read it back, and measure every stage.
+    resume: bool = True,
+) -> Row:
+    """Make one point: prune, share, code, write ``folder/<name>.dcz``, read it back, and measure every stage.
 
     Parameters
     ----------
     point : OperatingPoint
     model : nn.Module
-        The trained whole network.
-    training, validation, test : ImageSet
-    folder, workdir : path
-        Where the file goes, and where checkpoints are kept.
-    architecture : mapping
-        What `models.build` needs to build the model: ``architecture``, ``num_classes``, perhaps ``width``.
-
-    Returns
-    -------
-    dict
-        ``file``, ``file_bytes``, ``dense_bytes``, ``ratio``, ``bits_per_weight``, ``sparsity``,
-        ``baseline_top1``, ``top1``, ``drop_points`` (percentage points), ``stages``: a list of
-        ``{"name", "bytes", "top1"}`` for dense, pruned, shared and huffman, and the weights' ``histograms``.
+        The trained whole network; stays as it is.
+    sets : Sets
+    workdir : path
+        Where checkpoints are kept.
+    folder : path, optional
+        Where the file goes; by default `workdir`.
+    architecture : mapping, optional
+        What `models.build_from` needs: by default the point's network with the classes of the training set.
+    device : str, optional
+        By default the GPU if there is one.
+    resume : bool
+        Whether to go on from checkpoints; else those of this point are deleted.
     """
-    workdir = Path(workdir)
     measure = {"device": device}
-    baseline = evaluate(model, test, **measure)
-    teacher = copy.deepcopy(model) if point.is_taught_by_baseline else None
-    histograms = {"dense": _histogram(model)}  # now: without slimming, pruning works on the model itself
-    thin = pruned_network(point, model, training, validation=validation, workdir=workdir, device=device)
-    pruned_top1 = evaluate(thin.model, test, **measure).top1
-    histograms["pruned"] = _histogram(thin.model)
-    packed = shared_and_packed(
+    baseline = evaluate(model, sets.test, **measure)
+    top1, histograms = {"dense": baseline.top1}, {"dense": _histogram(model)}
+
+    def after_stage(name: str, thin: ThinNetwork) -> None:
+        top1[name] = evaluate(thin.model, sets.test, **measure).top1
+        histograms[name] = _histogram(thin.model)
+
+    data = make_file(
         point,
-        thin,
-        training,
-        validation=validation,
-        workdir=workdir,
+        model,
+        sets,
+        workdir,
         architecture=architecture,
-        baseline=teacher,
         device=device,
+        resume=resume,
+        after_stage=after_stage,
     )
-    shared_top1 = evaluate(thin.model, test, **measure).top1
-    histograms["shared"] = _histogram(thin.model)
-    path = Path(folder) / f"{point.name}.dcz"
-    save_file(packed, path, store_names=False)
-    data = path.read_bytes()
-    decoded: Evaluation = evaluate(decompress(data), test, **measure)
+    path = Path(workdir if folder is None else folder) / f"{point.name}.dcz"
+    with whole_file(path) as aside:
+        aside.write_bytes(data)
+    opened = Container.open(path.read_bytes())
+    network = decompress(opened)
+    decoded = evaluate(network, sets.test, **measure)
+    top1["huffman"] = decoded.top1
     whole_bytes = dense_bytes(model)
-    sizes = stage_sizes(data, dense_bytes=whole_bytes)
-    top1 = {"dense": baseline.top1, "pruned": pruned_top1, "shared": shared_top1, "huffman": decoded.top1}
-    return {
+    sizes = stage_sizes(opened, dense_bytes=whole_bytes)
+    row: Row = {
+        "name": point.name,
+        "network": point.network,
+        "dataset": sets.training.name,
         "file": path.name,
-        "file_bytes": len(data),
+        "sha256": hashlib.sha256(opened.data).hexdigest(),
+        "file_bytes": len(opened),
         "dense_bytes": whole_bytes,
-        "ratio": whole_bytes / len(data),
-        "bits_per_weight": 8 * len(data) / (whole_bytes / 4),
-        "sparsity": thin.sparsity,
+        "ratio": whole_bytes / len(opened),
+        "ratio_before_huffman": whole_bytes / sizes["shared"],
+        "bits_per_weight": 8 * len(opened) / (whole_bytes / 4),
+        "sparsity": size_report(opened, dense_bytes=whole_bytes).sparsity,
         "baseline_top1": baseline.top1,
         "top1": decoded.top1,
         "n_test": decoded.n,
         "drop_points": 100 * (baseline.top1 - decoded.top1),
         "stages": [{"name": name, "bytes": sizes[name], "top1": top1[name]} for name in sizes],
+        "layers": layer_rows(opened),
         "histograms": histograms,
+        "config": point.config.told(),
     }
+    if sets.validation is not None:
+        row["validation_top1"] = evaluate(network, sets.validation, **measure).top1
+    return row
 
 
-def shared_and_packed(
-    point: OperatingPoint,
-    thin: ThinNetwork,
-    training: ImageSet,
-    *,
-    workdir: Path,
-    architecture: Mapping,
-    validation: ImageSet | None = None,
-    baseline: nn.Module | None = None,
-    device: str | None = None,
-) -> CompressedModel:
-    """Share the weights of the point's pruned network, in place, and what the container stores of it.
-
-    `baseline` is the trained network, for a point that it teaches.
-    """
-    shared = share(
-        thin,
-        training,
-        point.config,
-        validation=validation,
-        device=device,
-        objective=_taught_by(baseline if point.is_taught_by_baseline else thin.model, point.config.share),
-        checkpoint=workdir / f"{point.name}.share.pt",
-    )
-    return pack(
-        thin.model, shared, architecture, kept=thin.kept or None, bias_clusters=point.config.bias_clusters
-    )
-
-
-def pruned_network(
+def make_file(
     point: OperatingPoint,
     model: nn.Module,
-    training: ImageSet,
+    sets: Sets,
+    workdir: str | Path,
     *,
-    workdir: Path,
-    validation: ImageSet | None = None,
+    architecture: Mapping[str, object] | None = None,
     device: str | None = None,
-) -> ThinNetwork:
-    """The point's pruned and fine-tuned network: read if it stands in `workdir`, else made."""
-    name = point.pruned_as or point.name
-    path = workdir / f"{name}.pruned.pt"
-    if path.exists():
-        return load_thin(path, model)
-    # Copied now: without slimming, pruning changes the model itself.
-    taught = _taught_by(model, point.config.prune) if point.is_taught_by_baseline else None
+    resume: bool = True,
+    after_stage: Callable[[str, ThinNetwork], None] = lambda name, thin: None,
+) -> bytes:
+    """The bytes of a point's file; parameters are those of `run_point`.
+
+    `after_stage` is called with ``"pruned"`` and ``"shared"`` and the network at that time.
+    """
+    if architecture is None:
+        architecture = {"architecture": point.network, "num_classes": len(sets.training.classes)}
+    config, workdir = point.config, Path(workdir)
+    options = {"validation": sets.validation, "device": device}
+    thin = _pruned_network(point, model, sets, workdir, options, resume=resume)
+    after_stage("pruned", thin)
     objective = None
-    if point.start is not None:
-        thin = pruned_network(
-            point.start, model, training, workdir=workdir, validation=validation, device=device
-        )
-        objective = _taught_by(thin.model, point.config.prune)
-        if point.slim_again is not None:
-            thin = take_out_channels(thin, training, macs_fraction=point.slim_again, least=_LEAST_AGAIN)
-    else:
-        start = workdir / f"{name}.slim.pt"
-        if start.exists():
-            thin = load_thin(start, model)
-        else:
-            thin = whole_network(model)
-            if point.config.macs_fraction is not None:
-                thin = take_out_channels(thin, training, macs_fraction=point.config.macs_fraction)
-            save_thin(thin, start)
-    prune(
-        thin,
-        training,
-        point.config.prune,
-        sparsity=point.config.sparsity,
-        criterion=point.config.criterion,
-        validation=validation,
-        device=device,
-        objective=taught or objective,
-        checkpoint=workdir / f"{name}.prune.pt",
-        description=f"pruning {name}",
+    if point.teacher == "trained":
+        objective = _taught_by(model, config.share)
+    elif point.teacher == "pruned":
+        objective = _taught_by(thin.model, config.share)
+    made_of = {
+        "pruned": _decides_pruning(point, state_digest(model), sets),
+        "share": config.share,
+        "clusters": [config.conv_clusters, config.linear_clusters, config.layer_bits, config.rate_weight],
+        "trained": config.trained,
+    }
+    memo = Memo(workdir / "shared", made_of, resume=resume)
+    shared = share(
+        thin, sets.training, config, objective=objective, checkpoint=memo.folder / "share.pt", **options
     )
-    if point.config.reestimate:
-        reestimate_statistics(thin.model, training, point.config.reestimate, device=device)
+    after_stage("shared", thin)
+    return encode(thin, shared, config, architecture)
+
+
+def _pruned_network(
+    point: OperatingPoint, trained: nn.Module, sets: Sets, workdir: Path, options: Mapping, *, resume: bool
+) -> ThinNetwork:
+    """The point's pruned and fine-tuned network: read if it stands in `workdir`, else made of a copy."""
+    made_of = _decides_pruning(point, state_digest(trained), sets)
+    memo = Memo(workdir / "pruned", made_of, resume=resume)
+    path = memo.folder / "pruned.pt"
+    if path.exists():
+        return load_thin(path, copy.deepcopy(trained))
+    objective, config = None, point.config
+    if point.teacher == "trained":
+        objective = _taught_by(trained, config.prune)
+    if point.start is not None:
+        start = _pruned_network(point.start, trained, sets, workdir, options, resume=True)
+        if point.teacher == "pruned":
+            objective = _taught_by(start.model, config.prune)
+        if point.slim_again is not None:
+            start = take_out_channels(
+                start, sets.training, macs_fraction=point.slim_again, least=_LEAST_AGAIN
+            )
+    elif (memo.folder / "slim.pt").exists():
+        start = load_thin(memo.folder / "slim.pt", copy.deepcopy(trained))
+    else:
+        start = slimmed(copy.deepcopy(trained), sets.training, config)
+        save_thin(start, memo.folder / "slim.pt")
+    thin = pruned(
+        start,
+        sets.training,
+        config,
+        objective=objective,
+        checkpoint=memo.folder / "prune.pt",
+        description=f"pruning {point.name}",
+        **options,
+    )
     save_thin(thin, path)
     return thin
+
+
+def _decides_pruning(point: OperatingPoint, model: str, sets: Sets) -> dict:
+    """All that decides a pruned network; `model` is the digest of the trained one."""
+    config, start = point.config, point.start
+    return {
+        "model": model,
+        "training": sets.training.sha256,
+        "validation": None if sets.validation is None else sets.validation.sha256,
+        "sparsity": config.sparsity,
+        "criterion": config.criterion,
+        "macs_fraction": config.macs_fraction,
+        "reestimate": config.reestimate,
+        "slim_again": point.slim_again,
+        "prune": config.prune,
+        "teacher": point.teacher,
+        "start": None if start is None else _decides_pruning(start, model, sets),
+    }
 
 
 def _taught_by(teacher: nn.Module, config: TrainConfig) -> Distillation:

@@ -10,18 +10,16 @@ measures the shipped file anywhere.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from common.capstone.shipped import fingerprint
 from common.compress.pipeline import CompressConfig
-from common.compress.points import OperatingPoint, run_point
+from common.compress.points import OperatingPoint, Sets, run_point
 from common.data.datasets import load_dataset
 from common.data.image_set import fit_images, train_val_split
 from common.experiments import ROOT, Outcome, store
 from common.networks.baseline import N_VALIDATION, train_baseline
-from common.networks.checkpoints import load_weights, state_digest
+from common.networks.checkpoints import load_weights
 from common.networks.models import INPUT_SHAPES, build
 from common.networks.training import TrainConfig, default_device
 from common.report.sizes import target_table
@@ -39,6 +37,7 @@ POINT = OperatingPoint(
     CompressConfig(
         sparsity=0.975, criterion="lamp", prune=_PRUNE, share=_SHARE, conv_clusters=16, linear_clusters=8
     ),
+    network=NETWORK,
 )
 
 
@@ -113,26 +112,17 @@ def reproduce_alexnet(
         fit_images(load_dataset(dataset, split), INPUT_SHAPES[NETWORK]) for split in ("train", "test")
     )
     training, validation = train_val_split(whole, n_validation=N_VALIDATION[dataset])
-    architecture = {"architecture": NETWORK, "num_classes": len(whole.classes)}
-    model = load_weights(build(NETWORK, num_classes=len(whole.classes)), weights).to(device)
-    # A folder of its own for each network and each way to compress it: checkpoints do not tell.
-    key = f"{state_digest(model)} {training.sha256} {point}"
-    place = workdir / f"{point.name}-{fingerprint(key.encode())[:8]}"
-    if not resume:
-        shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True, exist_ok=True)
+    model = load_weights(build(NETWORK, num_classes=len(whole.classes)), weights)
     figures = run_point(
         point,
         model,
-        training,
-        validation=validation,
-        test=test,
+        Sets(training, test, validation),
+        workdir,
         folder=folder,
-        workdir=place,
-        architecture=architecture,
+        architecture={"architecture": NETWORK, "num_classes": len(whole.classes)},
         device=device,
+        resume=resume,
     )
-    figures["sha256"] = fingerprint((folder / figures["file"]).read_bytes())
     figures["baseline"] = {key: trained[key] for key in ("epochs", "n_train", "validation_top1")}
     stored = {point.name: figures}
     keep(NETWORK, stored, seed=point.config.prune.seed, datasets=(training, validation, test), device=device)

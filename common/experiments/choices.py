@@ -24,17 +24,15 @@ from common.base.text import markdown_table
 from common.capstone.run import FOLDER
 from common.capstone.run import WORKDIR as VGG_WORKDIR
 from common.capstone.shipped import BASELINE
-from common.capstone.vgg16 import ARCHITECTURE
 from common.capstone.vgg16 import POINTS as VGG_POINTS
-from common.codec import container
 from common.compress.files import open_model
 from common.compress.pipeline import decompress
-from common.compress.points import OperatingPoint, pruned_network, shared_and_packed
+from common.compress.points import OperatingPoint, Sets, make_file
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, train_val_split
 from common.experiments import Outcome, store
 from common.experiments.lenets import WORKDIR as LENET_WORKDIR
-from common.experiments.lenets import LenetPoint, compressed_point, lenet_point
+from common.experiments.lenets import lenet_point
 from common.networks.baseline import N_VALIDATION, train_baseline
 from common.networks.checkpoints import load_weights
 from common.networks.models import build, dense_bytes
@@ -87,23 +85,12 @@ class Choice:
 
     name: str
     rule: Rule
-    candidates: Mapping[str, OperatingPoint | LenetPoint]
-
-
-def _vgg(name: str, rule: Rule, **variants: OperatingPoint) -> Choice:
-    """Candidates for a VGG-16 file; the shipped point's own checkpoints bear its name."""
-    shipped = VGG_POINTS[name]
-    candidates = {}
-    for label, point in variants.items():
-        is_shipped = replace(point, pruned_as=None) == replace(shipped, pruned_as=None)
-        candidates[label] = shipped if is_shipped else replace(point, name=f"{name}-{label}")
-    return Choice(name, rule, candidates)
+    candidates: Mapping[str, OperatingPoint]
 
 
 def _clusters(name: str, n_clusters: int) -> OperatingPoint:
-    """The point with another number of shared values a convolution, from the same pruned network."""
-    config = replace(VGG_POINTS[name].config, conv_clusters=n_clusters)
-    return replace(VGG_POINTS[name], config=config, pruned_as=name)
+    """The point with another number of shared values a convolution."""
+    return replace(VGG_POINTS[name], config=replace(VGG_POINTS[name].config, conv_clusters=n_clusters))
 
 
 def _prune_epochs(name: str, epochs: int) -> OperatingPoint:
@@ -164,17 +151,18 @@ CHOICES = (
         s987_long=_B | {"sparsity": 0.987, "conv_clusters": 12, "linear_clusters": 6, "epochs": (60, 20)},
         s9875_long=_B | {"sparsity": 0.9875, "conv_clusters": 12, "linear_clusters": 6, "epochs": (60, 20)},
     ),
-    _vgg(
+    Choice(
         "vgg16_cifar10",
         Rule(160.0),
-        clusters14=_clusters("vgg16_cifar10", 14),
-        clusters15=_clusters("vgg16_cifar10", 15),
+        {"clusters14": _clusters("vgg16_cifar10", 14), "clusters15": _clusters("vgg16_cifar10", 15)},
     ),
-    _vgg(
+    Choice(
         "vgg16_cifar10_small",
         Rule(465.0),
-        epochs6=_prune_epochs("vgg16_cifar10_small", 6),
-        epochs8=_prune_epochs("vgg16_cifar10_small", 8),
+        {
+            "epochs6": _prune_epochs("vgg16_cifar10_small", 6),
+            "epochs8": _prune_epochs("vgg16_cifar10_small", 8),
+        },
     ),
 )
 
@@ -223,34 +211,26 @@ def choose(
     tuple of ImageSet
         Training and validation images.
     """
-    is_lenet = isinstance(next(iter(choice.candidates.values())), LenetPoint)
-    dataset = dataset or ("mnist" if is_lenet else "cifar10")
+    (kind,) = {point.network for point in choice.candidates.values()}
+    is_vgg = kind == "vgg16"
+    dataset = dataset or ("cifar10" if is_vgg else "mnist")
     training, validation = train_val_split(load_dataset(dataset, "train"), n_validation=N_VALIDATION[dataset])
-    rows, network = [], None
+    sets = Sets(training, test=validation, validation=validation)  # no test image is looked at
+    if is_vgg:
+        network, _ = open_model(FOLDER / BASELINE)
+    else:
+        network = _trained_lenet(kind, dataset, workdir=lenet_workdir, epochs=baseline_epochs, device=device)
+    trained = evaluate(network, validation, device=device)
+    rows = []
     for label, point in choice.candidates.items():
-        if is_lenet:
-            network = _trained_lenet(
-                point.network, dataset, workdir=lenet_workdir, epochs=baseline_epochs, device=device
-            )
-            trained = evaluate(network, validation, device=device)
-            data = compressed_point(
-                point,
-                network,
-                training,
-                validation=validation,
-                device=device,
-                resume=resume,
-                workdir=lenet_workdir / "candidates" / f"{choice.name}-{label}",
-            )
-        else:
-            network, _ = open_model(FOLDER / BASELINE)
-            trained = evaluate(network, validation, device=device)
-            options = {"validation": validation, "workdir": vgg_workdir, "device": device}
-            thin = pruned_network(point, network, training, **options)
-            packed = shared_and_packed(
-                point, thin, training, architecture=ARCHITECTURE, baseline=network, **options
-            )
-            data = container.save(packed, store_names=False)
+        data = make_file(
+            point,
+            network,
+            sets,
+            vgg_workdir if is_vgg else lenet_workdir / choice.name,
+            device=device,
+            resume=resume or is_vgg,
+        )
         whole_bytes = dense_bytes(network)
         row = {
             "name": label,
@@ -275,12 +255,12 @@ def choose(
     }, (training, validation)
 
 
-def options_of(point: OperatingPoint | LenetPoint) -> dict:
-    """All that decides a file's bytes, in JSON's types."""
-    later = {"slim_again": None, "is_taught_by_baseline": False}  # left out where they change nothing
-    options = {name: getattr(point, name, unset) for name, unset in later.items()}
-    told = {name: value for name, value in options.items() if value != later[name]}
-    return point.config.told() | told | {"is_taught": getattr(point, "is_taught", True)}
+def options_of(point: OperatingPoint) -> dict:
+    """All that decides a file's bytes, in JSON's types; what came later is left out where it is not used."""
+    later = {} if point.slim_again is None else {"slim_again": point.slim_again}
+    if point.network == "vgg16" and point.teacher == "trained":
+        later["is_taught_by_baseline"] = True
+    return point.config.told() | later | {"is_taught": point.teacher is not None}
 
 
 def to_markdown(rows: Sequence[Mapping]) -> str:

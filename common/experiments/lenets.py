@@ -11,27 +11,22 @@ Stopped at any moment, the command goes on from its checkpoints.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from torch import nn
-
-from common.base.files import ROOT, whole_file
+from common.base.files import ROOT
 from common.base.results import write_result
 from common.base.text import markdown_table
-from common.codec.container import Container
-from common.codec.tensors import SharedTensor
-from common.compress.pipeline import CompressConfig, compress, decompress
+from common.compress.pipeline import CompressConfig
+from common.compress.points import OperatingPoint, Row, Sets, run_point
 from common.data.datasets import load_dataset
-from common.data.image_set import ImageSet, train_val_split
+from common.data.image_set import train_val_split
 from common.experiments import Outcome
 from common.networks.baseline import N_VALIDATION, train_baseline, train_config
 from common.networks.checkpoints import load_weights
-from common.networks.distillation import Distillation
-from common.networks.models import build, dense_bytes
-from common.networks.training import default_device, evaluate
+from common.networks.models import build
+from common.networks.training import default_device
 from common.report.published import HAN_2016_LAYERS, HAN_2016_STAGES, PUBLISHED, PublishedLayer
-from common.report.sizes import fixed_gap_bits, size_report, stage_sizes
 
 # ----------------------------------------------------------------------------------------------------
 # The reproduced rows as markdown: the paper's networks and layers beside ours, as in its tables 1 to 5.
@@ -159,19 +154,6 @@ TARGETS = {
 }
 
 
-@dataclass(frozen=True)
-class LenetPoint:
-    """How far a network is compressed, and how: the name of its file, and its configuration.
-
-    Where it `is_taught`, the trained network teaches all fine-tuning (`distillation`).
-    """
-
-    name: str
-    network: str
-    config: CompressConfig
-    is_taught: bool = False
-
-
 def lenet_point(
     name: str,
     network: str,
@@ -181,15 +163,18 @@ def lenet_point(
     epochs: tuple[int, int],
     is_taught: bool = False,
     **options,
-) -> LenetPoint:
-    """`epochs` of fine-tuning while pruning, and of centroids; one of LeNet-5's takes ten times as long."""
+) -> OperatingPoint:
+    """A point whose trained network teaches all fine-tuning if `is_taught`; `epochs` of pruning and sharing.
+
+    An epoch of LeNet-5's takes ten times as long as one of LeNet-300-100's.
+    """
     prune_epochs, share_epochs = epochs
     recipe = replace(train_config(network), warmup=0.1, crop_padding=crop_padding)
     share = replace(recipe, epochs=share_epochs, optimizer="adam", max_lr=1e-3, weight_decay=0.0)
     config = CompressConfig(
         sparsity=sparsity, prune=replace(recipe, epochs=prune_epochs), share=share, bias_clusters=8, **options
     )
-    return LenetPoint(name, network, config, is_taught)
+    return OperatingPoint(name, config, network=network, teacher="trained" if is_taught else None)
 
 
 # Moved by a pixel or two, digits stay the same digits: the networks that must not lose are fine-tuned so.
@@ -228,7 +213,7 @@ POINTS = (
 
 def reproduce_lenets(
     *,
-    points: Sequence[LenetPoint] = POINTS,
+    points: Sequence[OperatingPoint] = POINTS,
     dataset: str = "mnist",
     baseline_epochs: int | None = None,
     folder: str | Path = FOLDER,
@@ -241,7 +226,7 @@ def reproduce_lenets(
 
     Parameters
     ----------
-    points : sequence of LenetPoint
+    points : sequence of OperatingPoint
     dataset : {"mnist", "digits"}
         ``digits``, 5,000 of MNIST's images, comes inside the dependencies.
     baseline_epochs : int, optional
@@ -268,7 +253,7 @@ def reproduce_lenets(
     Raises
     ------
     ValueError
-        A checkpoint was made with other options.
+        The baseline's checkpoint was made with other options.
     DatasetNotFoundError
         MNIST is nowhere to be had.
     """
@@ -277,10 +262,10 @@ def reproduce_lenets(
     folder.mkdir(parents=True, exist_ok=True)
     whole, test = load_dataset(dataset, "train"), load_dataset(dataset, "test")
     training, validation = train_val_split(whole, n_validation=N_VALIDATION[dataset])
-    rows = []
+    rows, sets = [], Sets(training, test, validation)
     for network in dict.fromkeys(point.network for point in points):
         weights = workdir / network / f"{network}.safetensors"
-        baseline = train_baseline(
+        train_baseline(
             network,
             weights=weights,
             result=weights.with_suffix(".json"),
@@ -294,17 +279,10 @@ def reproduce_lenets(
         for point in points:
             if point.network == network:
                 model = load_weights(build(network, num_classes=len(whole.classes)), weights)
-                row = _run_point(
-                    point,
-                    model,
-                    training,
-                    validation=validation,
-                    test=test,
-                    baseline_top1=baseline["top1"],
-                    path=folder / f"{point.name}.dcz",
-                    workdir=workdir / point.name,
-                    device=device,
-                    resume=resume,
+                row = _as_the_paper(
+                    run_point(
+                        point, model, sets, workdir / point.name, folder=folder, device=device, resume=resume
+                    )
                 )
                 print(
                     f"{row['file']}: {row['file_bytes']:,} bytes, {row['ratio']:.0f}×, test error "
@@ -329,100 +307,20 @@ def run(*, device: str | None = None, resume: bool = True) -> Outcome:
     return reproduce_lenets(device=device, resume=resume)
 
 
-def compressed_point(
-    point: LenetPoint,
-    model: nn.Module,
-    training: ImageSet,
-    *,
-    validation: ImageSet,
-    workdir: Path,
-    device: str | None = None,
-    resume: bool = True,
-) -> bytes:
-    """The bytes of the point's file; the trained network `model` is changed."""
-    if not resume:
-        for checkpoint in ("prune.pt", "share.pt"):
-            (workdir / checkpoint).unlink(missing_ok=True)
-    return compress(
-        model,
-        training,
-        point.config,
-        {"architecture": point.network, "num_classes": len(training.classes)},
-        workdir=workdir,
-        validation=validation,
-        device=device,
-        objective=Distillation(model) if point.is_taught else None,
-    )
-
-
-def _run_point(
-    point: LenetPoint,
-    model: nn.Module,
-    training: ImageSet,
-    *,
-    validation: ImageSet,
-    test: ImageSet,
-    baseline_top1: float,
-    path: Path,
-    workdir: Path,
-    device: str,
-    resume: bool,
-) -> dict:
-    """Compress to a file, and measure what the file decodes to."""
-    whole_bytes = dense_bytes(model)
-    data = compressed_point(
-        point, model, training, validation=validation, workdir=workdir, device=device, resume=resume
-    )
-    with whole_file(path) as aside:
-        aside.write_bytes(data)
-    data = path.read_bytes()
-    opened = Container.open(data)
-    decoded = decompress(opened)
-    report, stages = size_report(opened), stage_sizes(opened, dense_bytes=whole_bytes)
-    figures = {
-        "name": point.name,
-        "network": point.network,
-        "file": path.name,
-        "file_bytes": len(data),
-        "dense_bytes": whole_bytes,
-        "ratio": whole_bytes / len(data),
-        "ratio_before_huffman": whole_bytes / stages["shared"],
-        "sparsity": report.sparsity,
-        "baseline_error": 1.0 - baseline_top1,
-        "error": 1.0 - evaluate(decoded, test, device=device).top1,
-        "validation_error": 1.0 - evaluate(decoded, validation, device=device).top1,
-        "n_test": len(test),
-        "stages": stages,
-        "layers": layer_rows(opened),
-        "config": point.config.told(),
+def _as_the_paper(row: Row) -> dict:
+    """The row in the paper's measures: errors, and bytes after each stage; with the targets."""
+    names = ("name", "network", "file", "file_bytes", "dense_bytes", "ratio", "ratio_before_huffman")
+    figures = {key: row[key] for key in (*names, "sparsity")}
+    figures |= {
+        "baseline_error": 1.0 - row["baseline_top1"],
+        "error": 1.0 - row["top1"],
+        "validation_error": 1.0 - row["validation_top1"],
+        "n_test": row["n_test"],
+        "stages": {stage["name"]: stage["bytes"] for stage in row["stages"]},
+        "layers": row["layers"],
+        "config": row["config"],
     }
     return figures | {"targets": _targets(figures)}
-
-
-def layer_rows(data: bytes | Container) -> list[dict]:
-    """What the paper's tables 2, 3 and 5 say of each layer of a container; bits are per kept weight."""
-    opened, rows = Container.open(data), []
-    for layer, tensor in zip(size_report(opened).layers, opened.tensors.values(), strict=True):
-        if len(layer.shape) < 2 or not isinstance(tensor, SharedTensor):
-            continue
-        width, n_kept = max(0, layer.n_clusters - 1).bit_length(), max(1, layer.n_kept)
-        index_bits = 0.0
-        if tensor.positions is not None:
-            index_bits = fixed_gap_bits(tensor.positions, width) / n_kept - width
-        rows.append(
-            {
-                "name": layer.name,
-                "n_weights": layer.n_weights,
-                "n_kept": layer.n_kept,
-                "n_clusters": layer.n_clusters,
-                "value_bits": width,
-                "value_bits_huffman": layer.values_bits / n_kept,
-                "index_bits": index_bits,
-                "index_bits_huffman": layer.index_bits / n_kept,
-                "file_bytes": layer.file_bytes,
-            }
-        )
-    return rows
 
 
 def _targets(figures: dict) -> list[dict]:

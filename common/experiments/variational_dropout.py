@@ -29,7 +29,7 @@ from common.compress.pipeline import CompressConfig, decompress, encode, share
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, train_val_split
 from common.experiments import ROOT, Outcome, read_experiment
-from common.experiments.lenets import TITLES, layer_rows
+from common.experiments.lenets import TITLES
 from common.methods.variational_dropout import (
     EDGES,
     THRESHOLD,
@@ -46,6 +46,7 @@ from common.pruning.constant_units import Places, grow_, grow_masks, grow_shared
 from common.pruning.masks import Masks
 from common.pruning.network import ThinNetwork
 from common.report.published import PUBLISHED
+from common.report.sizes import layer_rows
 
 # ----------------------------------------------------------------------------------------------------
 # From what variational dropout leaves to a file: fine-tuned, shared, coded, chosen, measured.

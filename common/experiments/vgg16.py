@@ -13,8 +13,8 @@ from pathlib import Path
 from common.base.results import read_result, write_result
 from common.capstone.shipped import RESULTS, Shipped, load_shipped
 from common.experiments import Outcome
-from common.experiments.lenets import FOLDER, layer_rows, to_markdown
-from common.report.sizes import stage_sizes
+from common.experiments.lenets import FOLDER, to_markdown
+from common.report.sizes import layer_rows, stage_sizes
 
 LAYERS = "results/vgg16_layers.json"
 

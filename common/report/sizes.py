@@ -271,6 +271,7 @@ __all__ = [
     "Target",
     "TargetTable",
     "is_met",
+    "layer_rows",
     "size_report",
     "stage_sizes",
     "target_table",
@@ -417,3 +418,29 @@ def _dense_bytes(model: Container) -> int:
     if "architecture" not in model.metadata:
         return 4 * sum(tensor.n_weights for tensor in model.tensors.values())
     return dense_bytes_of(model.metadata)
+
+
+def layer_rows(data: bytes | Container) -> list[dict]:
+    """What the paper's tables 2, 3 and 5 say of each layer of a container; bits are per kept weight."""
+    opened, rows = Container.open(data), []
+    for layer, tensor in zip(size_report(opened).layers, opened.tensors.values(), strict=True):
+        if len(layer.shape) < 2 or not isinstance(tensor, SharedTensor):
+            continue
+        width, n_kept = max(0, layer.n_clusters - 1).bit_length(), max(1, layer.n_kept)
+        index_bits = 0.0
+        if tensor.positions is not None:
+            index_bits = fixed_gap_bits(tensor.positions, width) / n_kept - width
+        rows.append(
+            {
+                "name": layer.name,
+                "n_weights": layer.n_weights,
+                "n_kept": layer.n_kept,
+                "n_clusters": layer.n_clusters,
+                "value_bits": width,
+                "value_bits_huffman": layer.values_bits / n_kept,
+                "index_bits": index_bits,
+                "index_bits_huffman": layer.index_bits / n_kept,
+                "file_bytes": layer.file_bytes,
+            }
+        )
+    return rows

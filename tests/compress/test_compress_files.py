@@ -24,9 +24,9 @@ def point_run(monkeypatch):
     """`run_point` writes a file without any training, and keeps what it was given."""
     seen = {}
 
-    def run(point, model, training, **options):
-        seen.update(options, point=point, model=model, training=training)
-        container.save_file(tiny_model(), options["folder"] / f"{point.name}.dcz")
+    def run(point, model, sets, workdir, **options):
+        seen.update(options, point=point, model=model, workdir=workdir, **vars(sets))
+        container.save_file(tiny_model(), workdir / f"{point.name}.dcz")
         return {"file": f"{point.name}.dcz", "top1": 0.9}
 
     monkeypatch.setattr(vgg16, "run_point", run)

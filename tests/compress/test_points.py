@@ -1,17 +1,21 @@
-"""Operating points: one starts from another's pruned network and learns from it."""
+"""Operating points: measured files, teachers, and a work folder that answers the same options only."""
 
 import copy
 from dataclasses import replace
 
 import pytest
 import torch
-from tiny import CONFIG, image_set, network
+from tiny import CONFIG, assert_equal_weights, image_set, weights
 
 from common.capstone import vgg16
+from common.codec import container
 from common.compress import points as operating_points
-from common.compress.pipeline import CompressConfig, SharingConfig
-from common.compress.points import OperatingPoint, run_point
+from common.compress.pipeline import CompressConfig, SharingConfig, compress, decompress
+from common.compress.points import OperatingPoint, Row, Sets, make_file, run_point
 from common.experiments.choices import options_of
+from common.networks.models import build, dense_bytes, prunable_parameters
+from common.networks.training import evaluate
+from common.report.sizes import size_report, stage_sizes
 
 FIRST = CompressConfig(
     sparsity=0.5,
@@ -20,65 +24,146 @@ FIRST = CompressConfig(
     prune=replace(CONFIG, epochs=2),
     share=replace(CONFIG, epochs=1, optimizer="adam", max_lr=0.01),
 )
-_FIRST = OperatingPoint("first", FIRST)
-_SECOND = OperatingPoint("second", replace(FIRST, sparsity=0.8), start=_FIRST)
+_FIRST = OperatingPoint("first", FIRST, network="lenet_300_100")
 POINTS = {
     "first": _FIRST,
-    "second": _SECOND,
+    "second": replace(_FIRST, name="second", config=replace(FIRST, sparsity=0.8), start=_FIRST),
+    "trained": replace(_FIRST, name="trained", teacher="trained"),
+    "alone": replace(_FIRST, name="alone", teacher=None),
     "taught": replace(
-        _SECOND, name="taught", is_taught_by_baseline=True, config=replace(_SECOND.config, reestimate=20)
+        _FIRST,
+        name="taught",
+        config=replace(FIRST, sparsity=0.8, reestimate=20),
+        start=_FIRST,
+        teacher="trained",
     ),
 }
+SETS = Sets(image_set(side=28), image_set(side=28, seed=1), image_set(20, side=28, seed=2))
+ARCHITECTURE = {"architecture": "lenet_300_100", "num_classes": 3, "width": 0.05}
+
+
+def network():
+    return build("lenet_300_100", num_classes=3, width=0.05)
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Run a tiny point; the teachers that it had, by their options."""
-    monkeypatch.setattr(operating_points, "pack", lambda model, *_, **__: model)
-    monkeypatch.setattr(operating_points, "save_file", lambda model, path, **_: torch.save(model, path))
-    monkeypatch.setattr(operating_points, "decompress", lambda data: network())
-    monkeypatch.setattr(operating_points, "stage_sizes", lambda data, **_: {"dense": 2, "huffman": 1})
+    """Run a point; the sparsity of the teachers that it had."""
     teachers, kind = [], operating_points.Distillation
 
     class Recorded(kind):
         def __init__(self, teacher, **options):
             super().__init__(teacher, **options)
-            teachers.append(copy.deepcopy(teacher))
+            teachers.append(_sparsity(teacher))
 
     monkeypatch.setattr(operating_points, "Distillation", Recorded)
 
     def run_once(name):
         teachers.clear()
-        run_point(
-            POINTS[name],
-            network(),
-            image_set(),
-            test=image_set(seed=1),
-            folder=tmp_path,
-            workdir=tmp_path,
-            architecture={},
-            device="cpu",
-        )
-        return [_sparsity(teacher) for teacher in teachers]
+        run_point(POINTS[name], network(), SETS, tmp_path, architecture=ARCHITECTURE, device="cpu")
+        return list(teachers)
 
     return run_once
 
 
 def _sparsity(model):
-    kinds = torch.nn.Conv2d | torch.nn.Linear
-    weights = [module.weight for module in model.modules() if isinstance(module, kinds)]
-    n_zeros = sum(int((weight == 0).sum()) for weight in weights)
-    return n_zeros / sum(weight.numel() for weight in weights)
+    found = prunable_parameters(model).values()
+    return sum(int((weight == 0).sum()) for weight in found) / sum(weight.numel() for weight in found)
 
 
-def test_a_point_with_a_start_learns_from_that_network_and_then_from_its_own(run):
-    assert run("first") == pytest.approx([0.5], abs=0.02)
-    assert run("second") == pytest.approx([0.5, 0.8], abs=0.02)
+@pytest.mark.parametrize(
+    ("name", "teachers"), [("first", [0.5]), ("second", [0.5, 0.8]), ("trained", [0.0, 0.0]), ("alone", [])]
+)
+def test_who_teaches(run, name, teachers):
+    assert run(name) == pytest.approx(teachers, abs=0.02)
 
 
-def test_a_point_that_the_baseline_teaches_learns_from_it_throughout(run):
+def test_finished_stages_are_read_again_and_shared_by_points_that_are_pruned_alike(run, tmp_path):
     run("first")
-    assert run("taught") == pytest.approx([0.0, 0.5, 0.0], abs=0.02)  # the start's own teacher goes unused
+    made = {path: path.read_bytes() for path in tmp_path.glob("pruned-*/pruned.pt")}
+    assert len(made) == 1
+    assert run("second") == pytest.approx([0.5, 0.8], abs=0.02)
+    assert len(list(tmp_path.glob("pruned-*/pruned.pt"))) == 2
+    assert run("second") == pytest.approx([0.8], abs=0.02), "only sharing has a teacher: it is pruned already"
+    assert {path: path.read_bytes() for path in made} == made
+
+
+def test_a_row_says_what_the_file_is(tmp_path):
+    model = network()
+    before = weights(model)
+    row = run_point(
+        _FIRST, model, SETS, tmp_path, folder=tmp_path / "out", architecture=ARCHITECTURE, device="cpu"
+    )
+    assert_equal_weights(weights(model), before)
+    assert set(row) == set(Row.__annotations__)
+    data = (tmp_path / "out" / "first.dcz").read_bytes()
+    decoded = decompress(data)
+    assert row["top1"] == row["stages"][-1]["top1"] == evaluate(decoded, SETS.test, device="cpu").top1
+    assert row["validation_top1"] == evaluate(decoded, SETS.validation, device="cpu").top1
+    assert row["baseline_top1"] == row["stages"][0]["top1"] == evaluate(model, SETS.test, device="cpu").top1
+    assert row["drop_points"] == 100 * (row["baseline_top1"] - row["top1"])
+    sizes = stage_sizes(data, dense_bytes=dense_bytes(model))
+    assert {stage["name"]: stage["bytes"] for stage in row["stages"]} == sizes
+    assert row["ratio_before_huffman"] == sizes["dense"] / sizes["shared"]
+    report = size_report(data)
+    for key in ("file_bytes", "dense_bytes", "ratio", "bits_per_weight", "sparsity"):
+        assert row[key] == getattr(report, key), key
+    assert row["sparsity"] == pytest.approx(_sparsity(decoded))
+    assert (row["network"], row["dataset"], row["n_test"]) == ("lenet_300_100", "digits8x8", 35)
+
+
+def test_a_point_is_what_compress_makes(tmp_path):
+    whole = compress(network(), SETS.training, FIRST, ARCHITECTURE, validation=SETS.validation, device="cpu")
+    point = make_file(POINTS["alone"], network(), SETS, tmp_path, architecture=ARCHITECTURE, device="cpu")
+    assert point == whole
+
+
+@pytest.fixture
+def finished(tmp_path, monkeypatch):
+    """A finished point, after which nothing may be trained."""
+    options = {"architecture": ARCHITECTURE, "device": "cpu"}
+    data = make_file(_FIRST, network(), SETS, tmp_path, **options)
+
+    def refuse(*args, **how):
+        raise RuntimeError("trained again")
+
+    monkeypatch.setattr("common.data.batches.BatchSource.epoch_batches", refuse)
+    assert make_file(_FIRST, network(), SETS, tmp_path, **options) == data
+    return lambda point=_FIRST, model=None, sets=SETS, **how: make_file(
+        point, model or network(), sets, tmp_path, **options, **how
+    )
+
+
+def _moved():
+    model = copy.deepcopy(network())
+    with torch.no_grad():
+        next(model.parameters()).add_(0.1)
+    return model
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"point": replace(_FIRST, config=replace(FIRST, sparsity=0.6))},
+        {"point": replace(_FIRST, config=replace(FIRST, criterion="lamp"))},
+        {"point": replace(_FIRST, config=replace(FIRST, prune=replace(CONFIG, epochs=2, max_lr=0.01)))},
+        {"point": replace(_FIRST, config=replace(FIRST, share=replace(FIRST.share, max_lr=0.02)))},
+        {"point": replace(_FIRST, config=replace(FIRST, linear_clusters=4))},
+        {"point": POINTS["trained"]},
+        {"sets": replace(SETS, training=image_set(side=28, seed=5))},
+        {"sets": replace(SETS, validation=image_set(20, side=28, seed=5))},
+        {"model": _moved()},
+        {"resume": False},
+    ],
+)
+def test_other_options_images_and_weights_find_nothing(finished, change):
+    with pytest.raises(RuntimeError, match="trained again"):
+        finished(**change)
+
+
+def test_what_only_the_file_needs_trains_nothing_again(finished):
+    data = finished(replace(_FIRST, name="another", config=replace(FIRST, bias_clusters=4)))
+    assert len(container.load(data).tensors) == 6
 
 
 def test_what_is_told_of_a_point_names_what_is_new_only_where_it_is_used():
@@ -86,24 +171,13 @@ def test_what_is_told_of_a_point_names_what_is_new_only_where_it_is_used():
     told = options_of(point)
     assert told["sparsity"] == 0.5
     assert not {"trained", "reestimate", "slim_again", "is_taught_by_baseline"} & told.keys()
-    changed = replace(point, slim_again=0.5, config=replace(FIRST, reestimate=10, trained=SharingConfig()))
-    assert options_of(changed) == told | {
+    config = replace(FIRST, reestimate=10, trained=SharingConfig())
+    assert options_of(replace(point, slim_again=0.5, teacher="trained", config=config)) == told | {
         "slim_again": 0.5,
+        "is_taught_by_baseline": True,
         "reestimate": 10,
         "trained": {"every": 10, "rate_weight": 0.0, "ramp": 0.5, "codebook_rate": 0.1, "latent_rate": 0.3},
     }
-
-
-def test_a_point_makes_its_start_when_it_is_not_there(run, tmp_path):
-    assert run("second") == pytest.approx([0.5, 0.8], abs=0.02)
-    assert {path.name for path in tmp_path.glob("*.pruned.pt")} == {"first.pruned.pt", "second.pruned.pt"}
-
-
-def test_finished_stages_are_read_again(run, tmp_path):
-    run("second")
-    before = (tmp_path / "second.pruned.pt").read_bytes()
-    assert run("second") == pytest.approx([0.8], abs=0.02)
-    assert (tmp_path / "second.pruned.pt").read_bytes() == before
 
 
 def test_shipped_points_follow_each_other():

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from test_enlarged import Small
 from tiny import CONFIG
 
 from common import cli
@@ -22,6 +21,7 @@ from common.networks.baseline import train_config
 from common.networks.models import INPUT_SHAPES
 from common.networks.training import evaluate
 from common.report.sizes import size_report
+from tests.data.test_enlarged import Small
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +36,7 @@ TINY = OperatingPoint(
         conv_clusters=4,
         linear_clusters=4,
     ),
+    network="alexnet",
 )
 
 

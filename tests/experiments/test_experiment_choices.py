@@ -6,10 +6,10 @@ import pytest
 
 from common.capstone import vgg16
 from common.compress.pipeline import CompressConfig
+from common.compress.points import OperatingPoint
 from common.data.datasets import load_dataset
 from common.experiments import lenets, read_experiment
 from common.experiments.choices import CHOICES, Choice, Rule, choose, options_of, to_markdown
-from common.experiments.lenets import LenetPoint
 from common.networks.training import TrainConfig
 
 pytestmark = pytest.mark.slow
@@ -58,18 +58,6 @@ def test_every_shipped_file_has_its_choice():
         assert options_of(SHIPPED[choice.name]) in options
 
 
-def test_candidates_do_not_write_over_each_others_checkpoints():
-    names = [point.name for choice in CHOICES[4:] for point in choice.candidates.values()]
-    assert len(set(names)) == len(names)
-    for choice in CHOICES[4:]:
-        for point in choice.candidates.values():
-            shipped = SHIPPED[choice.name]
-            is_same = point.config.prune == shipped.config.prune and (
-                point.config.sparsity == shipped.config.sparsity
-            )
-            assert ((point.pruned_as or point.name) == shipped.name) == is_same
-
-
 def test_what_is_stored_is_what_is_shipped():
     stored = {row["name"]: row for row in read_experiment("choices")["choices"]}
     assert set(stored) == set(SHIPPED)
@@ -91,9 +79,12 @@ def test_candidates_are_compressed_measured_and_one_is_taken(tmp_path):
     )
     small = replace(config, sparsity=0.97, linear_clusters=4)
     candidates = {
-        "large": LenetPoint("tiny", "lenet_300_100", config),
-        "small": LenetPoint("tiny", "lenet_300_100", small),
-        "taught": LenetPoint("tiny", "lenet_300_100", small, is_taught=True),
+        name: OperatingPoint("tiny", options, network="lenet_300_100", teacher=teacher)
+        for name, options, teacher in (
+            ("large", config, None),
+            ("small", small, None),
+            ("taught", small, "trained"),
+        )
     }
     options = {"lenet_workdir": tmp_path, "dataset": "digits", "baseline_epochs": 1, "device": "cpu"}
     row, (training, validation) = choose(Choice("tiny", Rule(50.0), candidates), **options)

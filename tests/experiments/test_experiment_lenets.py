@@ -1,5 +1,6 @@
 """The reproduction of the LeNets, on the digits that come inside the dependencies."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -8,8 +9,9 @@ import torch
 from common.base.results import read_result
 from common.codec import container
 from common.compress.pipeline import decompress
+from common.compress.points import OperatingPoint
 from common.data.datasets import load_dataset
-from common.experiments.lenets import POINTS, TARGETS, LenetPoint, _targets, reproduce_lenets, to_markdown
+from common.experiments.lenets import POINTS, TARGETS, _targets, reproduce_lenets, to_markdown
 from common.networks.models import build, dense_bytes, prunable_parameters
 from common.networks.training import TrainConfig, evaluate
 from common.report.published import PUBLISHED
@@ -27,8 +29,8 @@ def reproduction(tmp_path_factory):
     shipped = next(point for point in POINTS if point.network == "lenet_300_100").config
     config = replace(shipped, sparsity=0.9, prune=TINY, share=replace(TINY, optimizer="adam", max_lr=1e-3))
     points = [
-        LenetPoint("large", "lenet_300_100", config),
-        LenetPoint("small", "lenet_300_100", replace(config, sparsity=0.95, linear_clusters=4)),
+        OperatingPoint(name, options, network="lenet_300_100", teacher=None)
+        for name, options in (("large", config), ("small", replace(config, sparsity=0.95, linear_clusters=4)))
     ]
     root = tmp_path_factory.mktemp("lenets")
     options = {
@@ -111,7 +113,7 @@ def test_a_second_run_goes_on_from_the_checkpoints_to_the_same_files(reproductio
     result, root, options = reproduction
     files = {path.name: path.read_bytes() for path in (root / "shipped").glob("*.dcz")}
     assert sorted(files) == ["large.dcz", "small.dcz"]
-    (root / "runs" / "small" / "share.pt").unlink()  # stopped before the last stage of the last point
+    next((root / "runs" / "small").rglob("share.pt")).unlink()  # stopped before the last stage
     steps = []
     step = torch.optim.Adam.step
     monkeypatch.setattr(torch.optim.Adam, "step", lambda self, *args: (steps.append(1), step(self, *args))[1])
@@ -122,11 +124,11 @@ def test_a_second_run_goes_on_from_the_checkpoints_to_the_same_files(reproductio
 
 
 def test_a_fresh_run_takes_no_checkpoint(reproduction, tmp_path):
-    _, _, options = reproduction
-    for part in ("lenet_300_100/baseline.pt", "large/prune.pt", "large/share.pt"):
-        mark = tmp_path / "runs" / part
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.write_bytes(b"damaged")
+    _, root, options = reproduction
+    shutil.copytree(root / "runs", tmp_path / "runs")
+    for part in ("baseline.pt", "prune.pt", "share.pt", "pruned.pt"):
+        for mark in (tmp_path / "runs").rglob(part):
+            mark.write_bytes(b"damaged")
     options = options | {"folder": tmp_path, "workdir": tmp_path / "runs", "points": options["points"][:1]}
     with pytest.raises(ValueError, match=r"baseline\.pt cannot be read"):
         reproduce_lenets(**options)

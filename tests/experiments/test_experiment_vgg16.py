@@ -11,9 +11,10 @@ from common.capstone.shipped import RESULTS, fingerprint
 from common.codec import container
 from common.codec.container import CompressedModel
 from common.codec.tensors import DenseTensor
-from common.experiments.lenets import TITLES, layer_rows
+from common.experiments.lenets import TITLES
 from common.experiments.vgg16 import LAYERS, reproduce_vgg16
 from common.report.published import HAN_2016_LAYERS, HAN_2016_STAGES, PUBLISHED
+from common.report.sizes import layer_rows
 from tests.tiny_container import sparse_tensor
 
 ROOT = Path(__file__).resolve().parents[2]
