@@ -79,8 +79,8 @@ def test_measured_rows_stand_beside_published_ones(tables, tmp_path):
         "file": "l.dcz",
         "file_bytes": 9,
         "ratio": 40,
-        "baseline_error": 0.01,
-        "error": 0.0123,
+        "baseline_top1": 0.99,
+        "top1": 0.9877,
     }
     store(tmp_path, "operating_points.json", {"v": point, "w": point | {"file": "w.dcz"}})
     store(tmp_path, "lenets.json", {"points": [lenet]})

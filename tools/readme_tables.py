@@ -48,9 +48,8 @@ def measured() -> dict[str, list[dict]]:
     """The capstone's files by network, each with ``path``, ``baseline_top1`` and ``top1``."""
     found = {"vgg16": list(read("operating_points.json").values())}
     found["alexnet"] = list(read("alexnet.json").values())
-    for point in read("lenets.json").get("points", []):  # the LeNets' papers count errors, and so do they
-        ends = {"baseline_top1": 1 - point["baseline_error"], "top1": 1 - point["error"]}
-        found.setdefault(point["network"], []).append(point | ends)
+    for point in read("lenets.json").get("points", []):
+        found.setdefault(point["network"], []).append(point)
     return {
         name: [point | {"path": f"capstone/{point['file']}"} for point in points]
         for name, points in found.items()

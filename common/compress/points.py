@@ -17,7 +17,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, TypedDict
 
 import numpy as np
 from torch import nn
@@ -75,16 +75,17 @@ class Sets:
 
 
 class Stage(TypedDict):
-    """Bytes after a stage (``dense``, ``pruned``, ``shared``, ``huffman``), and the test accuracy there."""
+    """Bytes after a stage (``dense``, ``pruned``, ``shared``, ``huffman``), and the test accuracy there.
+
+    The accuracy is None where it was not measured: older results of the LeNets.
+    """
 
     name: str
     bytes: int
-    top1: float
+    top1: float | None
 
 
-class Row(TypedDict):
-    """What is measured of a point's file. Accuracies are fractions, of the network decoded from the file."""
-
+class _Measured(TypedDict):
     name: str
     network: str
     dataset: str
@@ -100,9 +101,18 @@ class Row(TypedDict):
     top1: float
     n_test: int
     drop_points: float  # percentage points
-    validation_top1: NotRequired[float]  # where there are validation images
     stages: list[Stage]
     layers: list[dict]  # `report.sizes.layer_rows`
+
+
+class Row(_Measured, total=False):
+    """What is measured of a point's file: every stored result of the pipeline is made of these.
+
+    Accuracies are fractions, of the network decoded from the file. The entries below are missing in results
+    that are older than they, and the first where there are no validation images.
+    """
+
+    validation_top1: float
     histograms: dict[str, dict]  # of the weights after each stage but the last
     config: dict  # the point's options
 

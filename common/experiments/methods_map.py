@@ -71,14 +71,12 @@ def pipeline_points(root: str | Path = ROOT) -> tuple[list[dict], list[str]]:
     folder, points, missing = Path(root) / "capstone" / "results", [], []
     if (folder / "lenets.json").exists():
         for row in read_result(folder / "lenets.json")["figures"]["points"]:
-            ends = {"top1": 1.0 - row["error"], "baseline_top1": 1.0 - row["baseline_error"]}
-            points.append(_pipeline_point(row, network=row["network"], dataset="mnist", **ends))
+            points.append(_pipeline_point(row))
     else:
         missing.append("dnnc reproduce lenets")
     if (folder / "operating_points.json").exists():
         for row in read_result(folder / "operating_points.json")["figures"].values():
-            ends = {"top1": row["top1"], "baseline_top1": row["baseline_top1"]}
-            points.append(_pipeline_point(row, network="vgg16", dataset="cifar10", **ends))
+            points.append(_pipeline_point(row))
     else:
         missing.append("dnnc capstone --profile full")
     return points, missing
@@ -135,7 +133,7 @@ def _why_not(row: PublishedResult) -> str:
     return "" if row.error is not None else "gives no error"
 
 
-def _pipeline_point(row: Mapping, **rest) -> dict:
+def _pipeline_point(row: Mapping) -> dict:
     file = row["file"].removesuffix(".dcz")
     return {
         "method": PIPELINE,
@@ -143,5 +141,5 @@ def _pipeline_point(row: Mapping, **rest) -> dict:
         "file_bytes": row["file_bytes"],
         "dense_bytes": row["dense_bytes"],
         "note": f"capstone/{row['file']}",
-        **rest,
+        **{key: row[key] for key in ("network", "dataset", "top1", "baseline_top1")},
     }

@@ -477,9 +477,7 @@ def reproduce(
 
 def run(*, device: str | None = None, resume: bool = True) -> Outcome:
     """The whole plan on MNIST, into the repository."""
-    baselines = {
-        point["network"]: 1.0 - point["baseline_error"] for point in read_experiment("lenets")["points"]
-    }
+    baselines = {point["network"]: point["baseline_top1"] for point in read_experiment("lenets")["points"]}
     return reproduce(Plan(), baselines=baselines, device=device, resume=resume)
 
 

@@ -14,7 +14,7 @@ from common.base.results import read_result, write_result
 from common.capstone.shipped import RESULTS, Shipped, load_shipped
 from common.experiments import Outcome
 from common.experiments.lenets import FOLDER, to_markdown
-from common.report.sizes import layer_rows, stage_sizes
+from common.report.sizes import layer_rows, size_report, stage_sizes
 
 LAYERS = "results/vgg16_layers.json"
 
@@ -32,8 +32,7 @@ def reproduce_vgg16(*, folder: str | Path = FOLDER, command: str = "dnnc reprodu
     Returns
     -------
     Outcome
-        Points as `lenets.reproduce_lenets` describes them, without ``config``, ``targets`` and
-        ``validation_error``, and with ``sha256``, that of the file.
+        Its figures are ``points``: a `compress.points.Row` each, without histograms and options.
 
     Raises
     ------
@@ -63,24 +62,16 @@ def run(*, device: str | None = None, resume: bool = True) -> Outcome:
 
 
 def _row(shipped: Shipped) -> dict:
-    """The figures of one file."""
-    stored, data = shipped.stored, shipped.opened
-    stages = stage_sizes(data, dense_bytes=stored["dense_bytes"])
-    layers = layer_rows(data)
-    n_weights, n_kept = (sum(layer[key] for layer in layers) for key in ("n_weights", "n_kept"))
-    return {
-        "name": shipped.name,
-        "network": "vgg16",
-        "file": stored["file"],
-        "sha256": stored["sha256"],
+    """The stored row, with all that the file itself says counted in its bytes now."""
+    data, whole_bytes = shipped.opened, shipped.stored["dense_bytes"]
+    report, sizes = size_report(data, dense_bytes=whole_bytes), stage_sizes(data, dense_bytes=whole_bytes)
+    stored = {key: value for key, value in shipped.stored.items() if key not in ("histograms", "config")}
+    return stored | {
         "file_bytes": len(data),
-        "dense_bytes": stored["dense_bytes"],
-        "ratio": stored["dense_bytes"] / len(data),
-        "ratio_before_huffman": stored["dense_bytes"] / stages["shared"],
-        "sparsity": 1.0 - n_kept / n_weights,
-        "baseline_error": 1.0 - stored["baseline_top1"],
-        "error": 1.0 - stored["top1"],
-        "n_test": stored["n_test"],
-        "stages": stages,
-        "layers": layers,
+        "ratio": report.ratio,
+        "ratio_before_huffman": whole_bytes / sizes["shared"],
+        "bits_per_weight": report.bits_per_weight,
+        "sparsity": report.sparsity,
+        "stages": [stage | {"bytes": sizes[stage["name"]]} for stage in shipped.stored["stages"]],
+        "layers": layer_rows(data),
     }

@@ -11,6 +11,7 @@ from common.capstone.shipped import RESULTS, fingerprint
 from common.codec import container
 from common.codec.container import CompressedModel
 from common.codec.tensors import DenseTensor
+from common.compress.points import Row
 from common.experiments.lenets import TITLES
 from common.experiments.vgg16 import LAYERS, reproduce_vgg16
 from common.report.published import HAN_2016_LAYERS, HAN_2016_STAGES, PUBLISHED
@@ -18,6 +19,7 @@ from common.report.sizes import layer_rows
 from tests.tiny_container import sparse_tensor
 
 ROOT = Path(__file__).resolve().parents[2]
+STAGES = ["dense", "pruned", "shared", "huffman"]
 
 
 def ship(folder, name, seed, *, dense_bytes=40_000):
@@ -30,6 +32,12 @@ def ship(folder, name, seed, *, dense_bytes=40_000):
     data = container.save(CompressedModel(tensors), store_names=False)
     (folder / f"{name}.dcz").write_bytes(data)
     return data, {
+        "name": name,
+        "network": "vgg16",
+        "dataset": "cifar10",
+        "stages": [
+            {"name": one, "bytes": 0, "top1": 0.9} for one in ("dense", "pruned", "shared", "huffman")
+        ],
         "file": f"{name}.dcz",
         "sha256": fingerprint(data),
         "dense_bytes": dense_bytes,
@@ -56,12 +64,12 @@ def test_every_size_is_that_of_the_file(shipped):
     assert [row["name"] for row in result.figures["points"]] == ["large", "small"]
     for row in result.figures["points"]:
         data = files[row["name"]]
-        assert row["file_bytes"] == row["stages"]["huffman"] == len(data)
+        sizes = {stage["name"]: stage["bytes"] for stage in row["stages"]}
+        assert row["file_bytes"] == sizes["huffman"] == len(data)
         assert row["ratio"] == 40_000 / len(data)
-        assert row["ratio_before_huffman"] == 40_000 / row["stages"]["shared"]
+        assert row["ratio_before_huffman"] == 40_000 / sizes["shared"]
         assert row["sparsity"] == pytest.approx(1 - 190 / (360 + 600))
-        assert row["baseline_error"] == pytest.approx(0.08)
-        assert row["error"] == pytest.approx(0.085)
+        assert (row["baseline_top1"], row["top1"]) == (0.92, 0.915)
         sizes = {size.name: size for size in container.sizes(data)}
         assert [layer["name"] for layer in row["layers"]] == ["0", "2"]  # biases are no layers
         for layer in row["layers"]:
@@ -121,6 +129,20 @@ def test_the_stored_table_is_of_the_shipped_files():
     smallest = min(stored, key=lambda row: row["file_bytes"])
     data = (ROOT / "capstone" / smallest["file"]).read_bytes()
     assert layer_rows(data) == smallest["layers"], "run `dnnc reproduce vgg16`"
+
+
+@pytest.mark.parametrize("name", ["operating_points", "lenets", "vgg16_layers", "alexnet"])
+def test_every_stored_result_of_the_pipeline_has_the_same_rows(name):
+    figures = read_result(ROOT / "capstone" / "results" / f"{name}.json")["figures"]
+    for row in figures.get("points") or figures.values():
+        assert set(row) - {"targets", "baseline"} <= set(Row.__annotations__)
+        assert set(row) >= Row.__required_keys__
+        assert [stage["name"] for stage in row["stages"]] == STAGES
+        data = (ROOT / "capstone" / row["file"]).read_bytes()
+        assert (row["file_bytes"], row["sha256"]) == (len(data), fingerprint(data))
+        assert row["ratio"] == row["dense_bytes"] / len(data)
+        assert row["stages"][-1]["top1"] == row["top1"]
+        assert row["stages"][0]["top1"] == row["baseline_top1"]
 
 
 SIZES = {  # of the layers, which the paper rounds

@@ -50,8 +50,9 @@ def test_points_come_from_every_result_and_what_is_missing_is_named(tmp_path):
         "file": "lenet_5_small.dcz",
         "file_bytes": 6087,
         "dense_bytes": 1_724_320,
-        "error": 0.009,
-        "baseline_error": 0.0075,
+        "dataset": "mnist",
+        "top1": 0.991,
+        "baseline_top1": 0.9925,
     }
     store(tmp_path, "capstone/results/lenets.json", {"points": [row]})
     store(tmp_path, EXPERIMENTS["low_rank"].result, {"points": [point() | {"more": 1}], "networks": []})
