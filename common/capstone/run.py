@@ -97,7 +97,7 @@ def run_digits(
     Returns
     -------
     dict
-        As `operating_points.run_point` returns it.
+        As `compress.points.run_point` returns it.
     """
     training, test = (
         fit_images(first_images(load_dataset("digits", split), n), INPUT_SHAPES["vgg16"])
@@ -211,7 +211,7 @@ class Part:
     title : str
         Network and data set, in plain words.
     figures : dict
-        As `operating_points.run_point` returns it.
+        As `compress.points.run_point` returns it.
     stored : frozenset of str
         Keys of `figures` that were not measured in this run but quoted from the stored results.
     is_judged : bool

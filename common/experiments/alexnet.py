@@ -92,7 +92,7 @@ def reproduce_alexnet(
     Returns
     -------
     Outcome
-        Its figures have one entry, by the file's name: those of `operating_points.run_point`, the file's
+        Its figures have one entry, by the file's name: those of `compress.points.run_point`, the file's
         ``sha256``, and ``baseline``, how the network was trained.
     """
     folder, workdir, device = Path(folder), Path(workdir), device or default_device()

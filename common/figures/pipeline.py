@@ -388,7 +388,7 @@ def weight_histograms(
     ----------
     histograms : mapping of "dense", "pruned" or "shared" to mapping
         ``{"counts": one a bin, "edges": [lowest, highest]}``: equal bins, the outermost ones with what lies
-        beyond them, as `operating_points.run_point` stores them.
+        beyond them, as `compress.points.run_point` stores them.
     centroids : sequence of float, optional
         Values that the shared weights take, marked below the last panel.
 
