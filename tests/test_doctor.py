@@ -115,15 +115,13 @@ def test_absent_set_is_noted_with_what_to_do(monkeypatch):
 def test_a_truncated_set_is_not_merely_absent(monkeypatch):
     def absent(name, split):
         raise DatasetNotFoundError(
-            "cifar10/test not found; tried DNNC_DATA /x (/x/test.parquet cannot be read: magic bytes not found)"
+            "cifar10/test not found; tried DNNC_DATA /x (/x/t.parquet cannot be read: magic bytes not found)"
             ", the cache /c (not there); to do: put it in a folder"
         )
 
     monkeypatch.setattr(datasets, "locate_dataset", absent)
     found = doctor.check_dataset("cifar10").found
-    assert found == (
-        "not on this machine: DNNC_DATA /x (/x/test.parquet cannot be read: magic bytes not found)"
-    )
+    assert found == ("not on this machine: DNNC_DATA /x (/x/t.parquet cannot be read: magic bytes not found)")
 
 
 def test_no_check_takes_the_doctor_with_it(monkeypatch):
