@@ -278,8 +278,6 @@ def test_tuner_refuses_what_does_not_fit():
 
 
 def test_torch_tensors_are_welcome():
-    import torch
-
     weight = torch.nn.Parameter(torch.tensor([[1.0, -2.0], [3.0, 0.5]]))
     mask = torch.tensor([[True, False], [True, True]])
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
