@@ -149,6 +149,16 @@ def test_batch_norm_is_estimated_again():
     assert evaluate(model, DATA, device="cpu").loss < broken
 
 
+def test_small_batches_of_a_loader_count_by_their_images():
+    """Not by their number: 96 images in batches of 16 are all looked at, or as many as were asked for."""
+    model, seen = trained(), []
+    model.conv.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    for n, expected in ((5000, 96), (40, 48)):
+        seen.clear()
+        reestimate_statistics(model, loader(), n=n, device="cpu")
+        assert sum(seen) == expected
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
