@@ -301,3 +301,23 @@ def test_doctor_tells_whether_the_machine_is_ready(capsys, monkeypatch):
     code, out, _ = dnnc(capsys, "doctor", "--json")
     assert code == 1
     assert json.loads(out)[0]["status"] == "fail"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("study", "bits"),
+        ("capstone",),
+        ("reproduce", "lenets"),
+        ("members", "board"),
+        ("course", "release", "x"),
+    ],
+)
+def test_what_needs_a_clone_says_so_in_one_line(capsys, tmp_path, monkeypatch, words):
+    """An installed wheel: there is no pyproject.toml above the package."""
+    from common.base import files
+
+    monkeypatch.setattr(files, "ROOT", tmp_path / "site-packages")
+    code, out, err = dnnc(capsys, *words)
+    assert (code, out, list(tmp_path.iterdir())) == (1, "", [])
+    assert err == f"dnnc: dnnc {words[0]} needs the course's files: run it in a clone of the repository\n"
