@@ -121,8 +121,12 @@ def test_nothing_to_be_had_is_one_line_that_lists_what_was_tried(tmp_path, monke
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith("cifar10/train not found; tried ")
-    for place in ("root {}/mine", "DNNC_DATA {}/data", "the cache {}/cache"):
-        assert place.format(tmp_path) + " (not there)" in message
+    for place in (
+        "root {}/mine (no such folder)",
+        "DNNC_DATA {}/data (no such folder)",
+        "the cache {}/cache (not there)",
+    ):
+        assert place.format(tmp_path) in message
     assert "the network" not in message, "DNNC_OFFLINE forbids it"
     assert "put cifar-10-python.tar.gz or cifar10/*.parquet in a folder and set DNNC_DATA to it" in message
 
