@@ -173,7 +173,7 @@ def test_a_network_by_name_needs_no_weights(capsys, tmp_path):
         (("compress", "garbage.safetensors"), "garbage.safetensors is not a safetensors file"),
         (("decompress", "broken.dcz"), "broken.dcz"),
         (("decompress", "nosuch.dcz"), "nosuch.dcz"),
-        (("inspect", "broken.dcz"), "broken.dcz: file: "),
+        (("inspect", "broken.dcz"), "broken.dcz is not a .dcz file: it begins with"),
         (("inspect", "nosuch.dcz"), "nosuch.dcz"),
         (("evaluate", "lenet.safetensors", "--dataset", "imagenet"), "imagenet"),
         (("evaluate", "lenet.safetensors", "--dataset", "digits8x8"), "digits8x8"),

@@ -94,7 +94,11 @@ def test_a_resnet_of_ones_own_from_end_to_end(tmp_path):
     other = load_into(ResNet20(channels=4, n_classes=3, in_channels=1), tmp_path / "mine.dcz")
     images = torch.from_numpy(DATA.images[:8]).float() / 100
     model.eval(), other.eval()
-    assert_equal_weights(other.state_dict(), model.state_dict())
+    states = [
+        {name: value for name, value in one.state_dict().items() if value.is_floating_point()}
+        for one in (other, model)  # but for the counters of batches
+    ]
+    assert_equal_weights(*states)
     with torch.no_grad():  # in another memory layout: sums in another order
         torch.testing.assert_close(other(images), model(images), rtol=1e-5, atol=1e-5)
     assert evaluate(other, DATA, device="cpu").top1 >= before - 0.1
@@ -187,7 +191,7 @@ def test_a_file_of_another_network_says_what_differs(tmp_path):
         load_into(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2), nn.Linear(2, 2)), tmp_path / "x.dcz")
     with pytest.raises(ValueError, match=r"it has also 1\.bias, 1\.weight"):
         load_into(nn.Sequential(nn.Linear(4, 3)), tmp_path / "x.dcz")
-    with pytest.raises(ValueError, match=r"1\.weight has shape \(2, 3\): expected \(5, 3\)"):
+    with pytest.raises(ValueError, match=r"1\.bias has shape \(2,\): expected \(5,\)"):
         load_into(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 5)), tmp_path / "x.dcz")
 
 
