@@ -30,7 +30,7 @@ COMMANDS = (
     "bench",
     "doctor",
 )
-GROUPS = ("attendance", "members")  # of commands, each with its own help
+GROUPS = ("attendance", "members", "course")  # of commands, each with its own help
 
 
 @pytest.fixture(autouse=True)
