@@ -6,7 +6,8 @@ import json
 import os
 import sys
 import warnings
-from contextlib import nullcontext, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -163,6 +164,17 @@ def speak_plainly() -> None:
             print("note:", text, file=sys.stderr)
 
     warnings.showwarning = show
+
+
+@contextmanager
+def about(source: str | Path) -> Iterator[None]:
+    """Let an error that a file causes begin with its name."""
+    try:
+        yield
+    except ValueError as error:
+        if str(source) in str(error):
+            raise
+        raise ValueError(f"{source}: {error}") from error
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -339,7 +351,7 @@ def compress(
     out = output_file(out or Path(f"{point or Path(source).stem}.dcz"), force=force)
     common_sparsity, sparsities = sparsity_options(sparsity or [])
     device = device_name(device)
-    with _stdout_for_result(as_json):
+    with _stdout_for_result(as_json), about(source):
         from common.capstone.vgg16 import compress_to_point
         from common.compress.files import compress_file
         from common.report.sizes import size_report
@@ -439,7 +451,7 @@ def evaluate(
     Example: dnnc evaluate capstone/vgg16_cifar10.dcz --dataset cifar10
     """
     device = device_name(device)
-    with _stdout_for_result(as_json):
+    with _stdout_for_result(as_json), about(source):
         from common.compress.files import open_model
         from common.data.datasets import load_dataset
         from common.data.image_set import first_images, fit_images
@@ -455,10 +467,7 @@ def evaluate(
             INPUT_SHAPES[network],
             n_classes=architecture["num_classes"],
         )
-        try:
-            measured = measure(model, images, device=device)
-        except ValueError as error:
-            raise ValueError(f"{source}: {error}") from error
+        measured = measure(model, images, device=device)
     where = f"{measured.n:,} images of {dataset}/{split}"
     text = f"{source}: top-1 {measured.top1:.4f}, loss {measured.loss:.4f} on {where}"
     _show({"file": source, "dataset": dataset, "split": split, **asdict(measured)}, text, as_json)

@@ -224,10 +224,9 @@ def check_dataset(name: str) -> Check:
             where = locate_dataset(name, "test")
         except DatasetNotFoundError as error:
             why, _, advice = str(error).partition("; to do: ")
-            broken = [
-                part for part in why.partition("tried ")[2].split("), ") if not part.endswith("(not there")
-            ]
-            found = "not on this machine" + (f" ({'), '.join(broken)}" if broken else "")
+            parts = [part.rstrip(")") for part in why.partition("tried ")[2].split("), ")]
+            reasons = [f"{part})" for part in parts if " (" in part and not part.endswith(" (not there")]
+            found = ": ".join(["not on this machine", *(["; ".join(reasons)] if reasons else [])])
             return Check(name, "note", found, advice)
     broken = [str(warning.message) for warning in caught if "is broken" in str(warning.message)]
     if broken:

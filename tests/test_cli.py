@@ -30,7 +30,7 @@ COMMANDS = (
     "bench",
     "doctor",
 )
-GROUPS = ("attendance", "members")  # of commands, each with its own help
+GROUPS = ("attendance", "members", "course")  # of commands, each with its own help
 
 
 @pytest.fixture(autouse=True)
@@ -164,25 +164,25 @@ def test_a_network_by_name_needs_no_weights(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("compress", "nosuch"), "nosuch is no file, and no network"),
+        (("compress", "nosuch"), "nosuch is not a file, nor a network"),
         (("compress", "lenet.safetensors", "--sparsity", "1.5"), "sparsity=1.5"),
         (("compress", "lenet.safetensors", "--criterion", "size"), "criterion='size'"),
         (("compress", "lenet.safetensors", "--point", "huge"), "no operating point 'huge'"),
         (("compress", "lenet.safetensors", "--point", "vgg16_cifar10"), "operating points are for vgg16"),
         (("compress", "lenet.safetensors", "--out", "nowhere/x.dcz"), "nowhere is no folder"),
-        (("compress", "garbage.safetensors"), "garbage.safetensors is no safetensors file"),
+        (("compress", "garbage.safetensors"), "garbage.safetensors is not a safetensors file"),
         (("decompress", "broken.dcz"), "broken.dcz"),
         (("decompress", "nosuch.dcz"), "nosuch.dcz"),
-        (("inspect", "broken.dcz"), "broken.dcz: file: "),
+        (("inspect", "broken.dcz"), "broken.dcz is not a .dcz file: it begins with"),
         (("inspect", "nosuch.dcz"), "nosuch.dcz"),
         (("evaluate", "lenet.safetensors", "--dataset", "imagenet"), "imagenet"),
         (("evaluate", "lenet.safetensors", "--dataset", "digits8x8"), "digits8x8"),
         (("evaluate", "lenet.safetensors", "--device", "tpu"), "device 'tpu'"),
-        (("evaluate", "notes.txt"), "ends in '.txt'"),
+        (("evaluate", "notes.txt"), "notes.txt is not a .dcz, .safetensors or torch.save file"),
         (("inspect", "."), ". is no regular file"),
         (("decompress", "/dev/zero"), "/dev/zero is no regular file"),
         (("inspect", "/dev/zero"), "/dev/zero is no regular file"),
-        (("evaluate", "."), ". is no file, and no network"),
+        (("evaluate", "."), ". is not a file, nor a network"),
         (("compress", "lenet_5", "--out", "."), ". is no regular file"),
         (("compress", "lenet_5", "--out", "/dev/null", "--force"), "/dev/null is no regular file"),
         (("decompress", "tiny.dcz", "--out", "notes.txt"), "notes.txt exists"),
@@ -301,3 +301,23 @@ def test_doctor_tells_whether_the_machine_is_ready(capsys, monkeypatch):
     code, out, _ = dnnc(capsys, "doctor", "--json")
     assert code == 1
     assert json.loads(out)[0]["status"] == "fail"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("study", "bits"),
+        ("capstone",),
+        ("reproduce", "lenets"),
+        ("members", "board"),
+        ("course", "release", "x"),
+    ],
+)
+def test_what_needs_a_clone_says_so_in_one_line(capsys, tmp_path, monkeypatch, words):
+    """An installed wheel: there is no pyproject.toml above the package."""
+    from common.base import files
+
+    monkeypatch.setattr(files, "ROOT", tmp_path / "site-packages")
+    code, out, err = dnnc(capsys, *words)
+    assert (code, out, list(tmp_path.iterdir())) == (1, "", [])
+    assert err == f"dnnc: dnnc {words[0]} needs the course's files: run it in a clone of the repository\n"

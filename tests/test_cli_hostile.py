@@ -59,7 +59,7 @@ def test_a_truncated_container(capsys, tmp_path, command):
     data = (tmp_path / "t.dcz").read_bytes()
     for length in (0, 2, 3, 5, len(data) // 2, len(data) - 1):
         (tmp_path / "t.dcz").write_bytes(data[:length])
-        assert "t.dcz: " in refusal(capsys, tmp_path, command, "t.dcz")
+        assert "t.dcz" in refusal(capsys, tmp_path, command, "t.dcz")
 
 
 @pytest.mark.parametrize("command", ["inspect", "decompress", "evaluate"])
@@ -105,14 +105,17 @@ def test_a_file_name_of_stray_bytes_is_shown(capsys, tmp_path):
         ({"fc3.bias": np.zeros(0, np.float32)}, r"tensor fc3.bias has shape (0,)"),
         ({"fc1.weight": np.zeros((30, 0), np.float32)}, r"tensor fc1.weight has shape (30, 0)"),
         ({"fc3.bias": np.zeros(11, np.float32)}, "lenet_300_100 has no width"),
-        ({"fc4.bias": np.zeros(10, np.float32)}, "holds 7 tensors whose names fit none of"),
-        ({"a\nb\x1b[2J": np.zeros(10, np.float32)}, "holds 7 tensors"),
+        ({"fc4.bias": np.zeros(10, np.float32)}, "the nearest is lenet_300_100: it has also fc4.bias"),
+        ({"a\nb\x1b[2J": np.zeros(10, np.float32)}, r"it has also a b\x1b[2J"),
     ],
 )
 def test_safetensors_of_odd_shapes_and_names(capsys, tmp_path, change, message):
     save_file(lenet_tensors() | change, tmp_path / "t.safetensors")
-    for command in ("evaluate", "compress"):
-        assert message in refusal(capsys, tmp_path, command, "t.safetensors")
+    assert message in refusal(capsys, tmp_path, "evaluate", "t.safetensors")
+    assert message in refusal(capsys, tmp_path, "compress", "t.safetensors", "--epochs", 1)
+    assert answer(capsys, "compress", "t.safetensors").startswith("t.dcz: "), (
+        "names are enough to compress it"
+    )
 
 
 def test_safetensors_that_are_none(capsys, tmp_path):
@@ -122,12 +125,13 @@ def test_safetensors_that_are_none(capsys, tmp_path):
     for content in (b"", data[:7], data[:100], data[:-1], data + b"more", endless):
         (tmp_path / "t.safetensors").write_bytes(content)
         message = refusal(capsys, tmp_path, "compress", "t.safetensors")
-        assert "t.safetensors is no safetensors file" in message
+        expected = "t.safetensors is not a safetensors file" if content else "t.safetensors is empty"
+        assert expected in message
 
 
 def test_a_set_with_more_classes_than_the_network(capsys, tmp_path):
     save_weights(build("lenet_300_100", num_classes=3, width=0.1), tmp_path / "t.safetensors")
-    expected = "digits has 10 classes, the network tells 3 apart"
+    expected = "the network has 3 classes, digits has 10"
     for words in (("evaluate", "t.safetensors"), ("compress", "t.safetensors", "--epochs", 1)):
         assert expected in refusal(capsys, tmp_path, *words, "--dataset", "digits")
 

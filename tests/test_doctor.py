@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from common import doctor
+from common.data import datasets
 from common.data.datasets import DatasetNotFoundError
 from common.doctor import Check
 
@@ -22,7 +23,7 @@ def test_report_has_a_line_a_check_and_a_verdict():
 
 def test_this_environment_is_healthy(monkeypatch):
     """It runs the tests, so it has what the course needs; the data sets may be missing."""
-    monkeypatch.setattr(doctor, "locate_dataset", lambda name, split: "somewhere")
+    monkeypatch.setattr(datasets, "locate_dataset", lambda name, split: "somewhere")
     checks = doctor.examine()
     assert doctor.is_healthy(checks), doctor.report(checks)
     names = [check.what for check in checks]
@@ -106,9 +107,46 @@ def test_absent_set_is_noted_with_what_to_do(monkeypatch):
     def absent(name, split):
         raise DatasetNotFoundError("cifar10/test not found; tried a, b; to do: put it in a folder")
 
-    monkeypatch.setattr(doctor, "locate_dataset", absent)
+    monkeypatch.setattr(datasets, "locate_dataset", absent)
     expected = Check("cifar10", "note", "not on this machine", "put it in a folder")
     assert doctor.check_dataset("cifar10") == expected
+
+
+def test_a_truncated_set_is_not_merely_absent(monkeypatch):
+    def absent(name, split):
+        raise DatasetNotFoundError(
+            "cifar10/test not found; tried DNNC_DATA /x (/x/t.parquet cannot be read: magic bytes not found)"
+            ", the cache /c (not there); to do: put it in a folder"
+        )
+
+    monkeypatch.setattr(datasets, "locate_dataset", absent)
+    found = doctor.check_dataset("cifar10").found
+    assert found == ("not on this machine: DNNC_DATA /x (/x/t.parquet cannot be read: magic bytes not found)")
+
+
+def test_no_check_takes_the_doctor_with_it(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("cannot cache function: no locator\nand more lines")
+
+    for name in ("check_compression", "check_torch", "check_memory", "check_dataset", "check_cache"):
+        monkeypatch.setattr(doctor, name, broken)
+    checks = doctor.examine()
+    failed = [check for check in checks if check.status == "fail"]
+    assert len(failed) == 4 + len(doctor.SETS)
+    assert failed[0].found == "RuntimeError: cannot cache function: no locator"
+    assert doctor.report(checks).count("\n") == len(checks)
+
+
+def test_the_sets_are_those_of_the_catalog():
+    from common.data.catalog import CATALOG
+
+    assert doctor.SETS == tuple(CATALOG)
+
+
+def test_compression_is_tried():
+    check = doctor.check_compression()
+    assert check.status == "ok"
+    assert check.found.startswith("works; compiled code is kept ")
 
 
 def test_broken_copy_beside_a_good_one_is_noted(monkeypatch):
@@ -118,7 +156,7 @@ def test_broken_copy_beside_a_good_one_is_noted(monkeypatch):
         warnings.warn("mnist/test is broken in root x (cut short); looking elsewhere", stacklevel=1)
         return "the cache"
 
-    monkeypatch.setattr(doctor, "locate_dataset", found)
+    monkeypatch.setattr(datasets, "locate_dataset", found)
     check = doctor.check_dataset("mnist")
     assert check.status == "note"
     assert "broken in root x" in check.advice

@@ -238,19 +238,71 @@ def test_marked_cells_may_fail_and_may_differ():
     assert not list(asserts_what_it_does_not_compare(notebook))
 
 
-def test_first_cell_finds_the_package_from_a_week_folder(tmp_path):
-    """In a checkout whose package is not installed, the cell finds it above the notebook's folder."""
+def first_cell(folder, *, after="", path="", git=True):
+    """The first cell in a folder, by an interpreter that does not see the installed package."""
+    import os
     import subprocess
     import sys
 
-    (tmp_path / "common").mkdir()
-    (tmp_path / "common" / "__init__.py").write_text("here = True\n")
-    (tmp_path / "common" / "cli.py").write_text("")
+    code = f"import sys; sys.path[:0] = [{str(path)!r}] if {str(path)!r} else []\n{FIRST_CELL}\n{after}"
+    environment = (
+        os.environ | {} if git else {k: v for k, v in os.environ.items() if k != "PATH"} | {"PATH": ""}
+    )
+    # -I: an isolated interpreter; -S: one that does not see the installed package either
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def checkout(folder):
+    (folder / "common").mkdir(parents=True)
+    (folder / "common" / "__init__.py").write_text("here = True\n")
+    (folder / "common" / "cli.py").write_text("")
+    (folder / "tools").mkdir()
+    (folder / "tools" / "install_missing.py").write_text(
+        "import pathlib, sys\n"
+        "tried = pathlib.Path('tried')\n"
+        "sys.exit(0 if tried.exists() else tried.write_text('once') and 1)\n"
+    )
+
+
+def test_first_cell_finds_the_package_from_a_week_folder(tmp_path):
+    """In a checkout whose package is not installed, the cell finds it above the notebook's folder."""
+    checkout(tmp_path)
     week = tmp_path / "week01"
     week.mkdir()
-    code = FIRST_CELL + "\nimport common; assert common.here"
-    # -I: an isolated interpreter; -S: one that does not see the installed package either
-    subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=week, check=True)
+    done = first_cell(week, after="import common; assert common.here")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("kind", ["module", "package"])
+def test_first_cell_finds_ours_though_another_is_first(tmp_path, kind):
+    checkout(tmp_path / "repository")
+    other = tmp_path / "other"
+    other.mkdir()
+    if kind == "module":
+        (other / "common.py").write_text("here = False\n")
+    else:
+        (other / "common").mkdir()
+        (other / "common" / "__init__.py").write_text("here = False\n")
+    done = first_cell(tmp_path / "repository", path=other, after="import common; assert common.here")
+    assert done.returncode == 0, done.stderr
+
+
+def test_first_cell_run_again_installs_what_the_first_run_could_not(tmp_path):
+    checkout(tmp_path / "course")
+    first = first_cell(tmp_path)
+    assert first.returncode == 1
+    assert "Packages are missing (see above): with a network, run this cell again." in first.stderr
+    again = first_cell(tmp_path, after="import common; assert common.here")
+    assert again.returncode == 0, again.stderr
+
+
+def test_first_cell_without_git_says_what_to_do(tmp_path):
+    done = first_cell(tmp_path, git=False)
+    assert done.returncode == 1
+    assert "as a ZIP, unpack it, and open the notebook in there." in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_first_cell_does_nothing_where_the_package_is_installed(monkeypatch):

@@ -540,6 +540,9 @@ def pack_state(
     }
     usual = Counter(dtypes.values()).most_common(1)[0][0] if dtypes else "float32"
     about: dict[str, object] = {"float": usual}
+    # real integers of the type in which the usual floats' bits are stored must say so
+    as_bits = np.dtype(_AS_BITS[usual]).name if usual in _AS_BITS else None
+    dtypes |= {name: as_bits for name, tensor in state.tensors.items() if _dtype_name(tensor) == as_bits}
     if others := {name: dtype for name, dtype in dtypes.items() if dtype != usual}:
         about["dtypes"] = others
     if state.aliases:
@@ -625,7 +628,9 @@ def _about(metadata: Mapping[str, object], names: set[str]) -> tuple[dict[str, s
     usual = about.get("float", "float32")
     if not isinstance(dtypes, Mapping) or not isinstance(aliases, Mapping):
         problem = "dtypes or aliases are not objects"
-    elif not all(isinstance(d, str) and d in _FLOATS for d in (usual, *dtypes.values())):
+    elif not all(
+        isinstance(d, str) and d in (*_FLOATS, "uint8", "uint16") for d in (usual, *dtypes.values())
+    ):
         problem = "an unknown dtype"
     elif not all(isinstance(s, str) and s in names and a not in names for a, s in aliases.items()):
         problem = "an alias of no tensor, or of the name of another"

@@ -215,6 +215,8 @@ def release_edition(
 @course_app.callback()
 def _course() -> None:
     """Keep `release` a command of its own, although it is the only one yet."""
+    if not set(sys.argv) & {"--help", "-h"}:
+        needs_checkout("dnnc course")
 
 
 def _leaderboard(seconds: float):

@@ -12,7 +12,6 @@ import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 import torch
@@ -131,11 +130,10 @@ def reestimate_statistics(
     if not norms:
         return model
     device = torch.device(device or default_device())
-    n_batches = math.ceil(min(n, len(data)) / batch_size)
     if isinstance(data, ImageSet):
         chosen = np.linspace(0, len(data) - 1, min(n, len(data))).round().astype(np.int64)
         data = replace(data, images=data.images[chosen], labels=data.labels[chosen])
-        batch_size = math.ceil(len(chosen) / n_batches)
+        batch_size = math.ceil(len(chosen) / math.ceil(len(chosen) / batch_size))
     batches = batch_source(data, None, device).plain_batches(batch_size)
     modes = [(module, module.training) for module in model.modules()]
     momenta = [norm.momentum for norm in norms]
@@ -144,9 +142,13 @@ def reestimate_statistics(
         norm.reset_running_stats()
         norm.momentum = None  # torch's word for the cumulative mean
         norm.train()
-    for images, _ in islice(batches, n_batches):
+    n_seen = 0
+    for images, labels in batches:  # a loader's are as small as it likes: what counts is the images
         with autocast(device, precision):
             model(images)
+        n_seen += len(labels)
+        if n_seen >= n:
+            break
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     for module, training in modes:

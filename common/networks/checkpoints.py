@@ -70,7 +70,8 @@ def load_checkpoint(
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for a damaged file
-        raise ValueError(f"checkpoint {path} cannot be read ({error}): delete it to start afresh") from error
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]  # torch writes paragraphs
+        raise ValueError(f"checkpoint {path} cannot be read ({why}): delete it to start afresh") from error
     if not isinstance(state, dict) or "options" not in state:
         raise ValueError(f"checkpoint {path} is none of a training: delete it to start afresh")
     theirs = dict(state["options"])

@@ -32,7 +32,7 @@ def share_weights(
 
     Parameters
     ----------
-    weight : ndarray of any shape
+    weight : ndarray of any shape, or a torch tensor
         Real numbers.
     mask : ndarray of the weight's shape, optional
         bool, True = kept; by default everything is kept.
@@ -62,7 +62,7 @@ def share_weights(
         A mask of another shape or dtype, both or neither of ``n_bits`` and ``n_clusters``, or weights that
         `kmeans_1d` refuses, or beyond float16's range where the codebook is of that dtype.
     """
-    weight = np.asarray(weight)
+    weight, mask = _as_array(weight), None if mask is None else _as_array(mask)
     if (n_bits is None) == (n_clusters is None):
         raise ValueError(
             f"give n_bits or n_clusters, one of them: got n_bits={n_bits}, n_clusters={n_clusters}"
@@ -83,6 +83,14 @@ def share_weights(
         result = kmeans_1d(kept, n_clusters, init=init, seed=seed)
     codebook, indices = merge_equal(as_codebook(result.codebook, codebook_dtype, name), result.indices)
     return SharedTensor(shape=weight.shape, codebook=codebook, positions=positions, indices=indices)
+
+
+def _as_array(values: object) -> np.ndarray:
+    """An array of what may be a torch tensor, on any device, with gradients, in a type that NumPy lacks."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+    return np.asarray(values)
 
 
 def as_codebook(values: np.ndarray, dtype: type, name: str) -> np.ndarray:

@@ -81,3 +81,28 @@ def test_a_program_stopped_while_it_writes_leaves_the_old_file(tmp_path):
     writer.stdout.close()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_outputs_never_go_into_site_packages(tmp_path, monkeypatch):
+    from common.base import files
+
+    assert files.is_checkout()
+    assert files.workplace() == files.ROOT
+    monkeypatch.setattr(files, "ROOT", tmp_path / "site-packages")
+    monkeypatch.chdir(tmp_path)
+    assert files.workplace() == tmp_path
+    with pytest.raises(ValueError, match="dnnc capstone needs the course's files: run it in a clone"):
+        files.needs_checkout("dnnc capstone")
+
+
+def test_a_user_without_a_home_has_a_temporary_cache(tmp_path, monkeypatch):
+    import platformdirs
+
+    from common.base import files
+
+    monkeypatch.delenv("DNNC_CACHE", raising=False)
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: "~no_such_user_anywhere/.cache/dnnc")
+    monkeypatch.setattr(files.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert files.user_cache().parent == tmp_path
+    monkeypatch.setenv("DNNC_CACHE", str(tmp_path / "mine"))
+    assert files.user_cache() == tmp_path / "mine"

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -120,8 +121,12 @@ def test_nothing_to_be_had_is_one_line_that_lists_what_was_tried(tmp_path, monke
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith("cifar10/train not found; tried ")
-    for place in ("root {}/mine", "DNNC_DATA {}/data", "the cache {}/cache"):
-        assert place.format(tmp_path) + " (not there)" in message
+    for place in (
+        "root {}/mine (no such folder)",
+        "DNNC_DATA {}/data (no such folder)",
+        "the cache {}/cache (not there)",
+    ):
+        assert place.format(tmp_path) in message
     assert "the network" not in message, "DNNC_OFFLINE forbids it"
     assert "put cifar-10-python.tar.gz or cifar10/*.parquet in a folder and set DNNC_DATA to it" in message
 
@@ -152,7 +157,7 @@ def test_broken_copy_is_told_and_passed_over(tmp_path, monkeypatch, small_cifar)
     path.write_bytes(path.read_bytes()[:-50])
     put_parquet(tmp_path / "sound")
     monkeypatch.setenv("DNNC_DATA", str(tmp_path / "sound"))
-    with pytest.warns(UserWarning, match=r"test is broken in root .*cannot be read.*; looking elsewhere"):
+    with pytest.warns(UserWarning, match=r"test is broken in root .*cannot be read.*; read from DNNC_DATA"):
         assert_is_small_cifar(load_dataset("cifar10", "test", root=tmp_path / "broken"))
 
 
@@ -166,11 +171,40 @@ def test_other_content_is_refused(tmp_path, small_cifar, damage):
     put_parquet(tmp_path, order, images)
     if damage == "one label":
         write_parquet(tmp_path / "cifar10" / "test-0.parquet", COLOUR, (LABELS + (np.arange(40) == 3)) % 10)
-    with (
-        pytest.warns(UserWarning, match="broken"),
-        pytest.raises(DatasetNotFoundError, match=r"(39|40) images that are not those of the published set"),
-    ):
-        load_dataset("cifar10", "test", root=tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the reason is told once: in the error
+        with pytest.raises(
+            DatasetNotFoundError, match=r"(39|40) images that are not those of the published set"
+        ):
+            load_dataset("cifar10", "test", root=tmp_path)
+
+
+@pytest.mark.parametrize("inner", ["cifar10", "cifar10/plain_text", "cifar-10-batches-py"])
+def test_a_root_one_level_too_deep_is_read(tmp_path, monkeypatch, small_cifar, inner):
+    if inner.startswith("cifar10"):
+        put_parquet(tmp_path)
+    else:
+        put_batches(tmp_path, monkeypatch)
+    if inner == "cifar10/plain_text":
+        (tmp_path / inner).mkdir()
+        for path in (tmp_path / "cifar10").glob("*.parquet"):
+            path.rename(tmp_path / inner / path.name)
+    monkeypatch.setenv("DNNC_DATA", str(tmp_path / inner))
+    assert_is_small_cifar(load_dataset("cifar10", "test"))
+
+
+def test_what_was_looked_for_and_found_is_told(tmp_path, monkeypatch):
+    (tmp_path / "cifar").mkdir()
+    monkeypatch.setenv("DNNC_DATA", str(tmp_path))
+    with pytest.raises(DatasetNotFoundError) as error:
+        load_dataset("cifar10", "test", download=False)
+    assert (
+        "looked for cifar10/test-*.parquet, cifar-10-batches-py/ or cifar-10-python.tar.gz; found cifar/"
+        in str(error.value)
+    )
+    monkeypatch.setenv("DNNC_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(DatasetNotFoundError, match="no such folder"):
+        load_dataset("mnist", "test", download=False)
 
 
 def test_unknown_names_are_refused_with_the_known_ones():

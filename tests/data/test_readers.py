@@ -270,3 +270,43 @@ def test_idx_whose_header_claims_too_much_allocates_nothing(tmp_path):
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist", "digits"])
 def test_empty_folder_holds_nothing(tmp_path, read, name):
     assert read(tmp_path, name, "train") is None
+
+
+@pytest.mark.parametrize("inner", ["MNIST/raw", "MNIST", "raw", "mine"])
+@pytest.mark.parametrize(
+    "form", ["packed", "unpacked", "named .gz but unpacked", "packed without .gz", "dots"]
+)
+def test_idx_is_found_however_it_lies_and_is_called(tmp_path, inner, form):
+    """The folder that is named may be the outer one or an inner one; a name says nothing of the content."""
+    folder = tmp_path / "MNIST" / "raw" if "MNIST" in inner else tmp_path / inner
+    folder.mkdir(parents=True)
+    for kind, values in (
+        ("images-idx3-ubyte", GREY[:, 0]),
+        ("labels-idx1-ubyte", LABELS[:6].astype(np.uint8)),
+    ):
+        data = bytes((0, 0, 8, values.ndim)) + np.array(values.shape, ">u4").tobytes() + values.tobytes()
+        name = f"t10k-{kind.replace('-idx', '.idx') if form == 'dots' else kind}"
+        is_packed = form in ("packed", "packed without .gz")
+        suffix = ".gz" if form in ("packed", "named .gz but unpacked") else ""
+        (folder / (name + suffix)).write_bytes(gzip.compress(data) if is_packed else data)
+    root = tmp_path if inner in ("MNIST/raw", "raw") else tmp_path / inner
+    images, labels = read_idx(root, "mnist", "test")
+    assert np.array_equal(images, GREY)
+    assert np.array_equal(labels, LABELS[:6])
+    if inner == "MNIST/raw":
+        assert np.array_equal(read_idx(folder, "mnist", "test")[0], GREY)
+
+
+def test_a_web_page_in_the_place_of_a_file_is_named(tmp_path):
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(b"<!DOCTYPE html><html>")
+    with pytest.raises(ValueError, match="is a web page"):
+        read_idx(tmp_path, "mnist", "test")
+
+
+def test_an_archive_that_a_browser_has_unpacked(cifar_root):
+    folder = cifar_root / "cifar-10-batches-py"
+    with tarfile.open(cifar_root / "cifar-10-python.tar.gz", "w:") as tar:
+        tar.add(folder, "cifar-10-batches-py")
+    for path in folder.iterdir():
+        path.unlink()
+    assert np.array_equal(read_batches(cifar_root, "cifar10", "train")[0], COLOUR)

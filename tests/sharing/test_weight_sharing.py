@@ -275,3 +275,11 @@ def test_tuner_refuses_what_does_not_fit():
         CentroidTuner({"nosuch": tensor}, nn.Linear(2, 1))
     with pytest.raises(ValueError, match=r"\(1, 2\) in shared, \(3, 2\)"):
         CentroidTuner({"weight": tensor}, nn.Linear(2, 3))
+
+
+def test_torch_tensors_are_welcome():
+    weight = torch.nn.Parameter(torch.tensor([[1.0, -2.0], [3.0, 0.5]]))
+    mask = torch.tensor([[True, False], [True, True]])
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        shared = share_weights(weight.to(dtype), mask, n_clusters=4)
+        assert shared.to_dense().tolist() == [[1.0, 0.0], [3.0, 0.5]]
