@@ -22,12 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from common.byte_reader import ByteWriter
-from common.container import CompressedModel, load, save
-from common.container_layout import join_file, crc
-from common.shared_tensor import DenseTensor, SharedTensor
-from common.sparse_index import encode_gaps, law_lengths
-from common.symbol_stream import write_blocks, write_symbols
+from common.codec.byte_io import ByteWriter
+from common.codec.container import CompressedModel, crc, join_file, load, save
+from common.codec.gaps import encode_gaps, law_lengths
+from common.codec.symbols import write_blocks, write_symbols
+from common.codec.tensors import DenseTensor, SharedTensor
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests/data/vectors"
 _LONG = 2000

@@ -91,7 +91,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from common.base.files import whole_file
-from common.codec.byte_io import ByteReader, ByteWriter, ContainerError
+from common.codec.byte_io import ByteReader, ByteWriter, ContainerError, MemoryBudget
 from common.codec.records import INDEX_CODINGS, read_tensor, write_tensor
 from common.codec.tensors import DenseTensor, SharedTensor
 
@@ -104,6 +104,7 @@ CRC_BYTES = 4
 DIGEST_BYTES = 8
 MAX_FILE_BYTES = 4 << 30
 MAX_METADATA_BYTES = 1 << 20
+MAX_NESTING = 64
 MAX_NAME_BYTES = 1 << 10
 MAX_TENSORS = 1 << 16
 
@@ -154,7 +155,8 @@ def read_file(path: str | os.PathLike, max_bytes: int = MAX_FILE_BYTES) -> bytes
         n_bytes = os.fstat(file.fileno()).st_size
         if n_bytes > max_bytes:
             raise ContainerError(f"file: size: got {n_bytes} bytes, expected at most {max_bytes}")
-        return start + file.read(max(0, n_bytes - len(start)))
+        file.seek(0)
+        return file.read(n_bytes)
 
 
 def read_layout(data: bytes) -> tuple[dict, dict[str, memoryview]]:
@@ -220,11 +222,27 @@ def _read_name(reader: ByteReader) -> str:
 
 def _spell_metadata(metadata: dict) -> bytes:
     """Return the one JSON spelling that files hold."""
+    _check_metadata(metadata, 1)
     try:
         options = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
         return json.dumps(metadata, **options).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ContainerError(f"metadata: got {error}, expected what JSON can spell") from error
+
+
+def _check_metadata(value: object, depth: int) -> None:
+    """Raise ContainerError where JSON would change a key, or where nesting has no end."""
+    if not isinstance(value, dict | list | tuple):
+        return
+    if depth > MAX_NESTING:
+        raise ContainerError(f"metadata: got more than {MAX_NESTING} lists and dicts within each other")
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise ContainerError(f"metadata: got the key {key!r}, expected text: JSON has no other keys")
+        value = value.values()
+    for part in value:
+        _check_metadata(part, depth + 1)
 
 
 def _read_metadata(reader: ByteReader) -> dict:
@@ -376,7 +394,9 @@ def load(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> CompressedMo
     data : bytes-like
         The whole file.
     max_dense_bytes : int
-        Most bytes that all tensors together may take as float32; a file that announces more is refused.
+        Most memory, in bytes, that the tensors may take: all of them dense as float32, with the lists of
+        positions and indices that are read from the file. A file that announces more is refused before that
+        is allocated; the file's own bytes come on top.
 
     Raises
     ------
@@ -385,10 +405,8 @@ def load(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> CompressedMo
     """
     check_digest(data)
     metadata, records = read_layout(data)
-    tensors, n_left = {}, max_dense_bytes // 4
-    for name, record in records.items():
-        tensors[name], _ = _read_record(name, record, n_left)
-        n_left -= tensors[name].n_weights
+    budget = MemoryBudget(max_dense_bytes)
+    tensors = {name: _read_record(name, record, budget)[0] for name, record in records.items()}
     return CompressedModel(tensors, metadata)
 
 
@@ -410,7 +428,7 @@ def load_tensor(
         name = names[name]
     if name not in records:
         raise ContainerError(f"tensor: got {name!r}, expected a number below {len(names)} or one of {names}")
-    return _read_record(name, records[name], max_dense_bytes // 4)[0]
+    return _read_record(name, records[name], MemoryBudget(max_dense_bytes))[0]
 
 
 def sizes(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> list[TensorSizes]:
@@ -424,7 +442,7 @@ def sizes(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> list[Tensor
     check_digest(data)
     result = []
     for name, record in read_layout(data)[1].items():
-        tensor, reader = _read_record(name, record, max_dense_bytes // 4)
+        tensor, reader = _read_record(name, record, MemoryBudget(max_dense_bytes))
         result.append(TensorSizes.of(name, tensor, reader.bits))
     return result
 
@@ -469,12 +487,12 @@ def load_file(path: str | os.PathLike, *, max_dense_bytes: int = MAX_DENSE_BYTES
 
 
 def _read_record(
-    name: str, record: memoryview, max_weights: int
+    name: str, record: memoryview, budget: MemoryBudget
 ) -> tuple[DenseTensor | SharedTensor, ByteReader]:
     """Return the tensor of a record, and the reader with its tally."""
     check_crc(name, record)
-    reader = ByteReader(record[:-CRC_BYTES], name)
-    tensor = read_tensor(reader, max_weights)
+    reader = ByteReader(record[:-CRC_BYTES], name, budget)
+    tensor = read_tensor(reader)
     reader.done()
     reader.bits["checksum"] = 8 * CRC_BYTES
     return tensor, reader

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.container import ContainerError, file_bytes, load, save, sizes
-from common.container_layout import read_layout
-from common.huffman import code_lengths
-from common.shared_tensor import DenseTensor
-from common.sparse_index import law_lengths
+from common.codec.container import ContainerError, file_bytes, load, read_layout, save, sizes
+from common.codec.gaps import law_lengths
+from common.codec.huffman import code_lengths
+from common.codec.tensors import DenseTensor
 from tests.tiny_container import file_of, seal, tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,7 +185,7 @@ def test_floats_are_spelt_as_in_python():
 @needs_node
 def test_names_are_in_natural_order():
     names = ["", "0", "1", "01", "9", "10", "a", "A", "a1b", "a01b", "a1b2", "a2", "a10", "ä", "重", "\U0001f600", "\uffee"]
-    from common.container_layout import natural_order
+    from common.codec.container import natural_order
 
     order = [[(natural_order(a) > natural_order(b)) - (natural_order(a) < natural_order(b)) for b in names] for a in names]
     text = json.dumps(names)
@@ -323,7 +322,7 @@ def test_a_flipped_bit_is_always_noticed():
 def test_networks_answer_as_in_torch(path):
     import torch
 
-    from common.packing import unpack
+    from common.compress.packing import unpack
 
     model = unpack(load(path.read_bytes()))
     shape = (3, 32, 32) if "vgg" in path.name else (1, 28, 28)

@@ -892,8 +892,8 @@ const DCZ = (() => {
    *
    *  bytes: a Uint8Array. options.maxDenseBytes: the memory that the tensors may take; options.fields: a list
    *  to which {start, stop, field, kind, tensor} is appended for whatever has been read, also when the rest is
-   *  refused. Returns {metadata, tensors, bits, fileBytes}: tensors and bits (by kind) are Maps by name, and
-   *  fileBytes are the bytes that belong to no tensor. Throws DczError.
+   *  refused. Returns {metadata, tensors, bits, records, fileBytes}: tensors and bits (by kind) are Maps by name,
+   *  records say where each tensor's bytes are, and fileBytes are those that belong to no tensor. Throws DczError.
    */
   function load(bytes, options = {}) {
     // Positions are kept in 32 bits here, so that no limit above 2 ** 32 weights makes sense.
@@ -920,7 +920,7 @@ const DCZ = (() => {
     }
     const tensors = new Map();
     const bits = new Map();
-    let fileBytes = reader.at + DIGEST_BYTES;
+    const fileBytes = reader.at + DIGEST_BYTES;
     let at = reader.at;
     for (const { name, nBytes } of records) {
       if (nBytes > bytes.length - at) throw reader.error(`record of ${name}`, `${bytes.length - at} bytes`, nBytes);
@@ -930,14 +930,16 @@ const DCZ = (() => {
       throw reader.error("end", `${bytes.length - at} bytes`, `a digest of ${DIGEST_BYTES}`);
     }
     at = reader.at;
-    for (const { name, nBytes } of records) {
-      const record = new ByteReader(bytes, at, at + nBytes, name, fields);
-      tensors.set(name, readRecord(record, budget));
-      bits.set(name, record.bits);
-      at += nBytes;
+    for (const record of records) {
+      record.start = at;
+      record.stop = at + record.nBytes;
+      const recordReader = new ByteReader(bytes, record.start, record.stop, record.name, fields);
+      tensors.set(record.name, readRecord(recordReader, budget));
+      bits.set(record.name, recordReader.bits);
+      at = record.stop;
     }
     fields.push({ start: at, stop: bytes.length, field: "digest", kind: "checksum", tensor: "file" });
-    return { metadata, tensors, bits, fileBytes };
+    return { metadata, tensors, bits, records, fileBytes };
   }
 
   function checkDigest(bytes, reader) {
