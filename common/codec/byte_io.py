@@ -89,7 +89,10 @@ class ByteReader:
         if self._budget is None:
             return
         if n_bytes > self._budget.n_left:
-            got, expected = f"{n_bytes} bytes of memory", f"at most {self._budget.n_left}; raise max_dense_bytes"
+            got, expected = (
+                f"{n_bytes} bytes of memory",
+                f"at most {self._budget.n_left}; raise max_dense_bytes",
+            )
             raise self.error(field, got, expected)
         self._budget.n_left -= n_bytes
 
