@@ -355,7 +355,9 @@ class Report:
         return json_text(figures | {"bytes_by_kind": self.bytes_by_kind, "layers": layers})
 
 
-def size_report(data: bytes, *, dense_bytes: int | None = None) -> Report:
+def size_report(
+    data: bytes, *, dense_bytes: int | None = None, max_dense_bytes: int = container.MAX_DENSE_BYTES
+) -> Report:
     """Count the bytes of a container.
 
     Parameters
@@ -365,6 +367,8 @@ def size_report(data: bytes, *, dense_bytes: int | None = None) -> Report:
     dense_bytes : int, optional
         Bytes of the uncompressed network as float32. By default those of the architecture that the metadata
         names, with its batch norms; of the file's own tensors when the metadata names none.
+    max_dense_bytes : int
+        Most memory that the tensors may take (`container.load`).
 
     Returns
     -------
@@ -377,8 +381,7 @@ def size_report(data: bytes, *, dense_bytes: int | None = None) -> Report:
     ValueError
         The metadata names an architecture that `models.build` does not know.
     """
-    model = container.load(data)
-    sizes = container.sizes(data)
+    model, sizes = container.load_with_sizes(data, max_dense_bytes=max_dense_bytes)
     names = _names(model)
     if dense_bytes is None:
         dense_bytes = _dense_bytes(model)

@@ -139,8 +139,14 @@ NESTED = body_of(96, 1, 4, 2, F4, 0, ([0, 1, 0, 1], 2), 1, 1, 4, np.zeros(4, np.
         ((*HEAD, *KEPT, 0, 19, 4, 1, b"\5\0"), "kept weights: got 4"),
         ((*HEAD, *KEPT, 0, 19, 3, 2**30, b"\5\0"), "skips: got"),
         ((*HEAD, *KEPT, 0, 19, 0, 1, stream_of([7], law_lengths(0, 32, 3))), "skip at the end"),
-        ((*HEAD, *KEPT, 0, 19, 2, 2, stream_of([1, 7, 0, 2], law_lengths(2, 32, 3))), "gaps: got 3 kept weights"),
-        ((*HEAD, *KEPT, 0, 19, 3, 1, stream_of([1, 7, 7, 2], law_lengths(3, 32, 3))), "gaps: got 2 kept weights"),
+        (
+            (*HEAD, *KEPT, 0, 19, 2, 2, stream_of([1, 7, 0, 2], law_lengths(2, 32, 3))),
+            "gaps: got 3 kept weights",
+        ),
+        (
+            (*HEAD, *KEPT, 0, 19, 3, 1, stream_of([1, 7, 7, 2], law_lengths(3, 32, 3))),
+            "gaps: got 2 kept weights",
+        ),
         ((*HEAD, *KEPT, 0, 13, b"\x80\x00\x00\x03", 0), "end: got 1 bytes more"),
         ((*HEAD, 2, 33), "stored weights: got 33"),
         ((*HEAD, 2, 3, ([1, 0, 2], 3), 0), "gap bits: got 0"),

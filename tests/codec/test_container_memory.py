@@ -14,7 +14,7 @@ from tests.tiny_container import body_of, file_of
 N = 1 << 24
 SIDE = 1 << 12
 SLACK = 48 << 20  # what is worked on at a time, and tables
-ONE = np.float32([1]).tobytes()
+ONE, MANY = np.float32([1]).tobytes(), np.arange(300, dtype="<f4").tobytes()
 HEAD = (64, 2, SIDE, SIDE, 1, ONE)
 
 
@@ -39,9 +39,7 @@ def stripes(period: int) -> tuple:
 BOMBS = {
     "nothing kept": ((*HEAD, 1, 0, blocks(0), 0, 0), 4 * N),
     "all kept": ((*HEAD, 0, blocks(N)), 8 * N),
-    "all kept, wide indices": (
-        (64, 2, SIDE, SIDE, 300, np.arange(300, dtype="<f4").tobytes(), 0, blocks(N, 300, np.uint16, 299)), 8 * N
-    ),
+    "all kept, wide indices": ((64, 2, SIDE, SIDE, 300, MANY, 0, blocks(N, 300, np.uint16, 299)), 8 * N),
     "all kept by a zone": ((*HEAD, 1, N, blocks(N), 0, 14), 20 * N),
     "all kept by many zones": ((*HEAD, 1, N, blocks(N), *stripes(5), *[14] * 7), 20 * N),
     "bitmap": ((*HEAD, 1, N, blocks(N), 0, 13, b"\xff" * (N // 8)), 20 * N),
@@ -51,9 +49,10 @@ BOMBS = {
     "fillers only": ((*HEAD, 2, N, blocks(N, 2), 1, blocks(N, 2)), 20 * N),
     "dense": ((2, 1, N // 8, bytes(N)), 12 * N // 8),
     "scales of nothing": (
-        (96, 2, N, 0, 1, ONE, 0, blocks(0), 64, 1, N, 1, ONE, 1, 0, blocks(0), 0, 0), 4 * N
+        (96, 2, N, 0, 1, ONE, 0, blocks(0), 64, 1, N, 1, ONE, 1, 0, blocks(0), 0, 0),
+        4 * N,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BOMBS)
@@ -78,7 +77,9 @@ def test_a_file_is_refused_before_its_memory_is_taken():
     n = 1 << 29
     zeros = np.zeros(1 << 16, np.uint8)
     values = blocks(zeros.size)  # its table; then a stream of 2 ** 26 bits that is never read
-    data = file_of(body_of(64, 2, 1 << 15, 1 << 14, 1, ONE, 1, n, values[:2], n // 8, bytes(12 + n // 64), 0, 14))
+    data = file_of(
+        body_of(64, 2, 1 << 15, 1 << 14, 1, ONE, 1, n, values[:2], n // 8, bytes(12 + n // 64), 0, 14)
+    )
     assert len(data) < 9 << 20
     tracemalloc.start()
     try:
