@@ -8,8 +8,8 @@ machine, and a test compares them with the stored ones.
 
 The JSON holds `metadata` and `tensors`, in the order of the file: name, dtype, shape, and the `values` in
 row-major order, "NaN", "Infinity" and "-Infinity" as text. A long list is replaced by its SHA-256 over the
-values' little-endian bytes. A tensor with shared weights is given dense, as float32, row scales multiplied in,
-and says how many weights are kept.
+values' little-endian bytes. A tensor with shared weights is given dense, as float32, row scales multiplied
+in, and says how many weights are kept.
 """
 
 from __future__ import annotations
@@ -107,10 +107,17 @@ def _names() -> bytes:
     """Natural order, names beyond ASCII and an empty one; every kind of value in the metadata."""
     names = ["", "a", "a01", "a1", "a2", "a10", "a10.b", "a010.c", "b", "ä", "重み", "\N{GRINNING FACE}"]
     metadata = {
-        "architecture": "names", "big": 2**70, "escapes": 'a "b" \\ \n\t\x01 é \N{GRINNING FACE}', "false": False,
-        "floats": [0.0, -0.0, 1.0, 0.1, 1e-4, 1e-5, 1e15, 1e16, 1.5e300, 5e-324], "integers": [0, -7, 2**53],
-        "nested": {"": [], "a": {}, "b": [[1]]}, "null": None, "\N{GRINNING FACE}": 2, "\uffee": 1,
-    }  # fmt: skip
+        "architecture": "names",
+        "big": 2**70,
+        "escapes": 'a "b" \\ \n\t\x01 é \N{GRINNING FACE}',
+        "false": False,
+        "floats": [0.0, -0.0, 1.0, 0.1, 1e-4, 1e-5, 1e15, 1e16, 1.5e300, 5e-324],
+        "integers": [0, -7, 2**53],
+        "nested": {"": [], "a": {}, "b": [[1]]},
+        "null": None,
+        "\N{GRINNING FACE}": 2,
+        "\uffee": 1,
+    }
     return save(CompressedModel({name: DenseTensor(np.uint8([i])) for i, name in enumerate(names)}, metadata))
 
 
@@ -118,7 +125,13 @@ def _blocks() -> bytes:
     """Blocks of one to eight symbols, the last one filled up; no cluster, one, 300 of them."""
     rng = np.random.default_rng(0)
     tensors = {}
-    for n_clusters, n_weights, rare in ((2, 77, 0.02), (2, 50, 0.3), (3, 61, 0.05), (5, 40, 0.2), (16, 90, 0.5)):
+    for n_clusters, n_weights, rare in (
+        (2, 77, 0.02),
+        (2, 50, 0.3),
+        (3, 61, 0.05),
+        (5, 40, 0.2),
+        (16, 90, 0.5),
+    ):
         indices = np.where(rng.random(n_weights) < rare, rng.integers(0, n_clusters, n_weights), 0)
         codebook = np.linspace(-1, 2, n_clusters).astype(np.float16)
         tensor = SharedTensor((n_weights,), codebook, None, indices.astype(np.uint8))
@@ -165,7 +178,7 @@ def _law() -> bytes:
 
 
 def _zones() -> bytes:
-    """Labels on every set of axes, zones with nothing and everything kept, rows and columns without a zone."""
+    """Labels on every set of axes, zones with nothing and everything kept, some rows without a zone."""
     rng = np.random.default_rng(3)
     tensors = {}
     for number, shape in enumerate([(24, 20), (16, 12, 3, 3), (40,), (6, 5, 4), (1, 90), (90, 1)]):
@@ -220,7 +233,9 @@ def _scales() -> bytes:
         "double": SharedTensor(**matrix, row_scales=DenseTensor(np.array([1 / 3, -1e-40, 1e39, 0]))),
         "half": SharedTensor(**matrix, row_scales=DenseTensor(np.float16([0.1, -2, 65504, 6e-8]))),
         "integer": SharedTensor(**matrix, row_scales=DenseTensor(large)),
-        "nothing": SharedTensor((0, 3), np.float32([]), None, np.zeros(0, np.uint8), DenseTensor(np.zeros(0))),
+        "nothing": SharedTensor(
+            (0, 3), np.float32([]), None, np.zeros(0, np.uint8), DenseTensor(np.zeros(0))
+        ),
         "shared": SharedTensor(**matrix, row_scales=half),
         "vector": SharedTensor((4,), codebook, None, indices[:4], DenseTensor(np.float32([1, 2, 3, 4]))),
     }
@@ -228,7 +243,7 @@ def _scales() -> bytes:
 
 
 def _lanes() -> bytes:
-    """Streams of 65,535 symbols, without entry points, and 65,536, with three; one symbol only, long codes."""
+    """Streams of 65,535 symbols, without entry points, and 65,536, with three; one symbol, long codes."""
     rng = np.random.default_rng(5)
     tensors = {}
     for n in (65_535, 65_536, 65_538):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import runpy
 import shutil
 import struct
 import subprocess
@@ -90,8 +91,11 @@ def test_every_file_of_the_repository_is_read_alike():
             assert bits.get("codebook", 0) == 8 * size.codebook_bytes
             assert bits.get("dense", 0) == 8 * size.dense_bytes
             assert [bits.get(kind, 0) for kind in ("table", "values", "index", "padding")] == [
-                size.table_bits, size.values_bits, size.index_bits, size.padding_bits
-            ]  # fmt: skip
+                size.table_bits,
+                size.values_bits,
+                size.index_bits,
+                size.padding_bits,
+            ]
 
 
 def without_big_integers(value):
@@ -130,25 +134,95 @@ def test_vectors_say_what_python_reads(path):
             np.testing.assert_array_equal(values.reshape(-1), np.array(numbers, dtype=dtype))
 
 
+def test_vectors_are_what_the_tool_writes():
+    tool = runpy.run_path(str(ROOT / "tools/make_test_vectors.py"))
+    made = tool["vectors"]()
+    assert sorted(made) == [path.stem for path in VECTORS]
+    for path in VECTORS:
+        assert made[path.stem] == path.read_bytes(), f"{path.stem}: run tools/make_test_vectors.py"
+        assert tool["expected_json"](made[path.stem]) == path.with_suffix(".json").read_text(encoding="utf-8")
+
+
 # --- metadata: one spelling, whatever the language
 
 ALLOWED = [
-    "{}", '{"a":1}', '{"a":-1}', '{"a":0.1}', '{"a":-0.0}', '{"a":1e-05}', '{"a":0.0001}', '{"a":1e+16}',
-    '{"a":123456789012345.0}', '{"a":1e+300}', '{"a":5e-324}', '{"a":1.7976931348623157e+308}',
-    '{"":0}', '{"a":[],"b":{}}', '{"a":"\x7f"}', r'{"a":"\"\\\b\f\n\r\t\u0000\u001f"}', '{"\uffee":1,"\U0001f600":2}',
-    '{"a":true,"b":false,"c":null}', '{"__proto__":1}', f'{{"a":{2**70}}}', f'{{"a":{"9" * 4300}}}',
-    '{"a":9007199254740993.0}'.replace("3.0", "2.0"), '{"a":100000.0}', '{"a":12345.678}', '{"a":2.5e-07}',
+    "{}",
+    '{"a":1}',
+    '{"a":-1}',
+    '{"a":0.1}',
+    '{"a":-0.0}',
+    '{"a":1e-05}',
+    '{"a":0.0001}',
+    '{"a":1e+16}',
+    '{"a":123456789012345.0}',
+    '{"a":1e+300}',
+    '{"a":5e-324}',
+    '{"a":1.7976931348623157e+308}',
+    '{"":0}',
+    '{"a":[],"b":{}}',
+    '{"a":"\x7f"}',
+    r'{"a":"\"\\\b\f\n\r\t\u0000\u001f"}',
+    '{"\uffee":1,"\U0001f600":2}',
+    '{"a":true,"b":false,"c":null}',
+    '{"__proto__":1}',
+    f'{{"a":{2**70}}}',
+    f'{{"a":{"9" * 4300}}}',
+    '{"a":9007199254740993.0}'.replace("3.0", "2.0"),
+    '{"a":100000.0}',
+    '{"a":12345.678}',
+    '{"a":2.5e-07}',
     '{"a":' + "[" * 62 + "]" * 62 + "}",
-]  # fmt: skip
+]
 REFUSED = [
-    "", "[]", "1", "null", '"a"', "{", "{}}", "{} ", " {}", '{"a": 1}', '{"a":1,}', '{"b":1,"a":2}', '{"a":1,"a":1}',
-    '{"a":01}', '{"a":-0}', '{"a":1.}', '{"a":.5}', '{"a":+1}', '{"a":1.50}', '{"a":1e5}', '{"a":1E-05}',
-    '{"a":1e-5}', '{"a":1e16}', '{"a":0.00001}', '{"a":1e400}', '{"a":NaN}', '{"a":Infinity}', '{"a":-Infinity}',
-    r'{"a":"\/"}', r'{"a":"\u0041"}', r'{"a":"\u000a"}', r'{"a":"\u001F"}', r'{"a":"\ud800"}', '{"a":"\n"}',
-    r'{"a":"\ud83d\ude00"}', '{"a":1e+015}', '{"a":0.10000000000000001}', '{"\U0001f600":2,"\uffee":1}',
-    '{"a":tru}', "{'a':1}", '{"a":1;}', f'{{"a":{"9" * 4301}}}', '{"a":' + "[" * 5000 + "]" * 5000 + "}",
-    '{"a":' + "[" * 64 + "]" * 64 + "}", '{"a":100000000000000000.0}', '\ufeff{"a":1}', '{1:"a"}', '{"a" :1}',
-]  # fmt: skip
+    "",
+    "[]",
+    "1",
+    "null",
+    '"a"',
+    "{",
+    "{}}",
+    "{} ",
+    " {}",
+    '{"a": 1}',
+    '{"a":1,}',
+    '{"b":1,"a":2}',
+    '{"a":1,"a":1}',
+    '{"a":01}',
+    '{"a":-0}',
+    '{"a":1.}',
+    '{"a":.5}',
+    '{"a":+1}',
+    '{"a":1.50}',
+    '{"a":1e5}',
+    '{"a":1E-05}',
+    '{"a":1e-5}',
+    '{"a":1e16}',
+    '{"a":0.00001}',
+    '{"a":1e400}',
+    '{"a":NaN}',
+    '{"a":Infinity}',
+    '{"a":-Infinity}',
+    r'{"a":"\/"}',
+    r'{"a":"\u0041"}',
+    r'{"a":"\u000a"}',
+    r'{"a":"\u001F"}',
+    r'{"a":"\ud800"}',
+    '{"a":"\n"}',
+    r'{"a":"\ud83d\ude00"}',
+    '{"a":1e+015}',
+    '{"a":0.10000000000000001}',
+    '{"\U0001f600":2,"\uffee":1}',
+    '{"a":tru}',
+    "{'a':1}",
+    '{"a":1;}',
+    f'{{"a":{"9" * 4301}}}',
+    '{"a":' + "[" * 5000 + "]" * 5000 + "}",
+    '{"a":' + "[" * 64 + "]" * 64 + "}",
+    '{"a":100000000000000000.0}',
+    '\ufeff{"a":1}',
+    '{1:"a"}',
+    '{"a" :1}',
+]
 
 
 def file_with_metadata(spelt: bytes) -> bytes:
@@ -177,17 +251,41 @@ def test_floats_are_spelt_as_in_python():
     rng = np.random.default_rng(0)
     values = rng.integers(0, 2**64, 3000, dtype=np.uint64).view(np.float64)
     values = [*values[np.isfinite(values)], *(rng.normal(size=500) * 10.0 ** rng.integers(-8, 20, 500))]
-    files = [file_with_metadata(json.dumps({"a": float(value)}, separators=(",", ":")).encode()) for value in values]
+    files = [
+        file_with_metadata(json.dumps({"a": float(value)}, separators=(",", ":")).encode())
+        for value in values
+    ]
     for value, answer in zip(values, node_answers(files), strict=True):
         assert answer["metadata"] == {"a": value}
 
 
 @needs_node
 def test_names_are_in_natural_order():
-    names = ["", "0", "1", "01", "9", "10", "a", "A", "a1b", "a01b", "a1b2", "a2", "a10", "ä", "重", "\U0001f600", "\uffee"]
+    names = [
+        "",
+        "0",
+        "1",
+        "01",
+        "9",
+        "10",
+        "a",
+        "A",
+        "a1b",
+        "a01b",
+        "a1b2",
+        "a2",
+        "a10",
+        "ä",
+        "重",
+        "\U0001f600",
+        "\uffee",
+    ]
     from common.codec.container import natural_order
 
-    order = [[(natural_order(a) > natural_order(b)) - (natural_order(a) < natural_order(b)) for b in names] for a in names]
+    order = [
+        [(natural_order(a) > natural_order(b)) - (natural_order(a) < natural_order(b)) for b in names]
+        for a in names
+    ]
     text = json.dumps(names)
     assert node_value(f"{text}.map(a => {text}.map(b => Math.sign(DCZ.compareNames(a, b))))") == order
 
@@ -222,14 +320,21 @@ def test_checksums_are_the_standards():
     messages = [bytes(range(n % 256)) * (1 + n // 256) for n in (0, 1, 3, 127, 128, 129, 255, 1000)]
     expected = [hashlib.blake2b(message, digest_size=8).hexdigest() for message in messages]
     texts = json.dumps([message.hex() for message in messages])
-    assert node_value(f"{texts}.map(t => Buffer.from(DCZ.blake2b(Buffer.from(t, 'hex'))).toString('hex'))") == expected
-    assert node_value("DCZ.crc32(Buffer.from('123456789'))") == 0xCBF43926  # the check value of every CRC catalogue
+    assert (
+        node_value(f"{texts}.map(t => Buffer.from(DCZ.blake2b(Buffer.from(t, 'hex'))).toString('hex'))")
+        == expected
+    )
+    assert (
+        node_value("DCZ.crc32(Buffer.from('123456789'))") == 0xCBF43926
+    )  # the check value of every CRC catalogue
 
 
 @needs_node
 def test_every_half_precision_number():
     values = np.arange(65536, dtype=np.uint16).view(np.float16).astype(float)
-    found = node_value("Array.from({length: 65536}, (_, i) => DCZ.fromFloat16(i)).map(x => Number.isFinite(x) ? x : 9e9)")
+    found = node_value(
+        "Array.from({length: 65536}, (_, i) => DCZ.fromFloat16(i)).map(x => Number.isFinite(x) ? x : 9e9)"
+    )
     np.testing.assert_array_equal(found, np.where(np.isfinite(values), values, 9e9))
 
 
@@ -330,8 +435,10 @@ def test_networks_answer_as_in_torch(path):
     with torch.inference_mode():
         expected = model(torch.from_numpy(inputs).reshape(2, *shape)).numpy()
     logits = node_value(
-        f"(() => {{ const net = DCZ.network(DCZ.load(new Uint8Array(require('fs').readFileSync({str(path)!r}))));"
-        f"return {json.dumps(inputs.tolist())}.map(x => Array.from(DCZ.forward(net, Float32Array.from(x)))); }})()"
+        f"(() => {{ const bytes = new Uint8Array(require('fs').readFileSync({str(path)!r}));"
+        "const net = DCZ.network(DCZ.load(bytes));"
+        f"return {json.dumps(inputs.tolist())}"
+        ".map(x => Array.from(DCZ.forward(net, Float32Array.from(x)))); })()"
     )
     np.testing.assert_allclose(logits, expected, atol=1e-4)
 
