@@ -481,6 +481,22 @@ const DCZ = (() => {
     return codeLengths(counts);
   }
 
+  /** The code of each symbol as a text of 0 and 1, from the lengths; "" where there is none.
+   *
+   *  For pages that show codes: reading a stream needs no such list, as the table below is filled in order.
+   */
+  function canonicalCodes(lengths) {
+    const codes = Array.from(lengths, () => "");
+    let code = 0;
+    for (let length = 1; length <= MAX_LENGTH; length++) {
+      code *= 2; // one more bit; codes of a length follow each other
+      for (let symbol = 0; symbol < lengths.length; symbol++) {
+        if (lengths[symbol] === length) codes[symbol] = (code++).toString(2).padStart(length, "0");
+      }
+    }
+    return codes;
+  }
+
   /** Throw unless the lengths are a complete code: every sequence of bits then has exactly one meaning. */
   function checkLengths(lengths, reader, field) {
     let nUsed = 0;
@@ -1152,7 +1168,7 @@ const DCZ = (() => {
   }
 
   return {
-    DczError, load, network, forward, softmax, toFloats, valuesOf, codeLengths, lawLengths, blake2b, crc32,
+    DczError, load, network, forward, softmax, toFloats, valuesOf, codeLengths, canonicalCodes, lawLengths, blake2b, crc32,
     compareNames, parseCanonicalJson, fromFloat16,
   };
 })();

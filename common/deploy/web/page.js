@@ -43,11 +43,13 @@
     const { network, classes, milliseconds } = open(role);
     const input = inputs[role];
     const start = performance.now();
-    const probabilities = input ? DCZ.softmax(DCZ.forward(network, input)) : classes.map(() => 0);
+    const logits = input ? DCZ.forward(network, input) : null;
+    const probabilities = logits ? DCZ.softmax(logits) : classes.map(() => 0);
     const elapsed = performance.now() - start;
     const best = input ? probabilities.indexOf(Math.max(...probabilities)) : -1;
     byId("verdict").textContent = input ? `${classes[best]}: ${percent(probabilities[best])}` : "Nothing to see yet";
     byId("bars").replaceChildren(...classes.map((name, i) => bar(name, probabilities[i], i === best, input)));
+    byId("bars").dataset.logits = logits ? JSON.stringify(Array.from(logits)) : ""; // for whoever wants the numbers
     byId("timing").textContent = input
       ? `Decoded in ${milliseconds.toFixed(0)} ms, answered in ${elapsed.toFixed(0)} ms, on this device.`
       : `Decoded in ${milliseconds.toFixed(0)} ms.`;
