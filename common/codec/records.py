@@ -82,7 +82,7 @@ def read_tensor(reader: ByteReader, *, with_scales: bool = True) -> DenseTensor 
 def kind_and_shape(reader: ByteReader) -> tuple[np.dtype | None, tuple[int, ...]]:
     """Return what a record's first bytes say: the dtype (None for shared weights) and the shape."""
     kind = reader.byte("kind")
-    shape = _read_shape(reader, MAX_WEIGHTS)
+    shape = _read_shape(reader)
     return (_DTYPES[kind] if kind < len(_DTYPES) else None), shape
 
 

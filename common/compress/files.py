@@ -69,7 +69,7 @@ def open_model(source: str | Path, *, max_dense_bytes: int = MAX_DENSE_BYTES) ->
             except ValueError as error:
                 raise ValueError(f"{source}: {error}") from error
     try:
-        return _model_of(read_state(source))
+        return _model_of(read_state(source, max_dense_bytes=max_dense_bytes))
     except UnknownNetwork as error:
         raise UnknownNetwork(f"{source}: {error}") from error
 
@@ -309,9 +309,7 @@ def training_sets(dataset: str, architecture: dict) -> tuple[ImageSet, ImageSet]
 # And back: what ``dnnc decompress`` does.
 
 
-def decompress_file(
-    source: str | Path, out: str | Path, *, max_dense_bytes: int = MAX_DENSE_BYTES
-) -> None:
+def decompress_file(source: str | Path, out: str | Path, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> None:
     """Decode a `.dcz` file to safetensors, or with the suffix .pt or .pth to a file of ``torch.save``.
 
     `max_dense_bytes` is the most memory that its tensors may take (`container.load`).
