@@ -523,7 +523,10 @@ def export(
     if onnx is not None:
         from common.deploy.onnx import export_onnx
 
-        export_onnx(model, out, dense=dense, int8=int8)
+        try:
+            export_onnx(model, out, dense=dense, int8=int8)
+        except ImportError as error:
+            raise ValueError(error) from error
     else:
         from common.base.files import whole_file
         from common.deploy.c99 import c_header
