@@ -91,9 +91,10 @@
     const total = counts.reduce((a, b) => a + b, 0);
     byId("codes").tBodies[0].replaceChildren(...labels.map((label, symbol) => {
       const row = element("tr");
-      const cells = [label, counts[symbol], total ? `${((100 * counts[symbol]) / total).toFixed(1)} %` : "–",
-                     lengths[symbol] || "–", codes[symbol] || "–", counts[symbol] * lengths[symbol]];
-      row.append(...cells.map((text, i) => element("td", i === 4 || i === 0 ? "mono" : "", String(text))));
+      const share = total ? `${((100 * counts[symbol]) / total).toFixed(1)} %` : "–";
+      const cells = [label, codes[symbol] || "–", lengths[symbol] || "–", counts[symbol], share,
+                     counts[symbol] * lengths[symbol]];
+      row.append(...cells.map((text, i) => element("td", i < 2 ? "mono" : "", String(text))));
       return row;
     }));
   }
@@ -107,6 +108,7 @@
     byId("tree").style.display = canDraw ? "" : "none";
     byId("tree-note").hidden = canDraw || leaves.length === 0;
     byId("tree-note").textContent = `A tree of ${leaves.length} leaves is too wide to be read: the table has the codes.`;
+    byId("tree").replaceChildren();
     if (!canDraw) return;
     const [columnWidth, rowHeight, margin] = [46, 62, 26];
     const nodes = new Map(); // by the bits that lead to them: {x, sum}
@@ -141,7 +143,7 @@
     }
     const tree = byId("tree");
     tree.setAttribute("viewBox", `0 0 ${Math.max(width, 60)} ${height}`);
-    tree.style.minWidth = `${Math.min(width, 900)}px`;
+    tree.style.minWidth = `${0.7 * Math.min(width, 1200)}px`;
     tree.style.maxWidth = `${Math.max(width * 1.4, 120)}px`;
     tree.replaceChildren(...parts);
   }
