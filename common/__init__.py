@@ -16,6 +16,7 @@ bits in `codec`; `compress` joins these stages, `report` says what each is worth
 ``methods``     other ways to a small network: low rank, few bits, variational dropout, lottery tickets
 ``capstone``    VGG-16 on CIFAR-10 from end to end, judged by the course's targets
 ``experiments``  measurements that take long: ``dnnc study`` and ``dnnc reproduce``
+``deploy``      compressed networks on other devices: a web page, ONNX, plain C
 ``checks``      what a student's function must do, and a hint where it does not
 ``sandbox``     a stranger's notebook or file, run confined
 ``members``     the roster, hand-ins, marks, the leaderboard, the board
@@ -44,6 +45,7 @@ MAY_IMPORT = {
     "methods": "base data networks pruning sharing codec compress",
     "capstone": _STAGES,
     "experiments": f"{_STAGES} capstone",
+    "deploy": "base codec data networks compress",
     "checks": "codec data",
     "sandbox": "base data networks codec compress report",
     "members": "base data report figures checks sandbox",

@@ -226,9 +226,13 @@ Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default the GP
 Out = Annotated[Path | None, typer.Option(help="File to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
 Dataset = Annotated[str | None, typer.Option(help="cifar10, mnist, digits, ...; by default the network's.")]
+Limit = Annotated[
+    int, typer.Option(min=1, metavar="BYTES", help="Most memory that a .dcz file's tensors may take.")
+]
 Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from checkpoints, or delete them.")]
 
 ROOT = workplace()
+MAX_DENSE_BYTES = 4 << 30  # the container's, which is not imported for --help
 
 app.command()(study)
 app.add_typer(attendance_app, name="attendance")
@@ -397,7 +401,10 @@ def compress(
 
 @app.command()
 def decompress(
-    source: Annotated[Path, typer.Argument(help="A .dcz file.")], out: Out = None, force: Force = False
+    source: Annotated[Path, typer.Argument(help="A .dcz file.")],
+    out: Out = None,
+    force: Force = False,
+    max_dense_bytes: Limit = MAX_DENSE_BYTES,
 ) -> None:
     """Decode a .dcz file to safetensors.
 
@@ -411,12 +418,16 @@ def decompress(
     out = output_file(out or Path(f"{source.stem}_decoded.safetensors"), force=force)
     from common.compress.files import decompress_file
 
-    decompress_file(source, out)
+    decompress_file(source, out, max_dense_bytes=max_dense_bytes)
     print(printable(f"{out}: {out.stat().st_size:,} bytes"))
 
 
 @app.command()
-def inspect(source: Annotated[Path, typer.Argument(help="A .dcz file.")], as_json: Json = False) -> None:
+def inspect(
+    source: Annotated[Path, typer.Argument(help="A .dcz file.")],
+    as_json: Json = False,
+    max_dense_bytes: Limit = MAX_DENSE_BYTES,
+) -> None:
     """Show where the bytes of a .dcz file go.
 
     \b
@@ -430,7 +441,7 @@ def inspect(source: Annotated[Path, typer.Argument(help="A .dcz file.")], as_jso
     if (kind := sniff(source)) != "dcz":
         raise ValueError(f"{source} is a {kind} file, not a .dcz file: make one of it with `dnnc compress`")
     try:
-        report = size_report(read_file(source))
+        report = size_report(read_file(source), max_dense_bytes=max_dense_bytes)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     _show(json.loads(report.to_json()), report.to_markdown(), as_json)
@@ -444,6 +455,7 @@ def evaluate(
     first: Annotated[int | None, typer.Option(min=1, help="Only the first images.")] = None,
     device: Device = None,
     as_json: Json = False,
+    max_dense_bytes: Limit = MAX_DENSE_BYTES,
 ) -> None:
     """Measure a network's accuracy on a data set.
 
@@ -459,7 +471,7 @@ def evaluate(
         from common.networks.models import INPUT_SHAPES
         from common.networks.training import evaluate as measure
 
-        model, architecture = open_model(source)
+        model, architecture = open_model(source, max_dense_bytes=max_dense_bytes)
         network = architecture["architecture"]
         dataset = dataset or dataset_for(architecture)
         images = fit_images(
@@ -471,6 +483,67 @@ def evaluate(
     where = f"{measured.n:,} images of {dataset}/{split}"
     text = f"{source}: top-1 {measured.top1:.4f}, loss {measured.loss:.4f} on {where}"
     _show({"file": source, "dataset": dataset, "split": split, **asdict(measured)}, text, as_json)
+
+
+@app.command()
+def export(
+    sources: Annotated[
+        list[Path] | None, typer.Argument(help="A .dcz file; for --web up to two, or none.")
+    ] = None,
+    onnx: Annotated[Path | None, typer.Option(help="An .onnx file to write.")] = None,
+    c: Annotated[Path | None, typer.Option("--c", help="A C99 header to write: LeNets only.")] = None,
+    web: Annotated[
+        Path | None, typer.Option(help="A folder to write: the page that runs the network.")
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="ONNX: int8 weights in place of codebooks.")] = False,
+    dense: Annotated[
+        bool, typer.Option("--dense", help="ONNX: float32 weights in place of codebooks.")
+    ] = False,
+    force: Force = False,
+    max_dense_bytes: Limit = MAX_DENSE_BYTES,
+) -> None:
+    """Make a .dcz file run on other devices: ONNX, plain C, or a page for any browser.
+
+    The page works from disk and offline. Without a file it holds the course's own networks.
+
+    \b
+    Example: dnnc export capstone/lenet_5.dcz --c lenet_5.h
+    """
+    sources = [input_file(source) for source in sources or []]
+    if sum(path is not None for path in (onnx, c, web)) != 1:
+        raise ValueError("expected one of --onnx FILE, --c FILE, --web FOLDER")
+    if (int8 or dense) and onnx is None:
+        raise ValueError("--int8 and --dense belong to --onnx")
+    if web is not None:
+        from common.deploy.web_page import export_web
+
+        if web.exists() and not force and any(web.iterdir()):
+            raise ValueError(f"{web} is not empty: choose another folder, or add --force")
+        written = export_web(sources, web, max_dense_bytes=max_dense_bytes)
+        n_bytes = sum(path.stat().st_size for path in written)
+        print(printable(f"{written[0]}: {len(written)} files, {n_bytes:,} bytes; open it in a browser"))
+        return
+    if len(sources) != 1:
+        raise ValueError(f"got {len(sources)} files, expected one .dcz file")
+    out = output_file(onnx or c, force=force)
+    from common.codec.container import load_file
+
+    model = load_file(sources[0], max_dense_bytes=max_dense_bytes)
+    if onnx is not None:
+        from common.deploy.onnx import export_onnx
+
+        try:
+            export_onnx(model, out, dense=dense, int8=int8)
+        except ImportError as error:
+            raise ValueError(error) from error
+    else:
+        from common.base.files import whole_file
+        from common.deploy.c99 import c_header
+
+        text = c_header(model, out.stem)
+        with whole_file(out) as aside:
+            aside.write_text(text, encoding="ascii")
+    print(printable(f"{out}: {out.stat().st_size:,} bytes"))
 
 
 @app.command()

@@ -2,7 +2,8 @@
 
 Every read of a file passes through `ByteReader`: it says what it wanted, how many bytes, and what it got, and
 every failure is a `ContainerError`. Reader and writer keep the same tally of bits by kind, so that a size
-report counts the real bytes.
+report counts the real bytes. A file can announce far more than it holds, so what it asks for is charged to a
+`MemoryBudget` before it is allocated.
 """
 
 from __future__ import annotations
@@ -47,6 +48,13 @@ class ByteWriter:
         self.bits += other.bits
 
 
+class MemoryBudget:
+    """The memory, in bytes, that a file's tensors may still take."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self.n_left = n_bytes
+
+
 class ByteReader:
     """A bounded reader of `data`; `where` (a tensor's name) begins every message.
 
@@ -56,11 +64,14 @@ class ByteReader:
         What may be read, and nothing else.
     where : str
         What the bytes belong to, for messages.
+    budget : MemoryBudget or None
+        What `charge` takes from; None: there is no limit.
     """
 
-    def __init__(self, data: bytes | memoryview, where: str) -> None:
+    def __init__(self, data: bytes | memoryview, where: str, budget: MemoryBudget | None = None) -> None:
         self._data = memoryview(data).cast("B")
         self._at = 0
+        self._budget = budget
         self.where = where
         self.bits: Counter[str] = Counter()
 
@@ -72,6 +83,18 @@ class ByteReader:
     def error(self, field: str, got: object, expected: str) -> ContainerError:
         """Return the error to raise for a field."""
         return ContainerError(f"{self.where}: {field}: got {got}, expected {expected}")
+
+    def charge(self, n_bytes: int, field: str) -> None:
+        """Take memory that a field is about to need from the budget; a negative number gives it back."""
+        if self._budget is None:
+            return
+        if n_bytes > self._budget.n_left:
+            got, expected = (
+                f"{n_bytes} bytes of memory",
+                f"at most {self._budget.n_left}; raise max_dense_bytes",
+            )
+            raise self.error(field, got, expected)
+        self._budget.n_left -= n_bytes
 
     def take(self, n_bytes: int, field: str, kind: str = "header", padding_bits: int = 0) -> memoryview:
         """Return the next `n_bytes` bytes, the last `padding_bits` bits of which only fill the last byte."""
@@ -101,7 +124,7 @@ class ByteReader:
             if byte < 0x80:
                 break
             shift += 7
-            if shift > 63:
+            if shift == 63:
                 raise self.error(field, "more than nine bytes", "an integer of at most nine bytes")
         if byte == 0 and shift:
             raise self.error(field, "leading zero bytes", "the shortest spelling")

@@ -1,83 +1,150 @@
 """The `.dcz` container, version 1: a compressed network in one file.
 
 Holds named tensors of any shape, as they are or with shared weights, and metadata. Every tensor can be read
-alone, nothing in it is executed, and the same model always gives the same bytes. Multi-byte numbers are
-little-endian; `varint` is an unsigned integer, 7 bits a byte, lowest first, the top bit set in all bytes but
-the last, in its shortest spelling. Bits fill a byte from its highest one, and the last byte of any run of
-bits ends in zeros.
+alone, nothing in it is executed, and the same model always gives the same bytes. This text is the whole
+specification: a reader refuses a file that differs from it in anything. `tests/data/vectors` holds small
+files that use all of it, with what a reader must find in them as JSON; `common/deploy/web/dcz.js` is a second
+reader, in JavaScript.
+
+Multi-byte numbers are little-endian; floats are IEEE 754. A `varint` is an unsigned integer, 7 bits a byte,
+lowest first, the top bit set in all bytes but the last, in its shortest spelling, at most nine bytes. Bits
+fill a byte from its highest one, and the last byte of any run of bits ends in zeros.
 
 File
 ----
-::
+At most 4 GiB::
 
     3 bytes  magic                      "DCZ"
     byte     version                    1
     byte     names are stored           0 or 1
-    varint   bytes of metadata, then it: a JSON object in UTF-8, keys sorted, no spaces, no NaN
-    varint   number of tensors, then for each:
-               varint, bytes            length of its name and the name, UTF-8 (if names are stored)
+    varint   bytes of metadata, at most 2 ** 20, then it
+    varint   number of tensors, at most 65,536, then for each:
+               varint, bytes            length of its name, at most 1024, and the name, UTF-8 (if stored)
                varint                   bytes of its record
-    records  one after the other, without gaps
-    8 bytes  BLAKE2b of all bytes before
+    records  one after the other, in the same order, without gaps
+    8 bytes  BLAKE2b of all bytes before, with a digest size of 8 (RFC 7693: the size is part of the hash)
 
-Stored names ascend in natural order (conv2 before conv10) without repeats. Without stored names the tensors
-are called "0", "1", ... and the reader knows what they are, say from the architecture in the metadata.
+Stored names ascend in natural order (conv2 before conv10) without repeats: cut each into runs of digits 0 to
+9 and what stands between them, beginning with what stands before the first run, be it empty. Compare part by
+part, runs of digits as numbers, the others by code points; a name that ends first comes first. Names that are
+equal in this (a1, a01) go by their code points. Without stored names the tensors are called "0", "1", ... and
+the reader knows what they are, say from the architecture in the metadata.
+
+Metadata
+--------
+A JSON object in UTF-8 in one spelling, that of Python's ``json.dumps(metadata, sort_keys=True,
+separators=(",", ":"), ensure_ascii=False, allow_nan=False)``:
+
+- no spaces; keys ascend by code points, without repeats; objects and arrays at most 64 deep, the outer one
+  counted;
+- in strings, ``\\"``, ``\\\\``, ``\\b``, ``\\f``, ``\\n``, ``\\r``, ``\\t``, other characters below U+0020 as
+  ``\\u00`` and two lower-case hexadecimal digits, and everything else as it is; no half of a surrogate pair;
+- an integer has at most 4300 digits, no leading zeros, and is not ``-0``;
+- another number is a float64, finite, in the fewest digits that round to it (of those the nearest); as
+  ``1.0``, ``0.0001``, ``-0.0`` when its decimal exponent is from -4 to 15, with at least one digit behind the
+  point; else as ``1e+16``, ``2.5e-05``, the exponent with a sign and at least two digits.
 
 Record
 ------
 ::
 
     tensor   see below
-    4 bytes  CRC-32 of the name (UTF-8) followed by the tensor's bytes
+    4 bytes  CRC-32 (as in zip) of the name (UTF-8; "0", "1", ... where none is stored) and the tensor's bytes
 
     byte     kind: 0 to 11 a dense tensor of float32, float16, float64, bool, uint8, uint16, uint32, uint64,
-             int8, int16, int32, int64; 64 shared weights with a float32 codebook, 65 with a float16 one;
-             32 more if row scales follow
-    varint   number of axes, at most 8, then a varint for each size; at most 2 ** 33 weights
+             int8, int16, int32, int64; 64 shared weights with a float32 codebook, 65 with a float16 one, to
+             which 32 is added if row scales follow; no other
+    varint   number of axes, at most 8, then a varint for each size; the product of the sizes, those of 0
+             counted as 1, is at most 2 ** 33. Without axes there is one weight.
 
-A dense tensor goes on with its values, row-major. One with shared weights goes on with::
+A dense tensor goes on with its values, row-major; a bool is a byte 0 or 1. One with shared weights goes on
+with::
 
-    varint   number of clusters, at most 32768, then the codebook, strictly ascending
+    varint   number of clusters, at most 32,768, then the codebook: finite, strictly ascending
     byte     index coding: 0 every weight is kept; 1 zones; 2 fillers
-      0      blocks of cluster indices, one a weight
-      1      varint of kept weights; blocks of their cluster indices; positions (below)
-      2      varint of stored weights; blocks of their values (0 a filler, k + 1 cluster k); a byte, the
-             width of a gap; blocks of gaps (weights passed before each stored one)
-    tensor   row scales, if announced: of shape (rows,), without row scales of its own
+      0      blocks of cluster indices (n: the number of clusters), one per weight, row-major
+      1      varint of kept weights, at most all; blocks of their cluster indices, in the row-major order of
+             the whole tensor (not zone by zone); positions (below)
+      2      varint of stored weights, at most all; blocks of their values (0 a filler, which stands in a cell
+             but is zero, k + 1 cluster k; n: clusters + 1); a byte, the width of a gap, 1 to 12; blocks of
+             gaps below 2 ** width (weights passed before each stored one); the last may be a filler
+    tensor   row scales, if announced: a dense or shared tensor, itself without row scales, of the shape
+             (rows,), where rows is the size of the first axis; there is at least one axis
 
-Streams, tables, blocks
------------------------
-A *stream* of symbols in a known code is a varint, its payload bits, and the codes in a row: canonical Huffman
-(see `common.codec.huffman`, also for the entry points of long streams). *Blocks* bring their own code, and
-may spell several symbols a, b, c, ... below n as one, a + b * n + c * n ** 2 + ..., zeros filling up the
-last::
+The weight is the codebook's value as float32, or 0 where nothing is kept. It is then *multiplied* by the
+scale of its row (its place on the first axis), rounded to float32, in float32.
+
+Codes
+-----
+A *stream* is symbols in a code that is known from its code lengths, 0 to 15 bits per kind of symbol, 0 for a
+kind that does not occur. ::
+
+    varint   payload bits: the sum of the symbols' code lengths
+    12 bytes entry points, if there are 65,536 symbols or more: three uint32, the payload bits of the first,
+             second and third quarter of the symbols; quarter i (1, 2, 3) ends before symbol
+             i * symbols // 4. They are not counted in the payload bits.
+    bits     the codes in a row
+
+How many symbols a stream has is never stored: it follows from what is read. Codes are canonical: ordered by
+length, then by symbol, each is the one before plus 1, shifted to its length by zeros; the first is all zeros.
+One kind alone has length 1, and its code is 0. More kinds make a complete code: the sum of 2 ** -length is 1.
+Without symbols there are 0 bits.
+
+*Blocks* bring their own code, and may spell several symbols a, b, c, ... below n as one, a + b * n + c * n **
+2 + ..., zeros filling up the last::
 
     byte     symbols in a block, 1 to 8; n ** symbols is at most 256 unless it is 1
-    table    the code lengths of all kinds of blocks
-    stream   the blocks
+    table    the code lengths of all n ** symbols kinds of blocks, also of an empty list; no byte if n = 0
+    stream   the blocks, as many as it takes
 
-A *table* is a row of runs, each a length and how often it comes, until every kind has its length, 0 to 15.
-The first length takes four bits; a later one differs from the one before and is `0` for one more, `10` for
-one less, `11` and four bits for any. How often is an Elias gamma code: n zeros, then the n + 1 bits of the
-number.
+A *table* is a row of runs, each a length and how often it comes, until every kind has its length. The first
+length takes four bits; a later one differs from the one before and is `0` for one more, `10` for one less,
+`11` and four bits for any. How often is an Elias gamma code: z zeros, then the z + 1 bits of the number,
+whose highest is 1.
 
 Positions
 ---------
-Rows (axis 0), columns (axis 1) and taps (all further axes; a vector has one row, and one tap) have labels,
-and cells with the same sum of labels make up a zone: see `common.codec.zones`. ::
+Rows (axis 0), columns (axis 1) and taps (all further axes as one, row-major) have labels from 0 to 8. A
+tensor of one axis, or none, has one row, its weights as columns, and one tap. A cell (row, column, tap) of
+which a label is 0 is in no zone and not kept; cells with the same sum of labels make up a *zone*, numbered in
+row-major order. ::
 
-    byte     which axes have labels: rows 1, columns 2, taps 4; the others have label 1 throughout. It is
-             0 if there are more than 2 ** 20 rows, or columns times taps
-    labels   for each axis that has them: a byte m, at most 8, and blocks of labels 0 to m
+    byte     which axes have labels: rows 1, columns 2, taps 4, added; the others have label 1 throughout. It
+             is 0 if there are more than 2 ** 20 rows, or columns times taps. 0 makes one zone of all cells
+    labels   for each axis that has them, in this order: a byte m, at most 8, and blocks of labels below m + 1
     zones    for each zone that has cells, the lowest sum of labels first:
       byte     0 no weight is kept; 1 to 12 gaps of that width; 13 a bitmap; 14 all are kept;
-               17 to 28 gaps of that width less 16, in the code of the geometric law
-      1-12     varint of gaps, then blocks of gaps
-      13       a bit a cell
-      17-28    varint of kept weights, varint of skips, then a stream of gaps in the code `law_lengths` gives
+               17 to 28 gaps of that width plus 16, in the code of the geometric law; no other
+      1-12     varint of gaps, at least 1, then blocks of gaps below 2 ** width
+      13       a bit for each cell
+      17-28    varint of kept weights, at least 1, varint of skips (gaps that are skips), then a stream of all
+               gaps in the code of the geometric law, kinds 0 to 2 ** width - 1
 
-A gap is the number of cells passed before a kept one; 2 ** width - 1 is a skip, passes that many and stands
-for none (see `common.codec.gaps`). The last gap is no skip.
+The zones together keep as many weights as the record says. A gap is the number of cells of the zone passed
+before a kept one; 2 ** width - 1 is a skip, passes that many and stands for none (see `common.codec.gaps`).
+The last gap is no skip, and no kept weight lies behind the zone's last cell.
+
+The geometric law
+-----------------
+Where k of a zone's c cells are kept, the code lengths of its gaps are not stored: they are those of Huffman's
+code for these counts, in integers (`//` rounds down)::
+
+    left = 2 ** 30
+    for gap in 0 ... 2 ** width - 2:
+        still = left * (c - k) // c
+        count of gap = max(left - still, 1)
+        left = still
+    count of 2 ** width - 1 = max(left, 1)
+
+and Huffman's code is this one. Leaves are the symbols by ascending count, of equal counts the higher symbol
+first. They are joined with two queues: the leaves, and the joined nodes in the order in which they were made.
+Twice the lesser of the two heads is taken, the leaf where they are equal, and the pair's sum joins the second
+queue, until one node is left. A symbol's length is its depth. Where a depth is above 15, all lengths are made
+again by package-merge: list 1 is the leaves' counts; list i + 1 merges the leaves with the sums of list i's
+pairs (first and second, third and fourth, ..., a last one alone left out), ascending, leaves first where
+equal; there are 15 lists. From list 15 the first 2 * n - 2 entries are taken (n leaves); of each list before,
+the first two for every pair taken from the list behind it. A leaf's length is the number of lists in which it
+was taken.
 """
 
 from __future__ import annotations
@@ -91,7 +158,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from common.base.files import whole_file
-from common.codec.byte_io import ByteReader, ByteWriter, ContainerError
+from common.codec.byte_io import ByteReader, ByteWriter, ContainerError, MemoryBudget
 from common.codec.records import INDEX_CODINGS, read_tensor, write_tensor
 from common.codec.tensors import DenseTensor, SharedTensor
 
@@ -104,6 +171,7 @@ CRC_BYTES = 4
 DIGEST_BYTES = 8
 MAX_FILE_BYTES = 4 << 30
 MAX_METADATA_BYTES = 1 << 20
+MAX_NESTING = 64
 MAX_NAME_BYTES = 1 << 10
 MAX_TENSORS = 1 << 16
 
@@ -154,7 +222,8 @@ def read_file(path: str | os.PathLike, max_bytes: int = MAX_FILE_BYTES) -> bytes
         n_bytes = os.fstat(file.fileno()).st_size
         if n_bytes > max_bytes:
             raise ContainerError(f"file: size: got {n_bytes} bytes, expected at most {max_bytes}")
-        return start + file.read(max(0, n_bytes - len(start)))
+        file.seek(0)
+        return file.read(n_bytes)
 
 
 def read_layout(data: bytes) -> tuple[dict, dict[str, memoryview]]:
@@ -220,11 +289,27 @@ def _read_name(reader: ByteReader) -> str:
 
 def _spell_metadata(metadata: dict) -> bytes:
     """Return the one JSON spelling that files hold."""
+    _check_metadata(metadata, 1)
     try:
         options = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
         return json.dumps(metadata, **options).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ContainerError(f"metadata: got {error}, expected what JSON can spell") from error
+
+
+def _check_metadata(value: object, depth: int) -> None:
+    """Raise ContainerError where JSON would change a key, or where nesting has no end."""
+    if not isinstance(value, dict | list | tuple):
+        return
+    if depth > MAX_NESTING:
+        raise ContainerError(f"metadata: got more than {MAX_NESTING} lists and dicts within each other")
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise ContainerError(f"metadata: got the key {key!r}, expected text: JSON has no other keys")
+        value = value.values()
+    for part in value:
+        _check_metadata(part, depth + 1)
 
 
 def _read_metadata(reader: ByteReader) -> dict:
@@ -378,7 +463,9 @@ def load(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> CompressedMo
     data : bytes-like
         The whole file.
     max_dense_bytes : int
-        Most bytes that all tensors together may take as float32; a file that announces more is refused.
+        Most memory, in bytes, that the tensors may take: all of them dense as float32, with the lists of
+        positions and indices that are read from the file. A file that announces more is refused before that
+        is allocated; the file's own bytes come on top.
 
     Raises
     ------
@@ -400,11 +487,11 @@ def load_with_sizes(
     """
     check_digest(data)
     metadata, records = read_layout(data)
-    tensors, found, n_left = {}, [], max_dense_bytes // 4
+    budget = MemoryBudget(max_dense_bytes)
+    tensors, found = {}, []
     for name, record in records.items():
-        tensors[name], reader = _read_record(name, record, n_left)
+        tensors[name], reader = _read_record(name, record, budget)
         found.append(TensorSizes.of(name, tensors[name], reader.bits))
-        n_left -= tensors[name].n_weights
     return CompressedModel(tensors, metadata), found
 
 
@@ -426,7 +513,7 @@ def load_tensor(
         name = names[name]
     if name not in records:
         raise ContainerError(f"tensor: got {name!r}, expected a number below {len(names)} or one of {names}")
-    return _read_record(name, records[name], max_dense_bytes // 4)[0]
+    return _read_record(name, records[name], MemoryBudget(max_dense_bytes))[0]
 
 
 def sizes(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> list[TensorSizes]:
@@ -440,7 +527,7 @@ def sizes(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> list[Tensor
     check_digest(data)
     result = []
     for name, record in read_layout(data)[1].items():
-        tensor, reader = _read_record(name, record, max_dense_bytes // 4)
+        tensor, reader = _read_record(name, record, MemoryBudget(max_dense_bytes))
         result.append(TensorSizes.of(name, tensor, reader.bits))
     return result
 
@@ -536,12 +623,12 @@ class Container:
 
 
 def _read_record(
-    name: str, record: memoryview, max_weights: int
+    name: str, record: memoryview, budget: MemoryBudget
 ) -> tuple[DenseTensor | SharedTensor, ByteReader]:
     """Return the tensor of a record, and the reader with its tally."""
     check_crc(name, record)
-    reader = ByteReader(record[:-CRC_BYTES], name)
-    tensor = read_tensor(reader, max_weights)
+    reader = ByteReader(record[:-CRC_BYTES], name, budget)
+    tensor = read_tensor(reader)
     reader.done()
     reader.bits["checksum"] = 8 * CRC_BYTES
     return tensor, reader

@@ -27,6 +27,8 @@ from common.codec.zones import MAX_LABEL, Zones, axis_sizes, can_label, candidat
 MAX_WIDTH = 12
 _NONE_KEPT, _BITMAP, _ALL_KEPT, _LAW = 0, 13, 14, 16
 _BLOCK_WIDTH = 4  # two gaps of more bits make no block
+_PER_GAP = 4  # bytes of memory while a zone is read: the gap, its block, and a flag
+_CHUNK = 1 << 20  # cells made into positions at a time
 _SIZE_BITS = 24  # of a gap stream: its number of gaps, its number of bits
 
 
@@ -148,7 +150,9 @@ def _read_zone(reader: ByteReader, n_cells: int, out: np.ndarray) -> np.ndarray:
     if coding == _ALL_KEPT:
         if n_cells > out.size:
             raise reader.error("zone", f"{n_cells} kept weights", f"at most {out.size}")
-        out[:n_cells] = np.arange(n_cells)
+        for start in range(0, n_cells, _CHUNK):
+            stop = min(start + _CHUNK, n_cells)
+            out[start:stop] = np.arange(start, stop)
         return out[:n_cells]
     if _ALL_KEPT < coding <= _LAW:
         raise reader.error("zone", coding, "a known coding")
@@ -162,28 +166,38 @@ def _read_zone(reader: ByteReader, n_cells: int, out: np.ndarray) -> np.ndarray:
 def _read_bitmap(reader: ByteReader, _coding: int, n_cells: int, out: np.ndarray) -> np.ndarray:
     """Return the numbers that a bitmap spells, at the beginning of `out`."""
     data = reader.take(-(-n_cells // 8), "bitmap", "index", -n_cells % 8)
-    ranks = np.flatnonzero(np.unpackbits(np.frombuffer(data, dtype=np.uint8)))
-    if ranks.size > out.size:
-        raise reader.error("bitmap", f"{ranks.size} kept weights", f"at most {out.size}")
-    out[: ranks.size] = ranks
-    return out[: ranks.size]
+    bytes_ = np.frombuffer(data, dtype=np.uint8)
+    n_kept = 0
+    for start in range(0, bytes_.size, _CHUNK // 8):
+        ranks = np.flatnonzero(np.unpackbits(bytes_[start : start + _CHUNK // 8])) + 8 * start
+        n_kept += ranks.size
+        if n_kept > out.size:
+            raise reader.error("bitmap", f"{n_kept} kept weights", f"at most {out.size}")
+        out[n_kept - ranks.size : n_kept] = ranks
+    return out[:n_kept]
 
 
 def _read_gaps(reader: ByteReader, coding: int, n_cells: int, out: np.ndarray) -> np.ndarray:
     """Return the numbers that a gap stream spells, at the beginning of `out`."""
     width = coding % _LAW
+    announced = None
     if coding < _LAW:
         n_gaps = reader.varint("gaps", "index", most=64 * reader.n_left)
+        reader.charge(_PER_GAP * n_gaps, "gaps")
         gaps = read_blocks(reader, n_gaps, 1 << width, "gaps", "index")
     else:
-        n_kept = reader.varint("kept weights", "index", most=min(out.size, n_cells))
-        n_gaps = n_kept + reader.varint("skips", "index", most=8 * reader.n_left)
-        gaps = read_symbols(reader, n_gaps, law_lengths(n_kept, n_cells, width), "gaps", "index")
+        announced = reader.varint("kept weights", "index", most=min(out.size, n_cells))
+        n_gaps = announced + reader.varint("skips", "index", most=8 * reader.n_left)
+        reader.charge(_PER_GAP * n_gaps, "gaps")
+        gaps = read_symbols(reader, n_gaps, law_lengths(announced, n_cells, width), "gaps", "index")
     skip = (1 << width) - 1
     if n_gaps == 0 or gaps[-1] == skip:
         raise reader.error("gaps", "a skip at the end", "a kept weight")
     n_kept = int(np.count_nonzero(gaps != skip))
     if n_kept > out.size:
         raise reader.error("gaps", f"{n_kept} kept weights", f"at most {out.size}")
+    if announced is not None and n_kept != announced:
+        raise reader.error("gaps", f"{n_kept} kept weights", f"as many as announced: {announced}")
     kernels.gap_positions(gaps, width, out[:n_kept])
+    reader.charge(-_PER_GAP * n_gaps, "gaps")
     return out[:n_kept]

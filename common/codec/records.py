@@ -18,6 +18,10 @@ MAX_WEIGHTS = 1 << 33
 _DTYPE_NAMES = ("<f4", "<f2", "<f8", "?", "u1", "<u2", "<u4", "<u8", "i1", "<i2", "<i4", "<i8")
 _DTYPES = tuple(np.dtype(name) for name in _DTYPE_NAMES)
 _SHARED, _HAS_SCALES = 0x40, 0x20
+# Bytes of memory that are charged: the float32 that a weight becomes; the index of a weight that needs no
+# position; position, index and what is temporary on the way to them for all others.
+_PER_WEIGHT, _PER_INDEX, _PER_KEPT = 4, 4, 16
+_CHUNK = 1 << 20  # stored weights at a time
 _ALL, _ZONES, _FILLERS = range(3)
 
 
@@ -48,12 +52,10 @@ def write_tensor(writer: ByteWriter, tensor: DenseTensor | SharedTensor, index: 
         write_tensor(writer, tensor.row_scales, index)
 
 
-def read_tensor(
-    reader: ByteReader, max_weights: int, *, with_scales: bool = True
-) -> DenseTensor | SharedTensor:
-    """Return the tensor of a record, of at most `max_weights` weights."""
+def read_tensor(reader: ByteReader, *, with_scales: bool = True) -> DenseTensor | SharedTensor:
+    """Return the tensor of a record; what it will take is charged to the reader before it is allocated."""
     kind = reader.byte("kind")
-    shape = _read_shape(reader, min(max_weights, MAX_WEIGHTS))
+    shape = _read_shape(reader)
     if kind < _SHARED:
         return _read_dense(reader, kind, shape)
     if kind & ~(_HAS_SCALES if with_scales else 0) not in (_SHARED, _SHARED | 1):
@@ -67,9 +69,10 @@ def read_tensor(
     else:
         n_weights = math.prod(shape)
         n_kept = n_weights if coding == _ALL else reader.varint("kept weights", most=n_weights)
+        reader.charge((_PER_INDEX if coding == _ALL else _PER_KEPT) * n_kept, "kept weights")
         indices = read_blocks(reader, n_kept, n_clusters, "values", "values")
         positions = None if coding == _ALL else read_positions(reader, shape, n_kept)
-    scales = read_tensor(reader, max_weights, with_scales=False) if kind & _HAS_SCALES else None
+    scales = read_tensor(reader, with_scales=False) if kind & _HAS_SCALES else None
     try:
         return SharedTensor(shape, codebook.astype(dtype.newbyteorder("=")), positions, indices, scales)
     except ValueError as error:
@@ -79,7 +82,7 @@ def read_tensor(
 def kind_and_shape(reader: ByteReader) -> tuple[np.dtype | None, tuple[int, ...]]:
     """Return what a record's first bytes say: the dtype (None for shared weights) and the shape."""
     kind = reader.byte("kind")
-    shape = _read_shape(reader, MAX_WEIGHTS)
+    shape = _read_shape(reader)
     return (_DTYPES[kind] if kind < len(_DTYPES) else None), shape
 
 
@@ -96,7 +99,9 @@ def _read_dense(reader: ByteReader, kind: int, shape: tuple[int, ...]) -> DenseT
     if kind >= len(_DTYPES):
         raise reader.error("kind", kind, f"less than {len(_DTYPES)}, a dtype")
     dtype = _DTYPES[kind]
-    values = np.frombuffer(reader.take(math.prod(shape) * dtype.itemsize, "values", "dense"), dtype=dtype)
+    n_bytes = math.prod(shape) * dtype.itemsize
+    reader.charge(n_bytes, "values")
+    values = np.frombuffer(reader.take(n_bytes, "values", "dense"), dtype=dtype)
     if dtype == np.bool_ and (values.view(np.uint8) > 1).any():
         raise reader.error("values", "a byte above 1", "0 or 1 for bool")
     return DenseTensor(values.reshape(shape).astype(dtype.newbyteorder("=")))
@@ -110,11 +115,12 @@ def _write_shape(writer: ByteWriter, shape: tuple[int, ...]) -> None:
         writer.varint(size)
 
 
-def _read_shape(reader: ByteReader, max_weights: int) -> tuple[int, ...]:
+def _read_shape(reader: ByteReader) -> tuple[int, ...]:
     n_axes = reader.varint("axes", most=MAX_AXES)
     shape = tuple(reader.varint("shape", most=MAX_WEIGHTS) for _ in range(n_axes))
-    if math.prod(shape) > max_weights or math.prod(max(size, 1) for size in shape) > MAX_WEIGHTS:
-        raise reader.error("shape", shape, f"at most {max_weights} weights; raise max_dense_bytes")
+    reader.charge(_PER_WEIGHT * math.prod(shape), "shape")
+    if math.prod(max(size, 1) for size in shape) > MAX_WEIGHTS:
+        raise reader.error("shape", shape, f"at most {MAX_WEIGHTS} weights")
     return shape
 
 
@@ -145,14 +151,23 @@ def _read_fillers(
     """Return positions and indices of the kept weights."""
     n_weights = math.prod(shape)
     n_stored = reader.varint("stored weights", most=n_weights)
+    reader.charge(_PER_KEPT * n_stored, "stored weights")
     values = read_blocks(reader, n_stored, n_clusters + 1, "values", "values")
     width = reader.byte("gap bits", "index", most=MAX_WIDTH)
     if width == 0:
         raise reader.error("gap bits", 0, f"1 to {MAX_WIDTH}")
     gaps = read_blocks(reader, n_stored, 1 << width, "gaps", "index")
-    cells = np.cumsum(gaps + np.int64(1)) - 1
-    if n_stored and cells[-1] >= n_weights:
-        raise reader.error("gaps", f"a weight in cell {cells[-1]}", f"at most {n_weights - 1}")
-    is_kept = values > 0
-    indices = (values[is_kept] - 1).astype(np.uint8 if n_clusters <= 256 else np.uint16)
-    return cells[is_kept], indices
+    positions = np.empty(np.count_nonzero(values), dtype=np.int64)
+    indices = np.empty(positions.size, dtype=np.uint8 if n_clusters <= 256 else np.uint16)
+    last, n_kept = -1, 0
+    for start in range(0, n_stored, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        cells = last + np.cumsum(gaps[part] + np.int64(1))
+        last = int(cells[-1])
+        if last >= n_weights:
+            raise reader.error("gaps", f"a weight in cell {last}", f"at most {n_weights - 1}")
+        is_kept = values[part] > 0
+        found = slice(n_kept, n_kept + np.count_nonzero(is_kept))
+        positions[found], indices[found] = cells[is_kept], values[part][is_kept] - 1
+        n_kept = found.stop
+    return positions, indices

@@ -76,8 +76,15 @@ def read_blocks(reader: ByteReader, n_symbols: int, n_kinds: int, field: str, ki
     blocks = read_symbols(reader, -(-n_symbols // size), lengths, field, kind)
     if size == 1:
         return blocks
-    places = np.arange(n_kinds**size)[:, None] // n_kinds ** np.arange(size) % n_kinds
-    return np.take(places.astype(np.uint8), blocks, axis=0).reshape(-1)[:n_symbols]
+    places = (np.arange(n_kinds**size)[:, None] // n_kinds ** np.arange(size) % n_kinds).astype(np.uint8)
+    symbols = np.empty(blocks.size * size, dtype=np.uint8)
+    by_block = symbols.reshape(-1, size)
+    for start in range(0, blocks.size, _MANY):  # NumPy makes 8-byte numbers of indices: of a part at a time
+        part = slice(start, start + _MANY)
+        np.take(places, blocks[part], axis=0, out=by_block[part], mode="clip")
+    if symbols[n_symbols:].any():
+        raise reader.error(field, "a last block filled up otherwise", "zeros behind the last symbol")
+    return symbols[:n_symbols]
 
 
 def _join_blocks(symbols: np.ndarray, n_kinds: int, size: int) -> np.ndarray:

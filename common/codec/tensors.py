@@ -123,17 +123,15 @@ class SharedTensor:
     def to_dense(self) -> np.ndarray:
         """Return the float32 tensor of `shape`, with zeros where weights were pruned."""
         codebook = self.codebook.astype(np.float32)
-        if self.positions is None:
-            dense = codebook[self.indices]
-        else:
-            dense = np.zeros(self.n_weights, dtype=np.float32)
-            for start in range(0, self.n_kept, _CHUNK):
-                part = slice(start, start + _CHUNK)
-                dense[self.positions[part]] = codebook[self.indices[part]]
+        dense = np.zeros(self.n_weights, dtype=np.float32)
+        for start in range(0, self.n_kept, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            dense[part if self.positions is None else self.positions[part]] = codebook[self.indices[part]]
         dense = dense.reshape(self.shape)
         if self.row_scales is not None:
-            scales = self.row_scales.to_dense().astype(np.float32)
-            dense *= scales.reshape(-1, *[1] * (len(self.shape) - 1))
+            with np.errstate(over="ignore", invalid="ignore"):  # a file may hold any scales: inf is an answer
+                scales = self.row_scales.to_dense().astype(np.float32, copy=False)
+                dense *= scales.reshape(-1, *[1] * (len(self.shape) - 1))
         return dense
 
     def _check_codebook(self) -> None:

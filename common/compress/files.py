@@ -35,13 +35,15 @@ class UnknownNetwork(ValueError):
     """Tensors that are not those of a network of ours; the message names the nearest."""
 
 
-def open_model(source: str | Path) -> tuple[nn.Module, dict]:
+def open_model(source: str | Path, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> tuple[nn.Module, dict]:
     """Read a network, or build one by name with random weights.
 
     Parameters
     ----------
     source : path or str
         A ``.dcz``, a ``.safetensors`` or a file of ``torch.save``, or a key of `models.INPUT_SHAPES`.
+    max_dense_bytes : int
+        Most memory that the tensors of a ``.dcz`` may take (`container.load`).
 
     Returns
     -------
@@ -60,14 +62,14 @@ def open_model(source: str | Path) -> tuple[nn.Module, dict]:
     if str(source) in INPUT_SHAPES:
         return build(str(source)).eval(), {"architecture": str(source), "num_classes": 10}
     if sniff(_known_file(source)) == "dcz":
-        compressed = load_file(source)
+        compressed = load_file(source, max_dense_bytes=max_dense_bytes)
         if "architecture" in compressed.metadata:
             try:
                 return unpack(compressed), dict(compressed.metadata)
             except ValueError as error:
                 raise ValueError(f"{source}: {error}") from error
     try:
-        return _model_of(read_state(source))
+        return _model_of(read_state(source, max_dense_bytes=max_dense_bytes))
     except UnknownNetwork as error:
         raise UnknownNetwork(f"{source}: {error}") from error
 
@@ -307,8 +309,10 @@ def training_sets(dataset: str, architecture: dict) -> tuple[ImageSet, ImageSet]
 # And back: what ``dnnc decompress`` does.
 
 
-def decompress_file(source: str | Path, out: str | Path) -> None:
+def decompress_file(source: str | Path, out: str | Path, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> None:
     """Decode a `.dcz` file to safetensors, or with the suffix .pt or .pth to a file of ``torch.save``.
+
+    `max_dense_bytes` is the most memory that its tensors may take (`container.load`).
 
     Raises
     ------
@@ -317,7 +321,7 @@ def decompress_file(source: str | Path, out: str | Path) -> None:
     """
     if (kind := sniff(source)) != "dcz":
         raise ValueError(f"{source} is a {kind} file, not a .dcz file: there is nothing to decompress")
-    compressed = load_file(source)
+    compressed = load_file(source, max_dense_bytes=max_dense_bytes)
     try:
         if "architecture" in compressed.metadata:
             state = unpack(compressed).state_dict()
@@ -326,6 +330,6 @@ def decompress_file(source: str | Path, out: str | Path) -> None:
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     n_bytes = sum(4 * tensor.numel() for tensor in state.values())
-    if n_bytes > MAX_DENSE_BYTES:
-        raise ValueError(f"{source}: tied tensors of {n_bytes} bytes, expected at most {MAX_DENSE_BYTES}")
+    if n_bytes > max_dense_bytes:
+        raise ValueError(f"{source}: tied tensors of {n_bytes} bytes, expected at most {max_dense_bytes}")
     save_state(state, out)

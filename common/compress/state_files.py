@@ -124,10 +124,11 @@ class State:
         return self.tensors | {name: self.tensors[stored] for name, stored in self.aliases.items()}
 
 
-def read_state(path: str | Path) -> State:
+def read_state(path: str | Path, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> State:
     """Read the named tensors of a `.safetensors`, a `torch.save`d state dict, or a `.dcz` file.
 
-    No code in a file is ever run: pickled modules are refused.
+    No code in a file is ever run: pickled modules are refused. `max_dense_bytes` is the most memory that the
+    tensors of a `.dcz` may take (`container.load`).
 
     Raises
     ------
@@ -138,7 +139,7 @@ def read_state(path: str | Path) -> State:
     aliases: dict[str, str] = {}
     notes: list[str] = []
     if kind == "dcz":
-        return State(restore(container.load_file(path)))
+        return State(restore(container.load_file(path, max_dense_bytes=max_dense_bytes)))
     if kind == "torch":
         tensors = _read_torch(Path(path), notes)
     else:

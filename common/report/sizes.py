@@ -353,7 +353,12 @@ class Report:
         return json_text(figures | {"bytes_by_kind": self.bytes_by_kind, "layers": layers})
 
 
-def size_report(data: bytes | Container, *, dense_bytes: int | None = None) -> Report:
+def size_report(
+    data: bytes | Container,
+    *,
+    dense_bytes: int | None = None,
+    max_dense_bytes: int = container.MAX_DENSE_BYTES,
+) -> Report:
     """Count the bytes of a container.
 
     Parameters
@@ -363,6 +368,8 @@ def size_report(data: bytes | Container, *, dense_bytes: int | None = None) -> R
     dense_bytes : int, optional
         Bytes of the uncompressed network as float32. By default those of the architecture that the metadata
         names, with its batch norms; of the file's own tensors when the metadata names none.
+    max_dense_bytes : int
+        Most memory that the tensors may take (`container.load`).
 
     Returns
     -------
@@ -375,7 +382,7 @@ def size_report(data: bytes | Container, *, dense_bytes: int | None = None) -> R
     ValueError
         The metadata names an architecture that `models.build` does not know.
     """
-    opened = Container.open(data)
+    opened = Container.open(data, max_dense_bytes=max_dense_bytes)
     names, tensors = _names(opened), opened.tensors.values()
     if dense_bytes is None:
         dense_bytes = _dense_bytes(opened)

@@ -212,6 +212,12 @@ def test_what_cannot_be_stored():
         save(CompressedModel({"\ud800": DenseTensor(np.zeros(3))}))
     with pytest.raises(ContainerError, match="metadata"):
         save(CompressedModel({}, {"x": "y" * (1 << 21)}))
+    with pytest.raises(ContainerError, match=r"metadata: got the key 1, expected text"):
+        save(CompressedModel({}, {"x": [{1: "a"}]}))
+    nested = []
+    nested.append(nested)
+    with pytest.raises(ContainerError, match=r"metadata: got more than 64"):
+        save(CompressedModel({}, {"x": nested}))
     with pytest.raises(ValueError, match="index: got 'tiny'"):
         save(tiny_model(), index="tiny")
 
@@ -249,12 +255,15 @@ def test_errors_of_files_begin_with_the_path(tmp_path):
 
 def test_more_than_the_reader_allows():
     data = save(CompressedModel({"a": DenseTensor(np.zeros(600)), "b": DenseTensor(np.zeros(600))}))
-    assert load(data, max_dense_bytes=4800).tensors["b"].shape == (600,)
+    each = 600 * (8 + 4)  # the float64 values, and the float32 that a network needs
+    assert load(data, max_dense_bytes=2 * each).tensors["b"].shape == (600,)
+    with pytest.raises(ContainerError, match=r"b: values.*max_dense_bytes"):
+        load(data, max_dense_bytes=2 * each - 1)
     with pytest.raises(ContainerError, match=r"b: shape.*max_dense_bytes"):
-        load(data, max_dense_bytes=4796)
-    assert load_tensor(data, "b", max_dense_bytes=2400).shape == (600,)
-    with pytest.raises(ContainerError, match="b: shape"):
-        load_tensor(data, "b", max_dense_bytes=2396)
+        load(data, max_dense_bytes=each + 4 * 600 - 1)
+    assert load_tensor(data, "b", max_dense_bytes=each).shape == (600,)
+    with pytest.raises(ContainerError, match="b: values"):
+        load_tensor(data, "b", max_dense_bytes=each - 1)
 
 
 @pytest.mark.parametrize("density", [0.05, 0.5])

@@ -139,6 +139,14 @@ NESTED = body_of(96, 1, 4, 2, F4, 0, ([0, 1, 0, 1], 2), 1, 1, 4, np.zeros(4, np.
         ((*HEAD, *KEPT, 0, 19, 4, 1, b"\5\0"), "kept weights: got 4"),
         ((*HEAD, *KEPT, 0, 19, 3, 2**30, b"\5\0"), "skips: got"),
         ((*HEAD, *KEPT, 0, 19, 0, 1, stream_of([7], law_lengths(0, 32, 3))), "skip at the end"),
+        (
+            (*HEAD, *KEPT, 0, 19, 2, 2, stream_of([1, 7, 0, 2], law_lengths(2, 32, 3))),
+            "gaps: got 3 kept weights",
+        ),
+        (
+            (*HEAD, *KEPT, 0, 19, 3, 1, stream_of([1, 7, 7, 2], law_lengths(3, 32, 3))),
+            "gaps: got 2 kept weights",
+        ),
         ((*HEAD, *KEPT, 0, 13, b"\x80\x00\x00\x03", 0), "end: got 1 bytes more"),
         ((*HEAD, 2, 33), "stored weights: got 33"),
         ((*HEAD, 2, 3, ([1, 0, 2], 3), 0), "gap bits: got 0"),
@@ -200,6 +208,17 @@ def test_streams(stream, message):
         load(file_of(body_of(*HEAD, 1, 3, 1) + bits("0001 010") + stream))
 
 
+def test_blocks_are_filled_up_with_zeros():
+    """Three symbols in blocks of two: 1 0, then 0 and a filling 1; with zeros in its place they are read."""
+    table = bits("0000 1 0 010 10 1")  # kinds 1 and 2 of 4, a bit each
+    ends = [0, 13, b"\x80\x00\x00\x03"]
+    sound = body_of(*HEAD, 1, 3, 2, table, stream_of([1, 1], [0, 1, 1, 0]), *ends)
+    assert load(file_of(sound)).tensors["w"].indices.tolist() == [1, 0, 1]
+    spoilt = body_of(*HEAD, 1, 3, 2, table, stream_of([1, 2], [0, 1, 1, 0]), *ends)
+    with pytest.raises(ContainerError, match=r"^w: values: got a last block filled up otherwise"):
+        load(file_of(spoilt))
+
+
 # --- bombs: few bytes that ask for much
 
 
@@ -239,9 +258,12 @@ def test_one_kept_weight_in_a_thousand_million():
     """Positions take what their file takes, whatever the shape: only the dense form is large."""
     tensor = SharedTensor((2**15, 2**15), np.float32([1]), np.array([7, 2**30 - 1]), np.uint8([0, 0]))
     data = save(CompressedModel({"w": tensor}))
-    load(data)
+    limit = 4 * 2**30 + 2 * 16
+    load(data, max_dense_bytes=limit)
+    with pytest.raises(ContainerError, match=r"w: kept weights: got 32 bytes of memory, expected at most 31"):
+        load(data, max_dense_bytes=limit - 1)
     tracemalloc.start()
-    assert load(data).tensors["w"].positions.tolist() == [7, 2**30 - 1]
+    assert load(data, max_dense_bytes=limit).tensors["w"].positions.tolist() == [7, 2**30 - 1]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16 << 20
