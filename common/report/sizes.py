@@ -17,7 +17,7 @@ import numpy as np
 
 from common.base.text import json_text, markdown_table
 from common.codec.byte_io import KINDS
-from common.codec.container import DIGEST_BYTES, CompressedModel, Container, TensorSizes
+from common.codec.container import DIGEST_BYTES, MAX_DENSE_BYTES, CompressedModel, Container, TensorSizes
 from common.codec.huffman import entropy_bits
 from common.codec.tensors import DenseTensor, SharedTensor
 from common.networks.shapes import dense_bytes_of, names_of
@@ -354,10 +354,7 @@ class Report:
 
 
 def size_report(
-    data: bytes | Container,
-    *,
-    dense_bytes: int | None = None,
-    max_dense_bytes: int = container.MAX_DENSE_BYTES,
+    data: bytes | Container, *, dense_bytes: int | None = None, max_dense_bytes: int = MAX_DENSE_BYTES
 ) -> Report:
     """Count the bytes of a container.
 
