@@ -1,0 +1,1 @@
+"""Compressed networks at work: products without a dense matrix."""
