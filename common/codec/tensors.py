@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.codec.position_kernels import scatter
+
 CODEBOOK_DTYPES = (np.dtype(np.float32), np.dtype(np.float16))
 INDEX_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 MAX_CLUSTERS = 1 << 15
-_CHUNK = 1 << 20  # kept weights unpacked at a time: no second list as long as the tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +128,7 @@ class SharedTensor:
             dense = codebook[self.indices]
         else:
             dense = np.zeros(self.n_weights, dtype=np.float32)
-            for start in range(0, self.n_kept, _CHUNK):
-                part = slice(start, start + _CHUNK)
-                dense[self.positions[part]] = codebook[self.indices[part]]
+            scatter(dense, self.positions, self.indices, codebook)
         dense = dense.reshape(self.shape)
         if self.row_scales is not None:
             scales = self.row_scales.to_dense().astype(np.float32)
