@@ -32,7 +32,7 @@ def close(found, expected):
     [
         pruned((5, 700), 0.3, 4),
         pruned((64, 300), 0.09, 32),
-        pruned((7, 40), 0.5, 300),
+        pruned((7, 40), 0.5, 256),
         pruned((3, 70_000), 0.01, 2),
         pruned((9, 8), 0.3, 3, scales=True),
         pruned((4, 6), 1, 5, all_kept=True),
@@ -44,22 +44,33 @@ def close(found, expected):
     ids=lambda tensor: "x".join(map(str, tensor.shape)),
 )
 def test_product_is_that_of_the_dense_matrix(tensor, batch):
-    dense = tensor.to_dense().reshape(tensor.shape[0], math.prod(tensor.shape[1:])).astype(np.float64)
+    dense = tensor.to_dense().reshape(tensor.shape[0], -1 if tensor.shape[0] else 10).astype(float)
     shape = (dense.shape[1],) if batch is None else (dense.shape[1], batch)
     x = np.random.default_rng(1).normal(size=shape).astype(np.float32)
     close(SparseMatrix.of(tensor) @ x, dense @ x)
 
 
 def test_hand_worked_units():
-    # All nine weights are kept: eight of value 0, which make two units, and that of column 4 of value 1, whose
-    # unit is filled up with column 9: there is none, it is the zero behind the input.
+    # Eight weights of value 0 make two units; column 4, of value 1, one that is filled up with column 9: there
+    # is none, it is the zero behind the input. A group has four rows, three of them none.
     indices = np.uint8([0, 0, 0, 0, 1, 0, 0, 0, 0])
     matrix = SparseMatrix.of(SharedTensor((1, 9), np.float32([2, 3]), np.arange(9), indices))
-    assert matrix.columns.tolist() == [[0, 1, 2, 3], [5, 6, 7, 8], [4, 9, 9, 9]]
-    assert (matrix.values.tolist(), matrix.starts.tolist()) == ([0, 0, 1], [0, 3])
+    (tile,) = matrix.tiles
+    assert tile.order.tolist() == [0, 1, 1, 1]
+    fields = tile.units[:, None] >> np.uint64([0, 14, 28, 42, 56]) & np.uint64(0x3FFF)
+    assert fields[::4].tolist() == [[0, 1, 2, 3, 0], [5, 6, 7, 8, 0], [4, 9, 9, 9, 1]]
+    assert set(map(tuple, np.delete(fields, [0, 4, 8], axis=0).tolist())) == {(9, 9, 9, 9, 0)}
     assert (matrix @ np.ones(9, dtype=np.float32)).tolist() == [2 * 8 + 3]
-    few = SparseMatrix.of(SharedTensor((1, 3), np.float32([2, 3]), np.arange(3), np.uint8([0, 1, 1])))
-    assert few.columns.tolist() == [[0], [1], [2]]  # two units of four for three weights would not pay
+
+
+def test_wide_matrices_come_in_tiles():
+    matrix = SparseMatrix.of(pruned((3, 20_000), 0.01, 4))
+    assert [(tile.first, tile.last) for tile in matrix.tiles] == [(0, 6666), (6666, 13333), (13333, 20000)]
+
+
+def test_too_many_values():
+    with pytest.raises(ValueError, match="codebook: got 300 values, expected at most 256"):
+        SparseMatrix.of(pruned((7, 40), 0.5, 300))
 
 
 @pytest.mark.parametrize(("padding", "size"), [(0, 3), (1, 3), (2, 5)])
