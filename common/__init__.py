@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "report": "base codec networks",
     "figures": "base codec report",
     "compress": "base data networks pruning sharing codec report",
-    "deploy": "codec networks compress",
+    "deploy": "base codec networks compress",
     "methods": "base data networks pruning sharing codec compress",
     "capstone": _STAGES,
     "experiments": f"{_STAGES} capstone",

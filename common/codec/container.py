@@ -221,10 +221,23 @@ def _read_name(reader: ByteReader) -> str:
 def _spell_metadata(metadata: dict) -> bytes:
     """Return the one JSON spelling that files hold."""
     try:
+        _check_keys(metadata)
         options = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
         return json.dumps(metadata, **options).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ContainerError(f"metadata: got {error}, expected what JSON can spell") from error
+
+
+def _check_keys(value: object) -> None:
+    """Raise TypeError for a key that JSON would turn into a string."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"a key {key!r}")
+            _check_keys(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_keys(inner)
 
 
 def _read_metadata(reader: ByteReader) -> dict:

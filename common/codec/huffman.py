@@ -73,6 +73,10 @@ def code_lengths(counts: ArrayLike, *, max_length: int = MAX_LENGTH) -> np.ndarr
         raise ValueError(f"counts: got {counts.dtype} {counts.shape}, expected one axis of integers >= 0")
     if not 1 <= max_length <= MAX_LENGTH:
         raise ValueError(f"max_length: got {max_length}, expected 1 to {MAX_LENGTH}")
+    if counts.sum(dtype=np.float64) >= 2.0**62:
+        raise ValueError(
+            f"counts: got a sum of {counts.sum(dtype=np.float64):.3g}, expected less than 2 ** 62"
+        )
     counts = counts.astype(np.int64)
     lengths = np.zeros(counts.size, dtype=np.uint8)
     present = np.flatnonzero(counts)

@@ -77,6 +77,9 @@ def read_blocks(reader: ByteReader, n_symbols: int, n_kinds: int, field: str, ki
     blocks = read_symbols(reader, -(-n_symbols // size), lengths, field, kind)
     if size == 1:
         return blocks
+    n_last = n_symbols % size  # symbols of the last block; 0: it is full
+    if n_last and blocks[-1] >= n_kinds**n_last:
+        raise reader.error(field, "symbols behind the last", "zeros to fill up the last block")
     places = np.arange(n_kinds**size)[:, None] // n_kinds ** np.arange(size) % n_kinds
     return np.take(places.astype(np.uint8), blocks, axis=0).reshape(-1)[:n_symbols]
 

@@ -142,10 +142,15 @@ class SharedTensor:
                 f"codebook: got {codebook.dtype} of shape {codebook.shape}, "
                 f"expected one axis of at most {MAX_CLUSTERS} float32 or float16 values"
             )
-        if not np.isfinite(codebook).all() or (codebook[1:] <= codebook[:-1]).any():
+        if not np.isfinite(codebook).all():
+            most = np.finfo(codebook.dtype).max
             raise ValueError(
-                "codebook: got repeated, unsorted or infinite values, expected them finite and "
-                "strictly ascending; sort with np.unique"
+                f"codebook: got NaN or values beyond {codebook.dtype}, expected finite ones, within ±{most:g}"
+            )
+        if (codebook[1:] <= codebook[:-1]).any():
+            raise ValueError(
+                "codebook: got repeated or unsorted values, expected them strictly ascending; "
+                "sort with np.unique"
             )
 
     def _check_positions(self) -> None:

@@ -24,10 +24,9 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numba
 import numpy as np
 
-from common.codec.position_kernels import kernel
+from common.base.compiled import kernel, njit
 from common.codec.tensors import SharedTensor
 
 # Energy of one operation in pJ, 45 nm (Horowitz, ISSCC 2014, as quoted by Han et al. 2016).
@@ -270,7 +269,7 @@ def _fill_units(positions, indices, n_columns, first, last, counts, starts, orde
             units[at] = units[at] & ~(_COLUMN << shift) | np.uint64(column - first) << shift
 
 
-_fused = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+_fused = njit(nogil=True, error_model="numpy", fastmath={"contract"})
 
 
 @_fused

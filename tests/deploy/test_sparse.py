@@ -1,7 +1,5 @@
 """Products straight from shared weights, against the dense tensor in float64."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -51,8 +49,8 @@ def test_product_is_that_of_the_dense_matrix(tensor, batch):
 
 
 def test_hand_worked_units():
-    # Eight weights of value 0 make two units; column 4, of value 1, one that is filled up with column 9: there
-    # is none, it is the zero behind the input. A group has four rows, three of them none.
+    # Eight weights of value 0 make two units; column 4, of value 1, one that is filled up with column 9,
+    # which is not there: it is the zero behind the input. A group has four rows, three of them none.
     indices = np.uint8([0, 0, 0, 0, 1, 0, 0, 0, 0])
     matrix = SparseMatrix.of(SharedTensor((1, 9), np.float32([2, 3]), np.arange(9), indices))
     (tile,) = matrix.tiles
