@@ -1,5 +1,7 @@
 """The doctor: every check can find fault, says what to do, and none of them hurts."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import pytest
 from common import doctor
 from common.data.datasets import DatasetNotFoundError
 from common.doctor import Check
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_report_has_a_line_a_check_and_a_verdict():
