@@ -610,14 +610,23 @@ def bench(context: typer.Context) -> None:
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Only compile the inner loops, ahead of time.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Check this machine, and say what to do.
 
     \b
     Example: dnnc doctor
     """
-    from common.doctor import examine, is_healthy, report
+    from common.doctor import examine, is_healthy, report, warm_up
 
+    if warm:
+        seconds = warm_up()
+        _show({"seconds": seconds}, f"The inner loops are compiled and kept ({seconds:.0f} s).", as_json)
+        return
     checks = examine()
     _show([asdict(check) for check in checks], report(checks), as_json)
     raise typer.Exit(0 if is_healthy(checks) else 1)

@@ -6,6 +6,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -98,6 +99,47 @@ def check_compression() -> Check:
             "set DNNC_CACHE to a folder of yours",
         )
     return Check("compression", "ok", f"works; compiled code is kept {place}")
+
+
+def warm_up() -> float:
+    """Compile the inner loops of coding, k-means and sparse products, or load them; return the seconds.
+
+    numba keeps them beside the modules: the first real call then waits no more. Both widths of everything:
+    few kinds and many, short streams and long ones, gaps of one byte and of two.
+    """
+    import numpy as np
+
+    from common.codec.container import CompressedModel, load, save
+    from common.codec.gaps import decode_gaps, encode_gaps
+    from common.codec.tensors import SharedTensor
+    from common.deploy.sparse import SparseMatrix
+    from common.sharing.kmeans import kmeans_1d
+
+    start = time.perf_counter()
+    rng = np.random.default_rng(0)
+    tensors = {}
+    for name, shape, n_clusters in (
+        ("few", (400, 2000), 16),
+        ("many", (400, 2000), 200),
+        ("wide", (300, 300), 300),
+        ("kept", (500, 500), 4),
+    ):
+        weight = rng.normal(size=shape).astype(np.float32)
+        weight[: shape[0] // 2] *= 0.3  # so that zones pay
+        result = kmeans_1d(weight, n_clusters)
+        positions = None if name == "kept" else np.flatnonzero(np.abs(weight) > 1.2)
+        indices = result.indices.reshape(-1)
+        indices = indices if positions is None else indices[positions]
+        tensors[name] = SharedTensor(shape, result.codebook, positions, indices)
+    kmeans_1d(weight, 3, sample_weight=np.ones_like(weight))
+    for index in ("smallest", "fillers"):
+        for tensor in load(save(CompressedModel(tensors), index=index)).tensors.values():
+            tensor.to_dense()
+    decode_gaps(encode_gaps(np.arange(0, 4000, 1000), 12), 12)
+    matrix = SparseMatrix.of(tensors["few"])
+    matrix @ np.ones(2000, dtype=np.float32)
+    matrix @ np.ones((2000, 2), dtype=np.float32)
+    return time.perf_counter() - start
 
 
 def is_healthy(checks: Sequence[Check]) -> bool:

@@ -1,5 +1,7 @@
 """The doctor: every check can find fault, says what to do, and none of them hurts."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,8 @@ from common import doctor
 from common.data import datasets
 from common.data.datasets import DatasetNotFoundError
 from common.doctor import Check
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_report_has_a_line_a_check_and_a_verdict():
@@ -179,3 +183,30 @@ def test_modules_cover_the_requirements():
     imported_as |= {"opencv-python-headless": "cv2", "torch-pruning": "torch_pruning"}
     own = {"torch", "torchvision", "psutil"}  # psutil is imported by the doctor itself
     assert {imported_as.get(name, name) for name in names - own} == set(doctor._MODULES)
+
+
+@pytest.mark.slow
+def test_after_warming_up_nothing_is_compiled(tmp_path):
+    """Coding a real file, k-means and a sparse product find every loop in the cache."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    work = """
+from numba.core import event
+compiled = event.RecordingListener()
+event.register("numba:compile", compiled)
+import numpy as np
+from common.codec import container
+from common.deploy.sparse import SparseMatrix
+from common.sharing.kmeans import kmeans_1d
+for name in ("vgg16_cifar10", "lenet_5_small"):
+    model = container.load_file(f"capstone/{name}.dcz")
+    container.save(model)
+    dense = [tensor.to_dense() for tensor in model.tensors.values()]
+kmeans_1d(dense[0], 32)
+matrix = SparseMatrix.of(next(t for t in model.tensors.values() if len(t.shape) == 2))
+matrix @ np.ones(matrix.shape[1], dtype=np.float32)
+print(sorted({str(e.data["dispatcher"]) for _, e in compiled.buffer}))
+"""
+    for script in ("from common.doctor import warm_up; print(warm_up())", work):
+        command = [sys.executable, "-c", script]
+        run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=ROOT)
+    assert run.stdout == "[]\n"

@@ -64,5 +64,7 @@ else
     echo "setup: about 3 GB to download, most of it torch with CUDA; without an NVIDIA GPU: make setup TORCH=cpu"
     "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --constraint constraints.txt --editable ".[dev]"
 fi
+echo "setup: compiling the inner loops, so that no first call waits"
+"$venv/bin/python" -m common doctor --warm || echo "setup: they will be compiled when they are first called" >&2
 echo "$wanted" > "$stamp"
 rm -f "$marker"

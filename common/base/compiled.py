@@ -19,6 +19,7 @@ from pathlib import Path
 import numba
 from numba.core import config
 
+from common.base import compiling as compiling  # tells a terminal when it takes long
 from common.base.files import user_cache
 
 # What was found for the first function holds for all: the word that `dnnc doctor` shows.

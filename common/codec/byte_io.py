@@ -106,6 +106,10 @@ class ByteReader:
         self.bits["padding"] += padding_bits
         return part
 
+    def rest(self) -> memoryview:
+        """Return the bytes not read yet, without reading them."""
+        return self._data[self._at :]
+
     def byte(self, field: str, kind: str = "header", *, most: int = 255) -> int:
         """Return the next byte, at most `most`."""
         value = self.take(1, field, kind)[0]

@@ -133,7 +133,10 @@ def law_lengths(n_kept: int, n_cells: int, n_bits: int) -> np.ndarray:
 def _check_positions(positions: np.ndarray, n_bits: int) -> np.ndarray:
     """Return the positions as int64 when they are ascending."""
     _check_bits(n_bits)
-    positions = np.asarray(positions, dtype=np.int64)
+    positions = np.asarray(positions)
+    if positions.size and positions.dtype.kind not in "iu":
+        raise ValueError(f"positions: got {positions.dtype}, expected integers")
+    positions = positions.astype(np.int64, copy=False)
     if positions.size and (positions[0] < 0 or (positions[1:] <= positions[:-1]).any()):
         raise ValueError("positions: got repeated, unsorted or negative ones, expected them ascending")
     return positions

@@ -73,6 +73,10 @@ def code_lengths(counts: ArrayLike, *, max_length: int = MAX_LENGTH) -> np.ndarr
         raise ValueError(f"counts: got {counts.dtype} {counts.shape}, expected one axis of integers >= 0")
     if not 1 <= max_length <= MAX_LENGTH:
         raise ValueError(f"max_length: got {max_length}, expected 1 to {MAX_LENGTH}")
+    if counts.sum(dtype=np.float64) >= 2.0**62:
+        raise ValueError(
+            f"counts: got a sum of {counts.sum(dtype=np.float64):.3g}, expected less than 2 ** 62"
+        )
     counts = counts.astype(np.int64)
     lengths = np.zeros(counts.size, dtype=np.uint8)
     present = np.flatnonzero(counts)
@@ -145,23 +149,15 @@ def canonical_codes(lengths: ArrayLike) -> np.ndarray:
     HuffmanError
         When the lengths are no code.
     """
-    lengths = check_lengths(lengths)
-    by_code, first_codes, offsets = canonical_order(lengths)
+    return _codes_of(check_lengths(lengths))
+
+
+def _codes_of(lengths: np.ndarray) -> np.ndarray:
+    """Return the code of each symbol from lengths that were checked."""
+    by_code, _, offsets, _ = kernels.code_book(lengths)
     codes = np.zeros(lengths.size, dtype=np.uint32)
-    ranks = np.arange(by_code.size) - offsets[lengths[by_code]]
-    codes[by_code] = first_codes[lengths[by_code]] + ranks
+    codes[by_code] = np.arange(by_code.size) - offsets[lengths[by_code]]
     return codes
-
-
-def canonical_order(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the used symbols in code order, and of each length the first code and its place there."""
-    used = np.flatnonzero(lengths)
-    by_code = used[np.argsort(lengths[used], kind="stable")]
-    n_of_length = np.bincount(lengths[used], minlength=MAX_LENGTH + 1)
-    first_codes = np.zeros(MAX_LENGTH + 1, dtype=np.int64)
-    for length in range(1, MAX_LENGTH + 1):
-        first_codes[length] = (first_codes[length - 1] + n_of_length[length - 1]) << 1
-    return by_code, first_codes, np.cumsum(n_of_length) - n_of_length
 
 
 def entropy_bits(counts: ArrayLike) -> float:
@@ -243,7 +239,7 @@ def encode(symbols: np.ndarray, lengths: ArrayLike) -> tuple[bytes, int]:
     head = _entry_bytes(symbols.size)
     out = np.empty(head + N_LANES * kernels.lane_bytes(symbols.size, most), dtype=np.uint8)
     data = kernels.as_bytes(symbols)
-    codes = canonical_codes(lengths)
+    codes = _codes_of(lengths)
     lane_bits = kernels.encode_lanes(data, symbols.itemsize, codes, lengths, paired_bits, most, head, out)
     if lane_bits[-1] < 0:
         has_code = np.append(lengths > 0, np.zeros(MAX_KINDS - n_kinds, dtype=bool))
@@ -277,8 +273,13 @@ def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.n
     HuffmanError
         When the lengths are no code, the sizes do not fit, or the bits are not `n_symbols` whole codes.
     """
-    lengths = check_lengths(lengths)
-    n_used = int(np.count_nonzero(lengths))
+    lengths = np.array(lengths)
+    if lengths.dtype != np.uint8 or lengths.ndim != 1 or lengths.size > MAX_KINDS:
+        lengths = check_lengths(lengths)
+    by_code, limits, offsets, kraft = kernels.code_book(lengths)
+    n_used = by_code.size
+    if kraft != 1 << MAX_LENGTH:  # a complete code is the usual case; another is told, or has a single symbol
+        check_lengths(lengths)
     if not n_symbols <= n_bits <= n_symbols * MAX_LENGTH or (n_symbols > 0 and n_used == 0):
         raise HuffmanError(
             f"stream: got {n_bits} bits for {n_symbols} symbols of {n_used} kinds, "
@@ -293,7 +294,8 @@ def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.n
     payload.flags.writeable = False  # as bytes are: the kernels are compiled for this only
     if n_bits % 8 and payload[-1] & (0xFF >> n_bits % 8):
         raise HuffmanError("stream: got set bits behind the last code, expected zero bits")
-    tables = _decode_tables(lengths, n_bits, n_symbols, out.itemsize)
+    table, table_bits = _decode_table(lengths, by_code, n_bits, n_symbols, out.itemsize)
+    tables = table, table_bits, limits, offsets, by_code
     if n_symbols < LANE_SYMBOLS:
         bits, ats = np.array([0, n_bits], dtype=np.int64), np.array([0, n_symbols], dtype=np.int64)
         ends, stops = bits[1:], ats[1:]
@@ -312,21 +314,15 @@ def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.n
     return out
 
 
-def _decode_tables(
-    lengths: np.ndarray, n_bits: int, n_symbols: int, itemsize: int
-) -> tuple[np.ndarray | int, ...]:
-    """Return what the decoding kernels look up: table, its width, and for long codes the canonical order.
+def _decode_table(
+    lengths: np.ndarray, by_code: np.ndarray, n_bits: int, n_symbols: int, itemsize: int
+) -> tuple[np.ndarray, int]:
+    """Return the table that the decoding kernels look up, and its width in bits.
 
-    A code of some length is told by its first 15 bits: they lie below `limits[length]`, and not below the
-    limit of the length before. `offsets` is chosen so that `by_code[offsets[length] + code]` is the symbol.
     The widest tables fill the processor's first cache; a short stream would not pay for one.
     """
-    by_code, first_codes, places = canonical_order(lengths)
-    n_of_length = np.bincount(lengths[by_code], minlength=MAX_LENGTH + 1)
-    limits = (first_codes + n_of_length) << np.arange(MAX_LENGTH, -1, -1)
-    by_code = by_code.astype(np.uint16)
     is_narrow = itemsize == 1 and n_bits >= _LONG_CODES * n_symbols
     table_bits = min(13 if is_narrow else 12, n_symbols.bit_length())
     table = np.empty(1 << table_bits, dtype=np.uint32 if is_narrow else np.uint64)
     lanes.fill_table(table, table_bits, 8 * itemsize, lengths, by_code)
-    return table, table_bits, limits, places - first_codes, by_code
+    return table, table_bits

@@ -411,6 +411,39 @@ def _trailing_zeros(_context, value):
 
 
 @kernel
+def code_book(lengths):
+    """Return the canonical order of a code, and what finds a symbol there.
+
+    The symbols by code (uint16); of each length 0 to `MAX_LENGTH` the limit below which its codes lie, as
+    numbers of 15 bits, and what to add to a code for its place in that order; and the Kraft sum, in units of
+    2 ** -15, or -1 where a length is above `MAX_LENGTH`.
+    """
+    n_of_length = np.zeros(MAX_LENGTH + 1, dtype=np.int64)
+    limits = np.zeros(MAX_LENGTH + 1, dtype=np.int64)
+    offsets = np.zeros(MAX_LENGTH + 1, dtype=np.int64)
+    for length in lengths:
+        if length > MAX_LENGTH:
+            return np.zeros(0, dtype=np.uint16), limits, offsets, -1
+        n_of_length[length] += 1
+    n_of_length[0] = 0
+    places = np.zeros(MAX_LENGTH + 1, dtype=np.int64)
+    first, place, kraft = 0, 0, 0
+    for length in range(1, MAX_LENGTH + 1):
+        first = (first + n_of_length[length - 1]) << 1
+        places[length], offsets[length] = place, place - first
+        limits[length] = (first + n_of_length[length]) << (MAX_LENGTH - length)
+        place += n_of_length[length]
+        kraft += n_of_length[length] << (MAX_LENGTH - length)
+    by_code = np.empty(place, dtype=np.uint16)
+    for symbol in range(lengths.size):
+        length = lengths[symbol]
+        if length:
+            by_code[places[length]] = symbol
+            places[length] += 1
+    return by_code, limits, offsets, kraft
+
+
+@kernel
 def fill_table(table, table_bits, symbol_bits, lengths, by_code):
     """Fill the 2 ** table_bits entries of the decoder's table.
 
@@ -581,3 +614,70 @@ def spell_table(lengths):
         at += n_bits
         start, previous = stop, length
     return bits[:at]
+
+
+TABLE_READ, TABLE_ENDS, TABLE_RUN, TABLE_FULL, TABLE_LENGTH = range(5)
+
+
+@kernel
+def read_table(data, lengths):
+    """Fill `lengths` from the table at the beginning of `data`.
+
+    Returns the bits it takes, a status, and the number that is wrong: `TABLE_ENDS` within the table,
+    `TABLE_RUN` longer than the alphabet, `TABLE_FULL` with more lengths than it has, a `TABLE_LENGTH` out of
+    range or like the one before.
+    """
+    n_kinds, n_data = lengths.size, 8 * data.size
+    longest = 0
+    while n_kinds >> longest:
+        longest += 1
+    bit, at, length = 0, 0, -1
+    while True:
+        previous, n_bits = length, 4
+        if at > 0:
+            if bit >= n_data:
+                return bit, TABLE_ENDS, 0
+            n_bits = 0
+            if data[bit >> 3] >> (7 - (bit & 7)) & 1 == 0:
+                length += 1
+                bit += 1
+            else:
+                bit += 1
+                if bit >= n_data:
+                    return bit, TABLE_ENDS, 0
+                if data[bit >> 3] >> (7 - (bit & 7)) & 1 == 0:
+                    length -= 1
+                else:
+                    n_bits = 4
+                bit += 1
+        if n_bits:
+            if bit + n_bits > n_data:
+                return bit, TABLE_ENDS, 0
+            length = 0
+            for _ in range(n_bits):
+                length = length << 1 | (data[bit >> 3] >> (7 - (bit & 7)) & 1)
+                bit += 1
+        if length < 0 or length > MAX_LENGTH or length == previous:
+            return bit, TABLE_LENGTH, length
+        n_zeros = 0
+        while True:
+            if bit >= n_data:
+                return bit, TABLE_ENDS, 0
+            bit += 1
+            if data[(bit - 1) >> 3] >> (7 - ((bit - 1) & 7)) & 1:
+                break
+            n_zeros += 1
+            if n_zeros == longest:
+                return bit, TABLE_RUN, 0
+        if bit + n_zeros > n_data:
+            return bit, TABLE_ENDS, 0
+        run = 1
+        for _ in range(n_zeros):
+            run = run << 1 | (data[bit >> 3] >> (7 - (bit & 7)) & 1)
+            bit += 1
+        if run > n_kinds - at:
+            return bit, TABLE_FULL, at + run
+        lengths[at : at + run] = length
+        at += run
+        if at == n_kinds:
+            return bit, TABLE_READ, 0

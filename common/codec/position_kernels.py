@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from common.base.compiled import kernel
+from common.codec.huffman_kernels import _trailing_zeros
 
 _USUAL = 1 << 9
 
@@ -105,21 +106,19 @@ def axis_counts(positions, n_rows, n_columns, n_taps):
 
 
 @kernel
-def line_counts(positions, of_rows, of_strands, shape):
-    """Return a table of `shape`: how many positions lie in each line, by the sum of the other labels.
+def line_counts(positions, of_rows, of_strands, n_counts):
+    """Return how many positions have each sum of a number of their row and one of their strand.
 
-    `of_rows` and `of_strands` (columns times taps) hold the summands of the line and of that sum.
+    Strands are columns times taps. The sums, below `n_counts`, stand for a line and the other labels at once.
     """
-    counts = np.zeros(shape, dtype=np.int64)
-    (row_lines, row_others), (strand_lines, strand_others) = of_rows, of_strands
-    n_strands = strand_lines.size
+    counts = np.zeros(n_counts, dtype=np.int64)
+    n_strands = of_strands.size
     row, row_start = 0, 0
     for position in positions:
         while position - row_start >= n_strands:
             row += 1
             row_start += n_strands
-        strand = position - row_start
-        counts[row_lines[row] + strand_lines[strand], row_others[row] + strand_others[strand]] += 1
+        counts[of_rows[row] + of_strands[np.uint64(position - row_start)]] += 1
     return counts
 
 
@@ -169,3 +168,25 @@ def zone_positions(ranks, zone, row_labels, n_of_label, label_starts, strands, n
             label = zone + 3 - row_labels[row]
             n_here = n_of_label[label] if row_labels[row] and 0 <= label < n_of_label.size else 0
         ranks[i] = row * n_strands + strands[label_starts[label] + ranks[i] - before]
+
+
+@kernel
+def sort_positions(positions, marks):
+    """Sort distinct positions in place: each sets its bit of `marks` (uint64, zero), which are then read."""
+    for position in positions:
+        marks[position >> 6] |= np.uint64(1) << np.uint64(position & 63)
+    at = 0
+    for word in range(marks.size):
+        left = marks[word]
+        while left:
+            lowest = left & (~left + np.uint64(1))
+            positions[at] = word << 6 | _trailing_zeros(lowest)
+            at += 1
+            left ^= lowest
+
+
+@kernel
+def scatter(dense, positions, indices, codebook):
+    """Write the value of each kept weight to its place."""
+    for i in range(positions.size):
+        dense[np.uint64(positions[i])] = codebook[indices[i]]

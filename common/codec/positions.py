@@ -29,6 +29,7 @@ _NONE_KEPT, _BITMAP, _ALL_KEPT, _LAW = 0, 13, 14, 16
 _BLOCK_WIDTH = 4  # two gaps of more bits make no block
 _PER_GAP = 4  # bytes of memory while a zone is read: the gap, its block, and a flag
 _CHUNK = 1 << 20  # cells made into positions at a time
+_RARE = 512  # cells per kept weight from which on a bit per cell takes longer than sorting
 _SIZE_BITS = 24  # of a gap stream: its number of gaps, its number of bits
 
 
@@ -64,8 +65,16 @@ def read_positions(reader: ByteReader, shape: tuple[int, ...], n_kept: int) -> n
     if n_read < n_kept:
         raise reader.error("positions", n_read, f"one a kept weight: {n_kept}")
     if zones is not None:
-        positions.sort(kind="stable")  # made for what comes in a few ascending runs
+        _sort_(positions, math.prod(shape))
     return positions
+
+
+def _sort_(positions: np.ndarray, n_cells: int) -> None:
+    """Sort distinct positions in place: by a bit per cell, unless hardly any is kept."""
+    if positions.size < 64 or positions.size < n_cells // _RARE:
+        positions.sort(kind="stable")
+    else:
+        kernels.sort_positions(positions, np.zeros(n_cells // 64 + 1, dtype=np.uint64))
 
 
 def _write_zones(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from common.codec import huffman
+from common.codec import huffman_kernels as kernels
 from common.codec.byte_io import ByteReader, ByteWriter
 from common.codec.huffman_kernels import count_symbols, spell_table
 
@@ -112,53 +113,18 @@ def _read_table(reader: ByteReader, n_kinds: int, field: str) -> np.ndarray:
     lengths = np.zeros(n_kinds, dtype=np.uint8)
     if n_kinds == 0:
         return lengths
-    bits = _TableBits(reader, field)
-    at, length = 0, bits.number(4)
-    while True:
-        n_zeros = 0
-        while bits.number(1) == 0:
-            n_zeros += 1
-            if n_zeros == n_kinds.bit_length():
-                raise reader.error(field, f"a run of more than {n_kinds}", "a run within the alphabet")
-        run = 1 << n_zeros | bits.number(n_zeros)
-        if run > n_kinds - at:
-            raise reader.error(field, f"{at + run} lengths", f"{n_kinds} lengths")
-        lengths[at : at + run] = length
-        at += run
-        if at == n_kinds:
-            break
-        previous = length
-        if bits.number(1) == 0:
-            length += 1
-        elif bits.number(1) == 0:
-            length -= 1
-        else:
-            length = bits.number(4)
-        if not 0 <= length <= huffman.MAX_LENGTH or length == previous:
-            raise reader.error(field, length, f"another length of 0 to {huffman.MAX_LENGTH}")
-    bits.close()
+    rest = np.frombuffer(reader.rest() or bytes(1), dtype=np.uint8)[: reader.n_left]
+    rest.flags.writeable = False
+    n_bits, status, got = kernels.read_table(rest, lengths)
+    if status == kernels.TABLE_ENDS:
+        reader.take(rest.size + 1, field)  # says what is missing
+    if status == kernels.TABLE_RUN:
+        raise reader.error(field, f"a run of more than {n_kinds}", "a run within the alphabet")
+    if status == kernels.TABLE_FULL:
+        raise reader.error(field, f"{got} lengths", f"{n_kinds} lengths")
+    if status == kernels.TABLE_LENGTH:
+        raise reader.error(field, got, f"another length of 0 to {huffman.MAX_LENGTH}")
+    table = reader.take(-(-n_bits // 8), field, "table", -n_bits % 8)
+    if table[-1] & (0xFF >> ((n_bits - 1) % 8 + 1)):
+        raise reader.error(field, "set bits behind the table", "zero bits")
     return lengths
-
-
-class _TableBits:
-    """Bits of a table, one byte at a time from the reader."""
-
-    def __init__(self, reader: ByteReader, field: str) -> None:
-        self.field = field
-        self._reader = reader
-        self._left = self._n_left = 0
-
-    def number(self, n_bits: int) -> int:
-        while self._n_left < n_bits:
-            self._left = self._left << 8 | self._reader.byte(self.field, "table")
-            self._n_left += 8
-        self._n_left -= n_bits
-        value = self._left >> self._n_left
-        self._left &= (1 << self._n_left) - 1
-        return value
-
-    def close(self) -> None:
-        if self._left:
-            raise self._reader.error(self.field, "set bits behind the table", "zero bits")
-        self._reader.bits["table"] -= self._n_left
-        self._reader.bits["padding"] += self._n_left

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.codec.position_kernels import scatter
+
 CODEBOOK_DTYPES = (np.dtype(np.float32), np.dtype(np.float16))
 INDEX_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 MAX_CLUSTERS = 1 << 15
-_CHUNK = 1 << 20  # kept weights unpacked at a time: no second list as long as the tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +125,13 @@ class SharedTensor:
         """Return the float32 tensor of `shape`, with zeros where weights were pruned."""
         codebook = self.codebook.astype(np.float32)
         dense = np.zeros(self.n_weights, dtype=np.float32)
-        for start in range(0, self.n_kept, _CHUNK):
-            part = slice(start, start + _CHUNK)
-            dense[part if self.positions is None else self.positions[part]] = codebook[self.indices[part]]
+        if self.positions is None:
+            for start in range(
+                0, self.n_kept, _CHUNK
+            ):  # NumPy makes 8-byte numbers of indices: a part at a time
+                dense[start : start + _CHUNK] = codebook[self.indices[start : start + _CHUNK]]
+        else:
+            scatter(dense, self.positions, self.indices, codebook)
         dense = dense.reshape(self.shape)
         if self.row_scales is not None:
             with np.errstate(over="ignore", invalid="ignore"):  # a file may hold any scales: inf is an answer
@@ -141,10 +146,15 @@ class SharedTensor:
                 f"codebook: got {codebook.dtype} of shape {codebook.shape}, "
                 f"expected one axis of at most {MAX_CLUSTERS} float32 or float16 values"
             )
-        if not np.isfinite(codebook).all() or (codebook[1:] <= codebook[:-1]).any():
+        if not np.isfinite(codebook).all():
+            most = np.finfo(codebook.dtype).max
             raise ValueError(
-                "codebook: got repeated, unsorted or infinite values, expected them finite and "
-                "strictly ascending; sort with np.unique"
+                f"codebook: got NaN or values beyond {codebook.dtype}, expected finite ones, within ±{most:g}"
+            )
+        if (codebook[1:] <= codebook[:-1]).any():
+            raise ValueError(
+                "codebook: got repeated or unsorted values, expected them strictly ascending; "
+                "sort with np.unique"
             )
 
     def _check_positions(self) -> None:

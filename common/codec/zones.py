@@ -243,12 +243,14 @@ class _Lines:
         n_of_label = [np.bincount(of_axis)[1:] for k, of_axis in enumerate(labels) if k != axis]
         self.n_cells = np.convolve(*n_of_label)  # of a line, by the sum of the other labels, less 2
         self.label_bits = sum(entropy_bits(np.bincount(labels[k])) for k in range(3) if k != axis)
-        self.n_kept = kernels.line_counts(
-            positions,
-            (lines[0], others[0]),
-            (np.add.outer(lines[1], lines[2]).reshape(-1), np.add.outer(others[1], others[2]).reshape(-1)),
-            (self.counts.size, self.n_cells.size),
+        # A cell's line and the sum of its other labels as one number: line * sums + sum, added up from parts.
+        n_sums = self.n_cells.size
+        parts = [of_axis * n_sums + of_others for of_axis, of_others in zip(lines, others, strict=True)]
+        of_strands = np.add.outer(parts[1], parts[2]).reshape(-1)
+        n_kept = kernels.line_counts(
+            positions, parts[0].astype(np.int32), of_strands.astype(np.int32), self.counts.size * n_sums
         )
+        self.n_kept = n_kept.reshape(self.counts.size, n_sums)
 
     def guess_bits(self, n_labels: int, half_octaves: int) -> int:
         """Return about how many bits all positions take when this axis gets such labels."""

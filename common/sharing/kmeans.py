@@ -181,10 +181,12 @@ def kmeans_1d(
     ValueError
         NaN or infinite values, negative weights, n_clusters outside its range, or an unknown init.
     """
-    if not 1 <= n_clusters <= MAX_CLUSTERS:
-        raise ValueError(f"n_clusters={n_clusters} should be in [1, {MAX_CLUSTERS}]")
+    if not isinstance(n_clusters, int | np.integer) or not 1 <= n_clusters <= MAX_CLUSTERS:
+        raise ValueError(f"n_clusters={n_clusters} should be an integer in [1, {MAX_CLUSTERS}]")
     if init not in INITS:
         raise ValueError(f"init={init!r} should be one of {', '.join(INITS)}")
+    if np.iscomplexobj(values):
+        raise ValueError(f"values: got {np.asarray(values).dtype}, expected real numbers")
     flat = np.ascontiguousarray(values, dtype=np.float32).reshape(-1)
     if not flat.size:
         return KMeansResult(np.zeros(0, np.float32), np.zeros(np.shape(values), np.uint8), 0.0, 0)

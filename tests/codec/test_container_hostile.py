@@ -278,3 +278,9 @@ def test_reader_is_bounded():
         reader.done()
     assert reader.byte("last") == 0
     reader.done()
+
+
+@pytest.mark.parametrize("metadata", [{1: "a"}, {"a": {None: 1}}, {"a": [{True: 1}]}])
+def test_metadata_keys_that_json_would_change(metadata):
+    with pytest.raises(ContainerError, match="metadata: got a key"):
+        save(CompressedModel({}, metadata))

@@ -228,3 +228,31 @@ def test_tensors_too_large_for_labels():
     assert data[0] == 0
     with pytest.raises(ValueError, match="labelled axes"):
         position_records.read_positions(ByteReader(b"\1" + data[1:], "large"), shape, 2)
+
+
+def test_positions_that_are_no_integers():
+    for encode in (encode_gaps, encode_gaps_with_fillers):
+        with pytest.raises(ValueError, match="positions: got float64, expected integers"):
+            encode(np.array([0.5, 1.7]), 4)
+        assert encode([], 4)[0].size == 0 if encode is encode_gaps_with_fillers else encode([], 4).size == 0
+
+
+@pytest.mark.parametrize("n_rare", [0, 1, 5000])
+def test_positions_of_zones_come_out_sorted(n_rare):
+    rng = np.random.default_rng(n_rare)
+    n_cells = 1_000_000
+    positions = np.sort(rng.choice(n_cells, n_rare or 40_000, replace=False))
+    mixed = rng.permutation(positions)
+    position_records._sort_(mixed, n_cells)
+    np.testing.assert_array_equal(mixed, positions)
+
+
+def test_symbols_behind_the_last_of_a_block_are_refused():
+    writer = ByteWriter()
+    symbol_stream.write_blocks(writer, np.uint8([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]), 2, "index")
+    data = b"".join(writer.parts)
+    size = data[0]
+    assert size > 1
+    n_symbols = 12 - 12 % size + 1 if 12 % size else 12 - size + 1
+    with pytest.raises(ValueError, match="symbols behind the last"):
+        symbol_stream.read_blocks(ByteReader(data, "w"), n_symbols, 2, "labels", "index")

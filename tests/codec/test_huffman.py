@@ -264,7 +264,9 @@ def test_lengths_that_are_no_code(lengths, message):
         huffman.decode(b"\0", 1, 1, lengths)
 
 
-@pytest.mark.parametrize("counts", [[-1, 2], [0.5, 1], [[1, 2]]])
+@pytest.mark.parametrize(
+    "counts", [[-1, 2], [0.5, 1], [[1, 2]], np.array([2**63, 1, 1], np.uint64), [2**61, 2**61]]
+)
 def test_counts_that_are_none(counts):
     with pytest.raises(ValueError, match="counts"):
         huffman.code_lengths(counts)

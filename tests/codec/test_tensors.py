@@ -83,3 +83,12 @@ def test_dense_tensor_keeps_its_array():
 def test_parts_that_do_not_fit(changes, message):
     with pytest.raises(ValueError, match=message):
         shared(**changes)
+
+
+def test_values_beyond_float16_are_told_from_unsorted_ones():
+    with np.errstate(over="ignore"):
+        codebook = np.array([0, 70_000]).astype(np.float16)
+    with pytest.raises(ValueError, match=r"values beyond float16, expected finite ones, within ±65504"):
+        SharedTensor((1, 2), codebook, None, np.uint8([0, 1]))
+    with pytest.raises(ValueError, match="repeated or unsorted"):
+        SharedTensor((1, 2), np.float16([1, 1]), None, np.uint8([0, 1]))

@@ -277,3 +277,16 @@ def test_entropy_constraint_is_a_fixed_point():
 def test_entropy_constraint_refuses(rate_weight):
     with pytest.raises(ValueError, match="rate_weight"):
         entropy_constrained_kmeans_1d(np.arange(10.0), 2, rate_weight=rate_weight)
+
+
+@pytest.mark.parametrize(
+    ("values", "n_clusters", "message"),
+    [
+        (np.ones(3), 2.5, "integer in"),
+        (np.ones(3), np.float64(2), "integer in"),
+        (np.ones(3) * 1j, 2, "complex128"),
+    ],
+)
+def test_fractional_clusters_and_complex_values_are_refused(values, n_clusters, message):
+    with pytest.raises(ValueError, match=message):
+        kmeans_1d(values, n_clusters)
