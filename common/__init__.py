@@ -13,11 +13,10 @@ bits in `codec`; `compress` joins these stages, `report` says what each is worth
 ``report``      where a file's bytes go, the course's targets, published figures, the Pareto front
 ``figures``     every figure of the results, from plain data
 ``compress``    the pipeline: prune, share, code; from a file of weights to a ``.dcz`` file
-``deploy``      compressed networks at work: products without a dense matrix
 ``methods``     other ways to a small network: low rank, few bits, variational dropout, lottery tickets
 ``capstone``    VGG-16 on CIFAR-10 from end to end, judged by the course's targets
 ``experiments``  measurements that take long: ``dnnc study`` and ``dnnc reproduce``
-``deploy``      compressed networks on other devices: a web page, ONNX, plain C
+``deploy``      compressed networks at work: a web page, ONNX, plain C, products without a dense matrix
 ``checks``      what a student's function must do, and a hint where it does not
 ``sandbox``     a stranger's notebook or file, run confined
 ``members``     the roster, hand-ins, marks, the leaderboard, the board
@@ -43,7 +42,6 @@ MAY_IMPORT = {
     "report": "base codec networks",
     "figures": "base codec report",
     "compress": "base data networks pruning sharing codec report",
-    "deploy": "base codec networks compress",
     "methods": "base data networks pruning sharing codec compress",
     "capstone": _STAGES,
     "experiments": f"{_STAGES} capstone",

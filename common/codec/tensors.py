@@ -21,6 +21,7 @@ from common.codec.position_kernels import scatter
 
 CODEBOOK_DTYPES = (np.dtype(np.float32), np.dtype(np.float16))
 INDEX_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
+_CHUNK = 1 << 20  # kept weights unpacked at a time: no second list as long as the tensor
 MAX_CLUSTERS = 1 << 15
 
 
@@ -126,9 +127,7 @@ class SharedTensor:
         codebook = self.codebook.astype(np.float32)
         dense = np.zeros(self.n_weights, dtype=np.float32)
         if self.positions is None:
-            for start in range(
-                0, self.n_kept, _CHUNK
-            ):  # NumPy makes 8-byte numbers of indices: a part at a time
+            for start in range(0, self.n_kept, _CHUNK):
                 dense[start : start + _CHUNK] = codebook[self.indices[start : start + _CHUNK]]
         else:
             scatter(dense, self.positions, self.indices, codebook)
