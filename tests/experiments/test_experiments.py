@@ -40,7 +40,9 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
         run_experiment("nothing")
 
 
-def test_every_experiment_is_a_module_and_has_its_result():
+def test_every_experiment_is_a_module_and_has_a_place_for_its_result():
     for name, entry in EXPERIMENTS.items():
         assert (experiments.ROOT / "common" / "experiments" / f"{name}.py").exists()
-        assert (experiments.ROOT / entry.result).exists()
+        path = experiments.ROOT / entry.result
+        assert path.parent.is_dir()
+        assert path.suffix == ".json"
