@@ -15,6 +15,7 @@ from common.members import checking, folders
 from common.members import checking as check_report
 from common.members import checking as week_results
 from common.members.checking import check_week, weeks_to_check
+from common.members.feedback import write_feedback
 from common.members.marks import load_marks, set_mark
 from common.members.roster import RosterError, load_roster
 from common.sandbox import work_copy
@@ -491,14 +492,23 @@ def test_wrong_usage_is_one_line(capsys, arguments, message):
 def commands(course, monkeypatch):
     """The commands' functions, at home in the small course."""
     results, members = course / "runs" / "members", course / "members"
-    for function in (folders.new_member, folders.enrol, folders.start_week, weeks_to_check, boards.gather):
+    monkeypatch.setenv("DNNC_GRADES", str(course / "grades"))
+    for function in (
+        folders.new_member,
+        folders.enrol,
+        folders.start_week,
+        weeks_to_check,
+        boards.gather,
+        write_feedback,
+    ):
         monkeypatch.setitem(function.__kwdefaults__, "root", course)
         if "results" in function.__kwdefaults__:
             monkeypatch.setitem(function.__kwdefaults__, "results", results)
     for function, defaults in (
         (folders.member_folder, (course,)),
+        (folders.known_member, (course,)),
+        (folders.member_names, (course,)),
         (load_roster, (members / "team.toml",)),
-        (set_mark, (members / "marks.toml",)),
         (week_results.store, (results,)),
         (week_results.stored, (results,)),
     ):
@@ -521,6 +531,9 @@ def test_from_a_new_member_to_the_board(capsys, course, commands):
     told = json.loads(out)
     assert code == 0
     assert (told["name"], told["is_in_roster"]) == ("ada", False)
+    assert "Tell your instructor your GitHub account" in dnnc(capsys, "new", "eve")[1]
+    assert (course / "members/eve/profile.md").exists()
+    shutil.rmtree(course / "members/eve")
     code, out, _ = dnnc(capsys, "new", "ada", "--team", "one", "--github", "ada-l", "--enrol")
     assert "members/team.toml: a block more" in out
     assert "warning: team one has 1 member" in out
@@ -540,10 +553,33 @@ def test_from_a_new_member_to_the_board(capsys, course, commands):
     dnnc(capsys, "check", "--all", "--again")
     assert commands[2:] == [("ada", "week01"), ("eve", "week01")]
 
-    assert "3.5 points" in dnnc(capsys, "mark", "ada", "1", "3.5")[1]
+    assert "3.5 of 4 points" in dnnc(capsys, "mark", "ada", "1", "3.5", "--comment", "Fine.")[1]
+    for wrong in ("99", "-1", "nan", "many"):
+        code, _, err = dnnc(capsys, "mark", "ada", "1", wrong)
+        assert (code, "points" in err) == (1, True), wrong
+    assert "week44" in dnnc(capsys, "mark", "ada", "44", "3")[2]
+    assert "did you mean ada?" in dnnc(capsys, "mark", "adda", "1", "3")[2]
     page = course / "out" / "board.html"
-    code, out, _ = dnnc(capsys, "board", "--no-leaderboard", "--out", str(page), "--json")
+    code, out, _ = dnnc(capsys, "board", "--no-leaderboard", "--grades", "--out", str(page), "--json")
     assert code == 0
     assert json.loads(out)["files"] == [str(page), str(page.with_suffix(".csv"))]
     assert "✓ 8.5/9" in page.read_text()
-    assert "ada,Ada,one,ran,8.5,9," in page.with_suffix(".csv").read_text()
+    table = page.with_suffix(".csv").read_bytes()
+    assert table.startswith(b"\xef\xbb\xbf"), "spreadsheets look for the mark"
+    assert "ada,Ada,one,ran,8.5,9," in table.decode()
+    public = course / "out" / "public.html"
+    assert dnnc(capsys, "board", "--no-leaderboard", "--out", str(public))[0] == 0
+    assert "8.5" not in public.read_text() + public.with_suffix(".csv").read_text()
+    assert "✓ handed in" in public.read_text()
+
+    code, out, _ = dnnc(capsys, "feedback", "ada")
+    text = (course / "grades" / "feedback" / "ada_all_weeks.md").read_text()
+    assert "## Week 1: 8.5 of 9 points" in text
+    assert "> Fine." in text
+    assert not (course / "members/ada/feedback").exists()
+    assert dnnc(capsys, "feedback", "ada", "--week", "1", "--into-folders")[0] == 0
+    assert (course / "members/ada/feedback/week01.md").exists()
+    out = course / "grades.csv"
+    assert dnnc(capsys, "export", str(out))[0] == 0
+    assert ",,ada,Ada,8.5,9,0,8.5,0" in out.read_text(encoding="utf-8-sig")
+    assert dnnc(capsys, "export", str(out))[0] == 1, "it exists"
