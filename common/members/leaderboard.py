@@ -81,6 +81,7 @@ def measure_entries(
     first: int | None = None,
     limits: Limits = ENTRY_LIMITS,
     say=lambda text: None,
+    names: Sequence[str] | None = None,
 ) -> list[Entry]:
     """Every file that was handed in, measured; those measured before are not measured again.
 
@@ -95,9 +96,12 @@ def measure_entries(
     limits : Limits
         Of the process that decodes and evaluates a file.
     say : callable
-        Told the name of each file before it is measured.
+        Told the name of each file before it is measured, and how many there are.
+    names : sequence of str, optional
+        Only these members.
     """
-    files = [(name, place, path) for name in member_names(root) for place, path in entry_files(name, root)]
+    names = member_names(root) if names is None else names
+    files = [(name, place, path) for name in names for place, path in entry_files(name, root)]
     found = []
     for number, (name, place, path) in enumerate(files, 1):
         entry = Entry(name, one_short_line(path.name))
