@@ -37,7 +37,7 @@ def test_the_course_has_fifteen_lectures_over_seven_weeks():
 
 def test_the_example_is_a_team_without_warnings():
     roster = load_roster(ROSTER.with_name("team_example.toml"))
-    assert roster.members[0] == Member("ada_lovelace", "Ada Lovelace", "analytical", "ada-l")
+    assert roster.members[0] == Member("ada_lovelace", "Ada Lovelace", "analytical", "ada-l", "Countess")
     assert roster.lectures[0] == Lecture(1, "Images as arrays", date(2027, 2, 1), 1)
     assert roster.teams == ("analytical",)
     assert len(roster.of_team("analytical")) == 6
