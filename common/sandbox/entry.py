@@ -79,6 +79,7 @@ def measure(data: bytes, first: int | None) -> dict:
             is_same_kind = shipped.metadata.get("architecture") == network
             if is_same_kind and weights_digest(unpack(shipped)) == figures["weights"]:
                 figures["course_file"] = path.name
+                return figures  # it is not ranked: its accuracy is known
     from common.data.datasets import load_dataset
     from common.data.image_set import first_images
     from common.networks.training import evaluate
