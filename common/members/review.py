@@ -138,6 +138,7 @@ def answers(week: str | int, *, root: Path = ROOT, path: Path | None = None) -> 
         The file of grades.
     """
     label, numbers = week_folder(week), set(rubric_questions(week))
+    given = set(question_pieces(json.loads(assignments(root)[label].read_bytes()), numbers))
     roster, marks, people = load_roster(root / "members" / "team.toml"), load_grades(path), load_people()
     found = []
     for name in member_names(root):
@@ -148,6 +149,10 @@ def answers(week: str | int, *, root: Path = ROOT, path: Path | None = None) -> 
         try:
             pieces = question_pieces(json.loads(read_regular(notebook, MAX_NOTEBOOK)), numbers)
             problem = "" if pieces else "the notebook has no such question any more"
+            # what the assignment says itself stands above all answers once
+            pieces = tuple(one for one in pieces if one.kind not in ("markdown", "code") or one not in given)
+            if not problem and all(one.kind in ("text", "picture") for one in pieces):
+                problem = "nothing is written beside the assignment's own cells"
         except (ValueError, RecursionError) as error:
             problem = (
                 printable(str(error))[:200]

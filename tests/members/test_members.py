@@ -571,7 +571,8 @@ def test_the_due_date_stands_in_the_copied_assignment(course):
     content = json.loads(source.read_text())
     source.write_text(json.dumps(content | {"cells": [text, *content["cells"]]}))
     (course / "members/team.toml").write_text(
-        'timezone = "Europe/Berlin"\n[[members]]\nname = "ada"\nfull_name = "Ada"\n[due]\nweek01 = 2027-02-08\n'
+        'timezone = "Europe/Berlin"\n[[members]]\nname = "ada"\nfull_name = "Ada"\n'
+        "[due]\nweek01 = 2027-02-08\n"
     )
     path, _ = folders.start_week("ada", 1, root=course)
     cells = json.loads(path.read_text())["cells"]

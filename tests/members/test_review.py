@@ -87,6 +87,15 @@ def test_a_broken_notebook_is_told_and_the_others_are_shown(course, broken):
     assert eve.pieces
 
 
+def test_the_assignments_own_cells_stand_above_once(course):
+    source = next(course.glob("week02_*/assignment/assignment.ipynb"))
+    shutil.copy(source, course / "members/ada/week02/assignment.ipynb")
+    ada, eve = review.answers(2, root=course, path=course / "none")
+    assert ada.problem.startswith("nothing is written")
+    assert not any(piece.kind in ("markdown", "code") for piece in ada.pieces)
+    assert not eve.problem
+
+
 def test_the_page_shows_all_and_runs_nothing(course):
     page = client(course).get(f"/{SECRET}/")
     text = page.get_data(as_text=True)
