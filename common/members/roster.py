@@ -34,7 +34,6 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-import zoneinfo
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -220,6 +219,8 @@ def end_of(day: date | datetime, timezone: str) -> datetime:
     ValueError
         This system does not know the time zone.
     """
+    import zoneinfo  # it brings a generated module, which the gate does not need
+
     try:
         zone = UTC if timezone == "UTC" else zoneinfo.ZoneInfo(timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
