@@ -121,6 +121,7 @@ def make_app(
     *,
     clock: Callable[[], float] = time.time,
     tell: Callable[[str], None] = print,
+    late_after: float | None = None,
 ) -> Flask:
     """The pages of one lecture's attendance as a WSGI application.
 
@@ -136,6 +137,8 @@ def make_app(
         Seconds since 1970.
     tell : callable
         Given a line for the terminal whenever a phone is recorded or refused.
+    late_after : float, optional
+        Minutes after the opening from which on those who scan are late; by default nobody is.
 
     Returns
     -------
@@ -241,7 +244,10 @@ def make_app(
         if member not in names:
             raise Refusal("unknown_name", f"asked for {member[:80]}")
         known = store.presence_of_device(lecture, g.device)
-        store.record(lecture, member, device=g.device, address=signer.address_mark(address()))
+        opening = store.opening(lecture)
+        is_late = late_after is not None and opening and clock() > opening.opened_at + 60 * late_after
+        mark = signer.address_mark(address())
+        store.record(lecture, member, device=g.device, address=mark, is_late=bool(is_late))
         if known is None:
             tell(f"{_time_of(clock())}  recorded  {names[member]}")
         return redirect("/here", 303)

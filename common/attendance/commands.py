@@ -15,6 +15,8 @@ import typer
 from common.attendance.store import DEFAULT_STORE, AttendanceStore
 from common.base.files import whole_file
 from common.base.text import json_text, markdown_table, printable
+from common.members.commands import members_app
+from common.members.lists import load_people
 from common.members.roster import ROSTER, Lecture, Member, Roster, load_roster
 
 attendance_app = typer.Typer(
@@ -46,6 +48,9 @@ def open_attendance(
         str | None, typer.Option(help="What the code leads to, where a tunnel stands before this machine.")
     ] = None,
     reopen: Annotated[bool, typer.Option("--reopen", help="Open a closed lecture again.")] = False,
+    late_after: Annotated[
+        float | None, typer.Option(min=0, help="Who scans so many minutes after the opening is late.")
+    ] = None,
     browser: Annotated[bool, typer.Option(help="Show the projector's page in a browser.")] = True,
     store: Store = DEFAULT_STORE,
     roster: RosterPath = ROSTER,
@@ -77,18 +82,21 @@ def open_attendance(
     phones = (url or f"http://{f'[{shown}]' if ':' in shown else shown}:{port}").rstrip("/")
     book = AttendanceStore(store)
     opening = book.open_lecture(lecture, reopen=reopen)
-    app = make_app(book, people, lecture, phones, tell=_tell)
+    app = make_app(book, people, lecture, phones, tell=_tell, late_after=late_after)
     server = make_server(app, sockets)
     secret = AttendanceSigner(book.key, clock=time.time).projector_secret(lecture)
     link = f"http://127.0.0.1:{port}/projector/{secret}"
     n_present = sum(one.is_present for one in book.presences(lecture))
     _tell(f'Lecture {lecture}, "{meeting.title}": attendance is open since {_clock(opening.opened_at)}.')
-    _tell(f"Projector  {link}")
     _tell(f"Phones     {phones}{'' if url else ', in the same network as this machine'}")
     if (rest := [one for one in others if one != shown]) and not url:
         _tell(f"           (other addresses of this machine: {', '.join(rest)}; choose with --host)")
     if address in ("127.0.0.1", "::1") and not url:
         _tell("           This address leads phones nowhere: only this machine reaches it.")
+    _tell(f"Projector  {link}")
+    _tell(
+        "           (open it on the projector's window; do not show this terminal, for the link is a secret)"
+    )
     _tell(f"{n_present} of {len(people.members)} are recorded. Ctrl-C pauses, the same command goes on;")
     _tell(f"`dnnc attendance close {lecture}` ends it.")
     if browser and _has_screen():
@@ -121,24 +129,61 @@ def mark_attendance(
     lecture: Number,
     name: Annotated[str, typer.Argument(help="The member's folder name, or full name in quotes.")],
     absent: Annotated[bool, typer.Option("--absent", help="Not present, whatever a phone said.")] = False,
+    late: Annotated[bool, typer.Option("--late", help="Present, and late.")] = False,
+    excused: Annotated[
+        bool, typer.Option("--excused", help="Absent, with a reason: does not count.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back what is recorded of the member.")] = False,
     store: Store = DEFAULT_STORE,
     roster: RosterPath = ROSTER,
 ) -> None:
-    """Set one member's attendance by hand, present unless --absent; the log says so.
+    """Set one member's attendance by hand, present unless another option says so; the log keeps it.
 
     \b
     Example: dnnc attendance mark 3 ada_lovelace
     """
+    if absent + late + excused + undo > 1:
+        raise ValueError("mark: expected one of --absent, --late, --excused, --undo")
     people = load_roster(roster)
-    _lecture(people, lecture)
+    meeting = _lecture(people, lecture)
     member = _member(people, name)
-    AttendanceStore(store).mark(lecture, member.name, is_present=not absent)
-    _tell(f"Lecture {lecture}: {member.full_name} is {'absent' if absent else 'present'}, set by hand.")
+    book = AttendanceStore(store)
+    if undo:
+        found = book.unmark(lecture, member.name)
+        told = "is taken back" if found else "had nothing recorded"
+        _tell(f"Lecture {lecture}: {member.full_name} {told}.")
+        return
+    is_new = book.opening(lecture) is None and not book.presences(lecture)
+    remark = "late" if late else "excused" if excused else ""
+    book.mark(lecture, member.name, is_present=not (absent or excused), remark=remark)
+    state = remark or ("absent" if absent else "present")
+    _tell(f"Lecture {lecture}: {member.full_name} is {state}, set by hand.")
+    if is_new:
+        _tell(
+            f'Lecture {lecture}, "{meeting.title}", counts as held from now on, though it was never opened.'
+        )
+        _tell(f"By mistake? `dnnc attendance undo {lecture}` takes it back.")
+
+
+@attendance_app.command("undo")
+def undo_lecture(
+    lecture: Number,
+    force: Annotated[bool, typer.Option("--force", help="Also where phones were recorded.")] = False,
+    store: Store = DEFAULT_STORE,
+) -> None:
+    """Take back a lecture that was opened, or marked in, by mistake; it no longer counts as held.
+
+    \b
+    Example: dnnc attendance undo 9
+    """
+    n_rows = AttendanceStore(store, create=False).forget_lecture(lecture, force=force)
+    _tell(f"Lecture {lecture} is taken back, {n_rows} members with it; the log keeps what happened.")
 
 
 @attendance_app.command("report")
 def report_attendance(
     csv: Annotated[Path | None, typer.Option(help="A file for a spreadsheet.")] = None,
+    times: Annotated[bool, typer.Option("--times", help="With --csv: also when each was recorded.")] = False,
     figure: Annotated[Path | None, typer.Option(help="A picture: .png, .svg or .pdf.")] = None,
     force: Force = False,
     as_json: Json = False,
@@ -160,7 +205,7 @@ def report_attendance(
     if csv is not None:
         with whole_file(csv) as aside:
             aside.write_text(
-                report.to_csv(), encoding="utf-8-sig", newline=""
+                report.to_csv(load_people(), times=times), encoding="utf-8-sig", newline=""
             )  # spreadsheets look for the mark
     if figure is not None:
         from common.attendance.report import attendance_figure
@@ -201,6 +246,28 @@ def log_attendance(
         for event in AttendanceStore(store, create=False).events(lecture)
     ]
     _tell("\n".join(markdown_table(heads, rows)))
+
+
+@members_app.command("certificate")
+def write_certificate(
+    name: Annotated[str, typer.Argument(help="A member's name.")],
+    out: Annotated[Path | None, typer.Option(help="The page; by default beside the grades.")] = None,
+    measure: Annotated[
+        bool, typer.Option("--leaderboard/--no-leaderboard", help="With the capstone's file, or not.")
+    ] = True,
+    force: Force = False,
+) -> None:
+    """Make a certificate to print: weeks, hours of lectures, the capstone's measured file.
+
+    \b
+    Example: dnnc members certificate ada_lovelace
+    """
+    from common.attendance.certificate import write_certificate as write
+    from common.members.marks import grades_folder
+
+    out = out or grades_folder() / "certificates" / f"{name}.html"
+    _check_free("--out", out, force=force)
+    _tell(f"{write(name, out, measure=measure)}: open it in a browser, and print it")
 
 
 def _lecture(roster: Roster, number: int) -> Lecture:

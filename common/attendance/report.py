@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -17,11 +17,11 @@ from matplotlib.ticker import MaxNLocator
 from common.attendance.store import AttendanceStore, Presence
 from common.base.text import markdown_table
 from common.figures.style import BLUE, GREY, LIGHT, ORANGE, CourseFigure, styled, y_grid
+from common.members.lists import Person, harmless
 from common.members.roster import Roster
 
-ABSENT, SCANNED, BY_HAND = "absent", "present", "present (by hand)"
-_MARKS = {ABSENT: "–", SCANNED: "✓", BY_HAND: "✓*"}
-_FORMULA = "=+-@\t\r\n\0＝＋－＠"  # noqa: RUF001 - full-width signs begin a formula as well
+ABSENT, SCANNED, BY_HAND, LATE, EXCUSED = "absent", "present", "present (by hand)", "late", "excused"
+_MARKS = {ABSENT: "–", SCANNED: "✓", BY_HAND: "✓*", LATE: "L", EXCUSED: "E"}
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,13 @@ class MemberRow:
 
     @property
     def n_present(self) -> int:
-        """Lectures in which the member was present."""
-        return sum(mark != ABSENT for mark in self.marks.values())
+        """Lectures in which the member was present, late ones included."""
+        return sum(mark not in (ABSENT, EXCUSED) for mark in self.marks.values())
+
+    @property
+    def n_expected(self) -> int:
+        """Lectures held, without those in which the member was excused."""
+        return sum(mark != EXCUSED for mark in self.marks.values())
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class AttendanceReport:
                 row.full_name,
                 row.team or "",
                 *(_MARKS[mark] for mark in row.marks.values()),
-                f"{row.n_present} of {len(self.lectures)}",
+                f"{row.n_present} of {row.n_expected}",
             ]
             for row in self.members
         ]
@@ -77,19 +82,31 @@ class AttendanceReport:
         notes = [f"- {note}" for note in self.notes]
         table = markdown_table(*_aligned(heads, rows))
         table[1] = re.sub(r"[^|]", "-", table[0])
-        legend = "✓ by scan, ✓* by the instructor's hand, – absent"
+        legend = "✓ by scan, ✓* by the instructor's hand, L late, E excused, – absent"
         return "\n".join([*table, "", legend, *held, *(["", "Worth a look:", *notes] if notes else [])])
 
-    def to_csv(self) -> str:
-        r"""A line a member; a cell that a spreadsheet would compute is made text by an apostrophe."""
+    def to_csv(self, people: Mapping[str, Person] | None = None, *, times: bool = False) -> str:
+        r"""A line a member; a cell that a spreadsheet would compute is made text by an apostrophe.
+
+        Parameters
+        ----------
+        people : mapping, optional
+            Members' ids and addresses, which come first then: a learning platform knows them by these.
+        times : bool
+            Also when each was recorded.
+        """
         text = io.StringIO()
         lines = csv.writer(text)
-        lines.writerow(
-            map(_harmless, ["name", "full name", "team", *map(_column, self.lectures), "present", "lectures"])
-        )
+        own = ["id", "email"] if people else []
+        heads = [*own, "name", "full name", "team", *map(_column, self.lectures), "present", "lectures"]
+        heads += [f"{_column(one)} at" for one in self.lectures] if times else []
+        lines.writerow(map(harmless, heads))
         for row in self.members:
-            cells = [row.name, row.full_name, row.team or "", *row.marks.values()]
-            lines.writerow([*map(_harmless, cells), row.n_present, len(self.lectures)])
+            person = (people or {}).get(row.name, Person(row.name))
+            cells = [person.id, person.email] if people else []
+            cells += [row.name, row.full_name, row.team or "", *row.marks.values()]
+            when = [at or "" for at in row.times.values()] if times else []
+            lines.writerow([*map(harmless, cells), row.n_present, row.n_expected, *when])
         return text.getvalue()
 
     def to_dict(self) -> dict:
@@ -110,7 +127,11 @@ def attendance_report(store: AttendanceStore, roster: Roster) -> AttendanceRepor
     roster : Roster
         Members in its order; a recorded name that has left it comes after them.
     """
-    presences, openings = store.presences(), {one.number: one for one in store.openings()}
+    presences, remarks, openings = (
+        store.presences(),
+        store.remarks(),
+        {one.number: one for one in store.openings()},
+    )
     titles = {one.number: one.title for one in roster.lectures}
     numbers = sorted(openings.keys() | {one.lecture for one in presences})
     found = {(one.lecture, one.member): one for one in presences}
@@ -122,7 +143,7 @@ def attendance_report(store: AttendanceStore, roster: Roster) -> AttendanceRepor
             name,
             full_name,
             team,
-            {number: _mark(found.get((number, name))) for number in numbers},
+            {number: _mark(found.get((number, name)), remarks.get((number, name))) for number in numbers},
             {number: _time(found.get((number, name))) for number in numbers},
         )
         for name, (full_name, team) in people.items()
@@ -180,9 +201,11 @@ def _aligned(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[l
     return padded[0], padded[1:]
 
 
-def _mark(presence: Presence | None) -> str:
+def _mark(presence: Presence | None, remark: str | None) -> str:
     if presence is None or not presence.is_present:
-        return ABSENT
+        return EXCUSED if presence is not None and remark == "excused" else ABSENT
+    if remark == "late":
+        return LATE
     return SCANNED if presence.source == "scan" else BY_HAND
 
 
@@ -194,11 +217,6 @@ def _time(presence: Presence | None) -> str | None:
 
 def _column(lecture: LectureHeld) -> str:
     return f"lecture {lecture.number}"
-
-
-def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.lstrip(" ")[:1] and cell.lstrip(" ")[0] in _FORMULA else cell
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -245,7 +263,7 @@ def attendance_figure(report: AttendanceReport) -> CourseFigure:
 
     for row, member in enumerate(report.members):
         for column, mark in enumerate(member.marks.values()):
-            is_absent = mark == ABSENT
+            is_absent = mark in (ABSENT, EXCUSED)
             below.add_patch(
                 Rectangle(
                     (column - 0.4, row - 0.4),
@@ -256,6 +274,9 @@ def attendance_figure(report: AttendanceReport) -> CourseFigure:
                     edgecolor=LIGHT if is_absent else BLUE,
                 )
             )
+            if mark in (LATE, EXCUSED):
+                color = GREY if is_absent else "white"
+                below.text(column, row, _MARKS[mark], va="center", ha="center", fontsize=8, color=color)
             if mark == BY_HAND:
                 below.plot(column, row, "o", markersize=5, markerfacecolor="white", markeredgecolor=ORANGE)
         below.text(
@@ -286,8 +307,13 @@ def attendance_figure(report: AttendanceReport) -> CourseFigure:
         ],
         loc="outside lower center",
         ncols=3,
+        title="L late, E excused" if _has_remarks(report) else None,
     )
     return figure
+
+
+def _has_remarks(report: AttendanceReport) -> bool:
+    return any(mark in (LATE, EXCUSED) for one in report.members for mark in one.marks.values())
 
 
 def _short(name: str) -> str:

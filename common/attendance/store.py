@@ -32,6 +32,7 @@ from common.base.text import printable
 # settings   the signing key
 # lectures   number, when opened, when closed
 # presences  one row a lecture and member: present or not, by scan or by hand, which device
+# remarks    late or excused, where a presence (or an absence) is one of these
 # events     what happened, refusals included; nothing is ever changed here
 # ========== ============================================================================
 
@@ -53,6 +54,12 @@ _SCHEMA = (
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {_VERSION}",
 )
+
+
+_REMARKS = """CREATE TABLE IF NOT EXISTS remarks (
+    lecture INTEGER NOT NULL, member TEXT NOT NULL,
+    remark TEXT NOT NULL CHECK (remark IN ('late', 'excused')),
+    PRIMARY KEY (lecture, member))"""
 
 
 class StoreError(ValueError):
@@ -132,6 +139,7 @@ class AttendanceFile:
                 connection.execute("INSERT INTO settings VALUES ('key', ?)", (secrets.token_bytes(32),))
             elif (application, version) != (_APPLICATION, _VERSION):
                 raise StoreError(f"application {application}, version {version}, expected version {_VERSION}")
+            connection.execute(_REMARKS)  # files of earlier versions have none; those versions ignore it
 
 
 def _make_private(path: Path, *, create: bool) -> None:
@@ -275,7 +283,9 @@ class AttendanceStore:
         """Every lecture that was opened, by number."""
         return [Opening(*row) for row in self._file.rows("SELECT * FROM lectures ORDER BY number")]
 
-    def record(self, lecture: int, member: str, *, device: str, address: str) -> Presence:
+    def record(
+        self, lecture: int, member: str, *, device: str, address: str, is_late: bool = False
+    ) -> Presence:
         """Record a member who scanned the code; when it returns, the name is on disk.
 
         The same device and name once more changes nothing.
@@ -287,6 +297,8 @@ class AttendanceStore:
             A name of the roster: the caller has looked.
         device, address : str
             The phone's number, and its address's fingerprint.
+        is_late : bool
+            Whether the class had begun long before; one who was recorded before stays in time.
 
         Raises
         ------
@@ -318,13 +330,23 @@ class AttendanceStore:
                 "DO UPDATE SET device = excluded.device, address = excluded.address",
                 (lecture, member, at, device, address),
             )
+            if is_late and before is None:
+                _remark(connection, lecture, member, "late")
             self._log(connection, lecture, "recorded", member=member, device=device, address=address)
             return _presence(connection, "lecture = ? AND member = ?", lecture, member)
 
-    def mark(self, lecture: int, member: str, *, is_present: bool) -> Presence:
+    def mark(self, lecture: int, member: str, *, is_present: bool, remark: str = "") -> Presence:
         """Set a member's attendance by hand, whether or not the lecture is open.
 
         A phone that recorded the member is free for another name afterwards if they are marked absent.
+
+        Parameters
+        ----------
+        lecture : int
+        member : str
+        is_present : bool
+        remark : {"", "late", "excused"}
+            Late is for those present, excused for those absent.
         """
         with self._file.transaction() as connection:
             at = self._clock()
@@ -336,9 +358,53 @@ class AttendanceStore:
                 "address = CASE WHEN excluded.is_present THEN address END",
                 (lecture, member, int(is_present), at),
             )
-            kind = "marked present" if is_present else "marked absent"
+            _remark(connection, lecture, member, remark)
+            kind = f"marked {remark or ('present' if is_present else 'absent')}"
             self._log(connection, lecture, kind, member=member)
             return _presence(connection, "lecture = ? AND member = ?", lecture, member)
+
+    def unmark(self, lecture: int, member: str) -> bool:
+        """Take back what is recorded of a member in a lecture, by hand or by phone; False if nothing is."""
+        with self._file.transaction() as connection:
+            where = "lecture = ? AND member = ?"
+            found = connection.execute(f"DELETE FROM presences WHERE {where}", (lecture, member)).rowcount
+            connection.execute(f"DELETE FROM remarks WHERE {where}", (lecture, member))
+            if found:
+                self._log(connection, lecture, "taken back", member=member)
+            return bool(found)
+
+    def forget_lecture(self, number: int, *, force: bool = False) -> int:
+        """Take back that a lecture was held: opened, or marked in, by mistake. The log keeps what happened.
+
+        Returns
+        -------
+        int
+            How many rows were taken back with it.
+
+        Raises
+        ------
+        StoreError
+            Phones are recorded in it, and `force` is False; or it was not held.
+        """
+        rows, opening = self.presences(number), self.opening(number)
+        if not rows and opening is None:
+            raise StoreError(f"lecture {number} was not held: there is nothing to take back")
+        scanned = sum(one.source == "scan" for one in rows)
+        if scanned and not force:
+            raise StoreError(
+                f"phones have recorded {scanned} members in lecture {number}: --force forgets them"
+            )
+        with self._file.transaction() as connection:
+            for table, column in (("presences", "lecture"), ("remarks", "lecture"), ("lectures", "number")):
+                connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
+            names = ", ".join(one.member for one in rows)
+            self._log(connection, number, "lecture taken back", detail=names)
+        return len(rows)
+
+    def remarks(self) -> dict[tuple[int, str], str]:
+        """``late`` or ``excused`` by lecture and member."""
+        rows = self._file.rows("SELECT lecture, member, remark FROM remarks")
+        return {(lecture, member): remark for lecture, member, remark in rows}
 
     def presences(self, lecture: int | None = None) -> list[Presence]:
         """All rows, or a lecture's, in the order of their times."""
@@ -396,6 +462,12 @@ class AttendanceStore:
     ) -> None:
         row = (self._clock(), lecture, kind, member, device, address, printable(detail)[:200])
         connection.execute("INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def _remark(connection: sqlite3.Connection, lecture: int, member: str, remark: str) -> None:
+    connection.execute("DELETE FROM remarks WHERE lecture = ? AND member = ?", (lecture, member))
+    if remark:
+        connection.execute("INSERT INTO remarks VALUES (?, ?, ?)", (lecture, member, remark))
 
 
 def _presence(connection: sqlite3.Connection, where: str, *values: object) -> Presence | None:

@@ -1,7 +1,9 @@
-"""The board: everybody's weeks, points, last hand-in, group work and presentations, gathered from the files.
+"""The board: everybody's weeks, hand-ins, group work and presentations, gathered from the files.
 
-Nothing is run here: points come from the results that `dnnc members check` kept, and from the marks that
-instructors gave.
+There are two. The public one says who has handed in what, and shows the leaderboard, under nicknames where
+the roster has some. The instructor's has full names, points, lateness, and what went wrong, too. Nothing is
+run here: points come from the results that `dnnc members check` kept, and from the marks that instructors
+gave.
 """
 
 from __future__ import annotations
@@ -9,8 +11,8 @@ from __future__ import annotations
 import base64
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,8 +22,9 @@ from common.base.files import ROOT, whole_file
 from common.members.checking import RESULTS, digest, one_short_line, stored
 from common.members.folders import NOTEBOOK, assignments, member_names
 from common.members.leaderboard import Leaderboard
-from common.members.marks import hand_ins, load_marks
-from common.members.roster import Lecture, load_roster
+from common.members.lists import harmless, load_people, people_file
+from common.members.marks import Mark, days_late, hand_ins, load_grades, marks_file, old_marks_file
+from common.members.roster import Lecture, Roster, load_roster
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class WeekCell:
     handed_in : datetime or None
     by : str
         The team's member whose notebook counts, for group work; else empty.
+    days_late : int
+        After the due date or the extension, each begun day counted.
     """
 
     week: str
@@ -49,11 +54,12 @@ class WeekCell:
     message: str = ""
     handed_in: datetime | None = None
     by: str = ""
+    days_late: int = 0
 
 
 @dataclass(frozen=True)
 class Row:
-    """A member; `is_listed` says whether the roster has the name."""
+    """A member; `is_listed` says whether the roster has the name, `shown` what the board calls them."""
 
     name: str
     full_name: str
@@ -61,6 +67,12 @@ class Row:
     is_listed: bool
     weeks: tuple[WeekCell, ...]
     presentations: tuple[str, ...]
+    shown: str = ""
+
+    @property
+    def days_late(self) -> int:
+        """All days that the member's own work was late."""
+        return sum(cell.days_late for cell in self.weeks if not cell.by)
 
     @property
     def points(self) -> float:
@@ -69,13 +81,13 @@ class Row:
 
     @property
     def last(self) -> datetime | None:
-        """The last hand-in of any week."""
-        return max((cell.handed_in for cell in self.weeks if cell.handed_in), default=None)
+        """The last hand-in of any week by the member, not by another of the team."""
+        return max((cell.handed_in for cell in self.weeks if cell.handed_in and not cell.by), default=None)
 
 
 @dataclass(frozen=True)
 class Board:
-    """All that the page shows."""
+    """All that the page shows; without points and full names where it `is_public`."""
 
     rows: tuple[Row, ...]
     weeks: tuple[str, ...]
@@ -84,10 +96,22 @@ class Board:
     warnings: tuple[str, ...]
     leaderboard: Leaderboard | None
     made: datetime
+    is_public: bool = False
+    roster: Roster | None = None
+
+    def called(self, name: str) -> str:
+        """What the leaderboard calls a member."""
+        member = self.roster.member(name) if self.roster else None
+        return member.nickname if self.is_public and member and member.nickname else name
 
 
 def gather(
-    *, root: Path = ROOT, results: Path = RESULTS, leaderboard: Leaderboard | None = None, made: datetime
+    *,
+    root: Path = ROOT,
+    results: Path = RESULTS,
+    leaderboard: Leaderboard | None = None,
+    made: datetime,
+    grades: bool = True,
 ) -> Board:
     """Collect the board.
 
@@ -100,21 +124,30 @@ def gather(
     leaderboard : Leaderboard, optional
     made : datetime
         When; shown on the page.
+    grades : bool
+        The instructor's board; False makes the public one.
 
     Raises
     ------
     RosterError
         The roster or the marks cannot be read.
     """
-    roster, marks = load_roster(root / "members" / "team.toml"), load_marks(root / "members" / "marks.toml")
+    roster = load_roster(root / "members" / "team.toml")
+    marks = load_grades(old_marks_file(root)) | load_grades(marks_file(root)) if grades else {}
+    people = load_people(people_file(root)) if grades else {}
     weeks, times = tuple(assignments(root)), hand_ins(root)
     group_weeks = tuple(week for week in weeks if int(week[4:]) in roster.group_weeks)
     names = member_names(root)
     cells = {
-        (name, week): _cell(name, week, root, results, marks.get((name, week)), times.get((name, week)))
+        (name, week): _cell(
+            name, week, root, results, marks.get((name, week)), times.get((name, week)), grades
+        )
         for name in names
         for week in weeks
     }
+    for (name, week), cell in cells.items():
+        late = days_late(week, cell.handed_in, roster, marks.get((name, week))) if grades else 0
+        cells[name, week] = replace(cell, days_late=late)
     rows = []
     for name in names:
         member = roster.member(name)
@@ -124,24 +157,33 @@ def gather(
             _best(week, name, mates, cells) if week in group_weeks else cells[name, week] for week in weeks
         )
         full_name = member.full_name if member else name.replace("_", " ").title()
-        rows.append(Row(name, full_name, team or "", member is not None, own, _presentations(root, name)))
+        full_name = people[name].full_name or full_name if name in people else full_name
+        shown = full_name if grades else (member and member.nickname) or name
+        is_listed, slides = member is not None, _presentations(root, name)
+        rows.append(Row(name, full_name, team or "", is_listed, own, slides, shown))
     order = {team: place for place, team in enumerate(roster.teams)}
     rows.sort(key=lambda row: (order.get(row.team, len(order)), row.name))
-    return Board(tuple(rows), weeks, group_weeks, roster.lectures, roster.warnings, leaderboard, made)
+    warnings = roster.warnings if grades else ()
+    if grades and old_marks_file(root).exists():
+        warnings += ("members/marks.toml is in the repository, for all to read: run `dnnc members migrate`",)
+    lectures = roster.lectures
+    return Board(tuple(rows), weeks, group_weeks, lectures, warnings, leaderboard, made, not grades, roster)
 
 
 def _cell(
-    name: str, week: str, root: Path, results: Path, mark: float | None, when: datetime | None
+    name: str, week: str, root: Path, results: Path, mark: Mark | None, when: datetime | None, grades: bool
 ) -> WeekCell:
-    folder = root / "members" / name / week
+    folder, points = root / "members" / name / week, (mark and mark.points) or 0
     if folder.is_symlink() or not (folder / NOTEBOOK).exists():
-        return WeekCell(week, "none", mark or 0, mark or 0)
+        return WeekCell(week, "none", points, points)
+    if not grades:
+        return WeekCell(week, "handed in", handed_in=when)
     check = stored(name, week, results)
     if check is None:
-        return WeekCell(week, "unchecked", mark or 0, mark or 0, "not checked yet", when)
+        return WeekCell(week, "unchecked", points, points, "not checked yet", when)
     state = check.status if check.digest == digest(name, week, root=root) else "outdated"
     message = check.message if state != "outdated" else "it, or its checks, changed since it was checked"
-    given = min(mark or 0, check.rubric)
+    given = min(points, check.rubric)
     return WeekCell(week, state, check.points + given, check.checkable + check.rubric, message, when)
 
 
@@ -152,7 +194,7 @@ def _best(week: str, name: str, mates: list[str], cells: dict[tuple[str, str], W
         return cells[name, week]
     best = max(candidates, key=lambda mate: (cells[mate, week].points, mate == name))
     cell = cells[best, week]
-    return cell if best == name else WeekCell(**(cell.__dict__ | {"by": best}))
+    return cell if best == name else replace(cell, by=best)
 
 
 def _presentations(root: Path, name: str) -> tuple[str, ...]:
@@ -182,33 +224,55 @@ def page(board: Board, *, csv_name: str = "") -> str:
     csv_name : str
         The file to link to; none by default.
     """
-    environment = Environment(
+    figure, text = _figure(board) if board.leaderboard else ("", "")
+    return (
+        template_environment()
+        .get_template("board.html")
+        .render(
+            board=board,
+            csv_name=csv_name,
+            figure=figure,
+            figure_text=text,
+            kind=_kind,
+            said=_said,
+            called=lambda names: ", ".join(map(board.called, names)),
+        )
+    )
+
+
+def template_environment() -> Environment:
+    """Templates of this folder, in which all that is filled in is escaped."""
+    return Environment(
         loader=PackageLoader("common.members"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    figure, text = _figure(board.leaderboard) if board.leaderboard else ("", "")
-    return environment.get_template("board.html").render(
-        board=board, csv_name=csv_name, figure=figure, figure_text=text, kind=_kind, said=_said
-    )
 
 
 def table(board: Board) -> str:
     """The board as CSV: a line a member."""
+    if board.is_public:
+        lines = [["member", "team", *(f"{week} handed in" for week in board.weeks), "presentations"]]
+        for row in board.rows:
+            days = [_day(cell.handed_in) for cell in row.weeks]
+            lines.append([row.shown, row.team, *days, "; ".join(row.presentations)])
+        return _csv(lines)
     heads = ["name", "full_name", "team"]
-    heads += [f"{week} {what}" for week in board.weeks for what in ("state", "points", "of", "handed in")]
-    lines = [[*heads, "points", "last hand-in", "presentations"]]
+    kinds = ("state", "points", "of", "handed in", "days late")
+    heads += [f"{week} {what}" for week in board.weeks for what in kinds]
+    lines = [[*heads, "points", "days late", "last hand-in", "presentations"]]
     for row in board.rows:
         line: list[object] = [row.name, row.full_name, row.team]
         for cell in row.weeks:
             line += [cell.state, f"{cell.points:g}", f"{cell.out_of:g}", _day(cell.handed_in)]
-        lines.append([*line, f"{row.points:g}", _day(row.last), "; ".join(row.presentations)])
+            line.append(cell.days_late)
+        lines.append([*line, f"{row.points:g}", row.days_late, _day(row.last), "; ".join(row.presentations)])
     return _csv(lines)
 
 
-def leaderboard_table(board: Leaderboard) -> str:
+def leaderboard_table(board: Leaderboard, called: Callable[[str], str] = str) -> str:
     """The leaderboard as CSV: a line a file, those that do not count at the end."""
     lines = [
         [
@@ -230,7 +294,7 @@ def leaderboard_table(board: Leaderboard) -> str:
         lines.append(
             [
                 place.rank,
-                entry.member,
+                called(entry.member),
                 entry.file,
                 entry.file_bytes,
                 f"{place.ratio:.3f}",
@@ -244,7 +308,7 @@ def leaderboard_table(board: Leaderboard) -> str:
         )
     for entry in board.invalid:
         size = entry.file_bytes or ""
-        lines.append(["", entry.member, entry.file, size, *[""] * 5, entry.sha256, entry.problem])
+        lines.append(["", called(entry.member), entry.file, size, *[""] * 5, entry.sha256, entry.problem])
     return _csv(lines)
 
 
@@ -253,24 +317,29 @@ def write_board(board: Board, path: Path) -> list[Path]:
     members, ranks = path.with_suffix(".csv"), path.with_name(f"{path.stem}_leaderboard.csv")
     files = {path: page(board, csv_name=members.name), members: table(board)}
     if board.leaderboard:
-        files[ranks] = leaderboard_table(board.leaderboard)
+        files[ranks] = leaderboard_table(board.leaderboard, board.called)
     for place, text in files.items():
-        with whole_file(place) as aside:
-            aside.write_text(text, encoding="utf-8", newline="")
+        with whole_file(place) as aside:  # spreadsheets look for a mark at the beginning of a CSV file
+            encoding = "utf-8-sig" if place.suffix == ".csv" else "utf-8"
+            aside.write_text(text, encoding=encoding, newline="")
     return list(files)
 
 
 def _kind(cell: WeekCell) -> str:
     """The style of a week: by what it says, not by colour alone."""
+    if cell.state == "handed in":
+        return "full"
     if cell.state == "ran":
-        return "full" if cell.points and _is_full(cell) else "part"
+        return "full" if cell.points and _is_full(cell) else "part" if cell.points else "wrong"
     return "none" if cell.state in ("none", "unchecked", "outdated") else "wrong"
 
 
 def _said(cell: WeekCell) -> str:
+    if cell.state == "handed in":
+        return "✓ handed in"
     points = f"{cell.points:g}/{cell.out_of:g}"
     if cell.state == "ran":
-        return f"{'✓' if _is_full(cell) else '◐'} {points}"
+        return f"{'✓' if _is_full(cell) else '◐' if cell.points else '○'} {points}"
     mark = _MARKS[cell.state]
     return mark if not cell.out_of else f"{mark} {points}"
 
@@ -280,8 +349,9 @@ def _is_full(cell: WeekCell) -> bool:
     return 5 * cell.points >= 4 * cell.out_of
 
 
-def _figure(board: Leaderboard) -> tuple[str, str]:
+def _figure(whole: Board) -> tuple[str, str]:
     """The trade-off as PNG in base64, and what it shows in a sentence."""
+    board = whole.leaderboard
     if not board.places:
         return "", ""
     from common.figures.trade_off import leaderboard_figure
@@ -290,7 +360,7 @@ def _figure(board: Leaderboard) -> tuple[str, str]:
     points: dict[tuple[float, float, bool], list[str]] = {}
     for place in board.places:
         key = (place.ratio, place.drop_points, place.is_on_front)
-        points.setdefault(key, []).append(place.entry.member)
+        points.setdefault(key, []).append(whole.called(place.entry.member))
     places = [(_label(names), *key) for key, names in points.items()]
     png = leaderboard_figure(places, PUBLISHED["vgg16"])._repr_png_()
     front = sorted({key[:2] for key in points if key[2]})
@@ -310,13 +380,8 @@ def _label(names: Sequence[str]) -> str:
 
 def _csv(lines: Sequence[Sequence[object]]) -> str:
     text = io.StringIO()
-    csv.writer(text).writerows([_harmless(value) for value in line] for line in lines)
+    csv.writer(text).writerows([harmless(value) for value in line] for line in lines)
     return text.getvalue()
-
-
-def _harmless(value: object) -> object:
-    """A spreadsheet takes text that begins like a formula for one: put a quote before it."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
 
 
 def _day(when) -> str:

@@ -5,6 +5,8 @@ What a member has: ``profile.md``, a folder a week, ``capstone/`` for ``.dcz`` f
 
 from __future__ import annotations
 
+import difflib
+import json
 import os
 import re
 import stat
@@ -45,8 +47,24 @@ def member_folder(name: str, root: Path = ROOT) -> Path:
     """
     folder = root / "members" / safe_name(name)
     if folder.is_symlink() or not folder.is_dir():
-        raise ValueError(f"members/{name} is not there: make it with `dnnc members new {name}`")
+        raise ValueError(
+            f"members/{name} is not there: `dnnc members new {name}` makes it, once; is it on another branch?"
+        )
     return folder
+
+
+def known_member(name: str, root: Path = ROOT) -> None:
+    """Refuse a name that neither the roster nor a folder has.
+
+    Raises
+    ------
+    ValueError
+        The name is not safe, or nobody has it.
+    """
+    if safe_name(name) not in member_names(root):
+        near = difflib.get_close_matches(name, member_names(root), 1)
+        hint = f"did you mean {near[0]}?" if near else "`dnnc members new NAME --enrol` writes the roster"
+        raise ValueError(f"nobody is named {name}: {hint}")
 
 
 def member_names(root: Path = ROOT) -> list[str]:
@@ -134,16 +152,20 @@ def enrol(
 def roster_block(
     name: str, *, full_name: str | None = None, team: str | None = None, github: str | None = None
 ) -> str:
-    """The lines of a member in the roster."""
+    """The lines of a member in the roster; with an account to be filled in where none is given."""
     spelt = (full_name or name.replace("_", " ").title()).replace("\\", "\\\\").replace('"', '\\"')
     lines = ["[[members]]", f'name = "{safe_name(name)}"', f'full_name = "{spelt}"']
     lines += [f'team = "{safe_name(team, "team")}"'] if team else []
-    lines += [f'github = "{account_name(github)}"'] if github else []
+    lines += [f'github = "{account_name(github)}"' if github else '# github = "..." (hand-ins come from it)']
     return "\n".join(lines) + "\n"
 
 
 def start_week(name: str, week: str | int, *, root: Path = ROOT) -> tuple[Path, bool]:
     """Copy a week's assignment into a member's folder, unless one is there.
+
+    A member whom the roster lists, and who has no folder on this branch yet, gets one: without a profile, for
+    that is written once, and may be on its way to main on another branch. Where the roster says when the week
+    is due, the copy's first text says it, too.
 
     Returns
     -------
@@ -157,14 +179,31 @@ def start_week(name: str, week: str | int, *, root: Path = ROOT) -> tuple[Path, 
     ValueError
         There is no such member, or no assignment that week.
     """
-    folder, label = member_folder(name, root), week_folder(week)
+    roster, label = load_roster(root / "members" / "team.toml"), week_folder(week)
     known = assignments(root)
     if label not in known:
         raise ValueError(f"{label} has no assignment: there are {', '.join(known) or 'none'}")
+    folder = root / "members" / safe_name(name)
+    if roster.member(name) is None or folder.is_symlink() or folder.exists():
+        folder = member_folder(name, root)
     if (folder / label).is_symlink():
         raise ValueError(f"members/{name}/{label} is a link: remove it, work belongs into a folder")
     target = folder / label / NOTEBOOK
-    return target, _write_new(target, known[label].read_bytes())
+    return target, _write_new(target, with_due_date(known[label].read_bytes(), roster.due_text(label)))
+
+
+def with_due_date(notebook: bytes, due: str) -> bytes:
+    """The notebook with a line more in its first text cell; as it was where no date is said."""
+    if not due:
+        return notebook
+    content = json.loads(notebook)
+    cell = next((one for one in content["cells"] if one["cell_type"] == "markdown"), None)
+    if cell is None:
+        return notebook
+    line = f"**Due:** {due}"
+    lines = [cell["source"]] if isinstance(cell["source"], str) else cell["source"]
+    cell["source"] = [*lines, f"\n\n{line}"]
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def read_regular(path: Path, most: int) -> bytes:

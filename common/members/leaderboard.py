@@ -22,7 +22,7 @@ from common.base.files import ROOT, whole_file
 from common.base.results import read_result
 from common.base.text import json_text
 from common.members.checking import RESULTS, one_short_line
-from common.members.folders import member_names, read_regular
+from common.members.folders import member_folder, member_names, read_regular
 from common.report.pareto import pareto_front
 from common.report.targets import COURSE_DROP_POINTS, COURSE_RATIO
 from common.sandbox.run import Limits, run_limited
@@ -58,6 +58,8 @@ class Entry:
         Images of CIFAR-10's test set.
     problem : str
         Why it does not count, in one line; empty when it does.
+    weights : str
+        SHA-256 of the decoded weights: equal for equal networks, however they are packed.
     """
 
     member: str
@@ -69,6 +71,7 @@ class Entry:
     top1: float | None = None
     n_test: int | None = None
     problem: str = ""
+    weights: str = ""
 
 
 def measure_entries(
@@ -78,6 +81,7 @@ def measure_entries(
     first: int | None = None,
     limits: Limits = ENTRY_LIMITS,
     say=lambda text: None,
+    names: Sequence[str] | None = None,
 ) -> list[Entry]:
     """Every file that was handed in, measured; those measured before are not measured again.
 
@@ -92,24 +96,81 @@ def measure_entries(
     limits : Limits
         Of the process that decodes and evaluates a file.
     say : callable
-        Told the name of each file before it is measured.
+        Told the name of each file before it is measured, and how many there are.
+    names : sequence of str, optional
+        Only these members.
     """
+    names = member_names(root) if names is None else names
+    files = [(name, place, path) for name in names for place, path in entry_files(name, root)]
     found = []
-    for name in member_names(root):
-        folder = root / "members" / name / "capstone"
-        if folder.is_symlink() or folder.parent.is_symlink() or not folder.is_dir():
-            continue
-        for place, path in enumerate(sorted(folder.glob("*.dcz"))):
-            entry = Entry(name, one_short_line(path.name))
-            try:
-                if place >= MAX_ENTRIES:
-                    raise ValueError(f"only the first {MAX_ENTRIES} files of a member count")
-                data = read_regular(path, MAX_ENTRY)
-            except ValueError as error:
-                found.append(_invalid(entry, error))
-                continue
-            found.append(_known_or_measured(entry, data, root, results, first, limits, say))
+    for number, (name, place, path) in enumerate(files, 1):
+        entry = Entry(name, one_short_line(path.name))
+        counted = lambda text, number=number: say(f"{number} of {len(files)}: {text}")  # noqa: E731
+        found.append(_entry(entry, place, path, root, results, first, limits, counted))
     return found
+
+
+def entry_files(name: str, root: Path = ROOT) -> list[tuple[int, Path]]:
+    """A member's files for the leaderboard with their numbers from 0, whatever the case of their ending."""
+    folder = root / "members" / name / "capstone"
+    if folder.is_symlink() or folder.parent.is_symlink() or not folder.is_dir():
+        return []
+    return list(enumerate(sorted(path for path in folder.iterdir() if path.suffix.lower() == ".dcz")))
+
+
+def check_entries(
+    name: str, *, root: Path = ROOT, results: Path = RESULTS, limits: Limits = ENTRY_LIMITS
+) -> list[Entry]:
+    """One member's files, measured: what a member wants to know before handing in.
+
+    Raises
+    ------
+    ValueError
+        There is no such member.
+    """
+    member_folder(name, root)
+    return [
+        _entry(
+            Entry(name, one_short_line(path.name)),
+            place,
+            path,
+            root,
+            results,
+            None,
+            limits,
+            lambda text: None,
+        )
+        for place, path in entry_files(name, root)
+    ]
+
+
+def entries_report(entries: Sequence[Entry], board: Leaderboard) -> str:
+    """What `check_entries` found, a line a file."""
+    if not entries:
+        return "capstone/ holds no .dcz file yet: `dnnc compress` makes one."
+    places = {place.entry.file: place for place in board.places}
+    lines = []
+    for entry in entries:
+        place = places.get(entry.file)
+        if place is None:
+            lines.append(f"capstone/{entry.file}: does not count: {entry.problem}")
+            continue
+        met = "meets the course's targets" if place.meets_targets else "misses the course's targets"
+        lines.append(
+            f"capstone/{entry.file}: {entry.file_bytes:,} bytes, {place.ratio:.1f}× smaller, "
+            f"top-1 {entry.top1:.2%}, {place.drop_points:.2f} points below the baseline: {met}"
+        )
+    return "\n".join(lines)
+
+
+def _entry(entry: Entry, place: int, path: Path, root: Path, results: Path, first, limits, say) -> Entry:
+    try:
+        if place >= MAX_ENTRIES:
+            raise ValueError(f"only the first {MAX_ENTRIES} files of a member count")
+        data = read_regular(path, MAX_ENTRY)
+    except ValueError as error:
+        return _invalid(entry, error)
+    return _known_or_measured(entry, data, root, results, first, limits, say)
 
 
 def _known_or_measured(entry: Entry, data: bytes, root: Path, results: Path, first, limits, say) -> Entry:
@@ -118,12 +179,13 @@ def _known_or_measured(entry: Entry, data: bytes, root: Path, results: Path, fir
     kept = results / "entries" / f"{sha256}{f'-{first}' if first else ''}.json"
     try:
         figures = json.loads(read_regular(kept, 10_000))
+        if isinstance(figures, dict) and "top1" in figures and "weights" not in figures:
+            raise ValueError("measured by an earlier version, which did not tell the weights")
     except ValueError:
         say(f"{entry.member}/{entry.file}: {len(data):,} bytes")
         figures = measure_file(data, root=root, first=first, limits=limits)
-        if not {"missing", "stopped"} & set(
-            figures
-        ):  # those may be the machine's fault, and go on trial again
+        # those may be the machine's fault, and go on trial again
+        if not {"missing", "stopped"} & set(figures):
             with whole_file(kept) as aside:
                 aside.write_text(json_text(figures, indent=None))
     return _checked(entry, figures, first)
@@ -169,13 +231,18 @@ def _checked(entry: Entry, figures: object, first: int | None) -> Entry:
         return _invalid(entry, "its measurement makes no sense: delete it, and measure again")
     if why := figures.get("error") or figures.get("stopped"):
         return _invalid(entry, why)
+    if course_file := figures.get("course_file"):
+        return _invalid(
+            entry, f"its weights are those of the course's own {course_file}: told, and not ranked"
+        )
     if figures.get("missing"):
         return _invalid(entry, f"not measured: {figures['missing']}")
     numbers = {key: figures.get(key) for key in ("bits_per_weight", "sparsity", "top1", "n_test")}
     is_sound = all(type(value) in (int, float) and math.isfinite(value) for value in numbers.values())
     if not is_sound or not 0 <= numbers["top1"] <= 1 or numbers["n_test"] != (first or 10_000):
         return _invalid(entry, "its measurement makes no sense: delete it, and measure again")
-    return Entry(**(asdict(entry) | numbers))
+    weights = figures.get("weights")
+    return Entry(**(asdict(entry) | numbers | {"weights": weights if isinstance(weights, str) else ""}))
 
 
 def _invalid(entry: Entry, why: object) -> Entry:
@@ -201,7 +268,7 @@ class Place:
     is_on_front : bool
         No other file is smaller and as accurate, or more accurate and as small.
     same_as : tuple of str
-        Members who handed in the very same bytes.
+        Members who handed in the very same network, packed alike or not.
     """
 
     entry: Entry
@@ -261,7 +328,8 @@ def rank_entries(
                     {
                         one.member
                         for one, *_ in rows
-                        if one.sha256 == entry.sha256 and one.member != entry.member
+                        if one.member != entry.member
+                        and (one.sha256 == entry.sha256 or (one.weights and one.weights == entry.weights))
                     }
                 )
             ),

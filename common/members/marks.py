@@ -1,27 +1,35 @@
-"""Points that a reader gives by a question's rubric; instructors keep them in ``members/marks.toml``.
+"""Grades: points and comments that a reader gives, and extensions; private, and so outside of the repository.
 
-::
+They lie in the folder beside it, ``../<repository>-grades/marks.toml``, or in the one that ``DNNC_GRADES``
+names::
 
-    [ada_lovelace]
-    week01 = 3
-    week03 = 3.5
+    [ada_lovelace.week03]
+    points = 3.5                       by the rubric
+    comment = "The third claim has no figure."
+    extension = 2027-02-26T23:59:59+01:00
+
+``members/marks.toml``, where earlier versions kept points, is still read until `migrate` has moved it.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
 import tomllib
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from common.base.files import ROOT, whole_file
 from common.members.folders import read_regular, week_folder
-from common.members.roster import RosterError, safe_name
+from common.members.roster import Roster, RosterError, safe_name
 
 # ----------------------------------------------------------------------------------------------------
-# When something was last handed in: the day of the last commit that touched it, else that of the file.
+# When something was handed in: when it came to main (the merge's date, which GitHub writes), else when its
+# file was written. The dates that a member's own commits bear are the member's to choose.
 
 _NOT_WORK = ("README.md", ".gitkeep")
 
@@ -52,8 +60,9 @@ def hand_ins(root: Path = ROOT) -> dict[tuple[str, str], datetime]:
 
 
 def _commit_times(root: Path) -> dict[str, datetime]:
-    """Each file's last commit; empty outside git."""
-    command = ["git", "-C", str(root), "log", "--format=%x01%cI", "--name-only", "-z", "--", "members"]
+    """When each file last changed on main, by the commits that main itself is made of; empty outside git."""
+    command = ["git", "-C", str(root), "-c", "core.quotePath=false", "log", "--first-parent", "-m"]
+    command += ["--format=%x01%cI", "--name-only", "-z", "--", "members"]
     try:
         done = subprocess.run(command, capture_output=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
@@ -66,51 +75,175 @@ def _commit_times(root: Path) -> dict[str, datetime]:
     return found
 
 
-MARKS = ROOT / "members" / "marks.toml"
-_HEAD = "# Points by rubric: `dnnc members mark NAME WEEK POINTS` writes them here.\n"
+# ----------------------------------------------------------------------------------------------------
+# The file of grades.
+
+_HEAD = (
+    "# Grades: `dnnc members mark`, `review` and `extend` write them here. Private: keep this out of the\n"
+    "# course's repository, and as safe as other grades.\n"
+)
+MAX_COMMENT = 5000
 
 
-def load_marks(path: Path = MARKS) -> dict[tuple[str, str], float]:
-    """Points by member and week; none where there is no such file.
+@dataclass(frozen=True)
+class Mark:
+    """What a reader has decided about a member's week; None and empty for what was not decided."""
+
+    points: float | None = None
+    comment: str = ""
+    extension: datetime | None = None
+
+
+def grades_folder(root: Path = ROOT) -> Path:
+    """Where grades lie: beside the repository, not in it, unless ``DNNC_GRADES`` says where."""
+    return Path(os.environ.get("DNNC_GRADES") or root.parent / f"{root.name}-grades")
+
+
+def marks_file(root: Path = ROOT) -> Path:
+    """The file of grades, which need not be there."""
+    return grades_folder(root) / "marks.toml"
+
+
+def load_grades(path: Path | None = None) -> dict[tuple[str, str], Mark]:
+    """What was decided, by member and week; nothing where there is no such file.
+
+    Parameters
+    ----------
+    path : Path, optional
+        By default that of the course, together with the one that earlier versions kept in the repository.
 
     Raises
     ------
     RosterError
         The file cannot be read, or says something that cannot be.
     """
+    if path is None:
+        return load_grades(old_marks_file()) | load_grades(marks_file())
     if not path.exists():
         return {}
     try:
-        content = tomllib.loads(read_regular(path, 1_000_000).decode())
+        content = tomllib.loads(read_regular(path, 10_000_000).decode())
         found = {}
         for name, weeks in content.items():
             if not isinstance(weeks, dict):
-                raise ValueError(f"{name!r}: expected blocks such as [ada_lovelace]")
-            for week, points in weeks.items():
-                found[safe_name(name), week_folder(week)] = _points(points)
+                raise ValueError(f"{name!r}: expected blocks such as [ada_lovelace.week03]")
+            for week, given in weeks.items():
+                found[safe_name(name), week_folder(week)] = _mark(given)
         return found
     except (ValueError, RecursionError) as error:  # TOML's and Unicode's errors are ValueErrors
         raise RosterError(f"{path}: {error}") from error
 
 
-def set_mark(name: str, week: str | int, points: float, path: Path = MARKS) -> None:
-    """Write the points of a member's week; those that stand there are replaced.
+def load_marks(path: Path | None = None) -> dict[tuple[str, str], float]:
+    """The points alone, by member and week."""
+    return {key: mark.points for key, mark in load_grades(path).items() if mark.points is not None}
+
+
+def set_mark(
+    name: str, week: str | int, points: float | None = None, path: Path | None = None, **more: object
+) -> Mark:
+    """Write the points of a member's week; what stands there and is not given stays.
+
+    Parameters
+    ----------
+    name : str
+    week : str or int
+    points : float, optional
+    path : Path, optional
+        By default that of the course.
+    **more
+        ``comment`` (str), ``extension`` (datetime with a time zone, or None to take it back).
 
     Raises
     ------
     ValueError
         The name, the week or the points cannot be.
     """
-    marks = load_marks(path) | {(safe_name(name), week_folder(week)): _points(points)}
-    blocks = {}
-    for (member, label), given in sorted(marks.items()):
-        blocks.setdefault(member, []).append(f"{label} = {given:g}")
-    text = _HEAD + "".join(f"\n[{member}]\n" + "\n".join(lines) + "\n" for member, lines in blocks.items())
+    path = path or marks_file()
+    marks = load_grades(path)
+    key = safe_name(name), week_folder(week)
+    given = dict(more) | ({} if points is None else {"points": points})
+    mark = replace(marks.get(key, Mark()), **given)
+    marks[key] = _mark({field: value for field, value in mark.__dict__.items() if value not in (None, "")})
+    _write(marks, path)
+    return marks[key]
+
+
+def old_marks_file(root: Path = ROOT) -> Path:
+    """Where earlier versions kept points: in the repository, for everybody to read."""
+    return root / "members" / "marks.toml"
+
+
+def migrate(root: Path = ROOT) -> tuple[int, Path]:
+    """Move the points of earlier versions out of the repository; what stands in the new file wins.
+
+    Returns
+    -------
+    n_marks : int
+        How many were moved; 0 where there was no old file.
+    path : Path
+        The new file.
+    """
+    old, path = old_marks_file(root), marks_file(root)
+    found = load_grades(old)
+    if old.exists():
+        _write(found | load_grades(path), path)
+        old.unlink()
+    return len(found), path
+
+
+def _write(marks: Mapping[tuple[str, str], Mark], path: Path) -> None:
+    blocks = []
+    for (member, label), mark in sorted(marks.items()):
+        lines = [f"[{member}.{label}]"]
+        lines += [] if mark.points is None else [f"points = {mark.points:g}"]
+        lines += [f"comment = {json.dumps(mark.comment, ensure_ascii=False)}"] if mark.comment else []
+        lines += [f"extension = {mark.extension.isoformat()}"] if mark.extension else []
+        blocks.append("\n".join(lines) + "\n")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with whole_file(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+        aside.touch(mode=0o600)
+        aside.write_text("\n".join([_HEAD, *blocks]), encoding="utf-8")
+
+
+def _mark(given: object) -> Mark:
+    if not isinstance(given, dict):
+        return Mark(_points(given))
+    if unknown := sorted(set(given) - {"points", "comment", "extension"}):
+        raise ValueError(f"unknown {unknown[0]!r}; known are points, comment, extension")
+    comment, extension = given.get("comment", ""), given.get("extension")
+    is_text = isinstance(comment, str) and len(comment) <= MAX_COMMENT
+    if not is_text or not all(letter.isprintable() or letter in "\n\t" for letter in comment):
+        raise ValueError(f"comment: expected text of at most {MAX_COMMENT:,} characters")
+    if extension is not None and (not isinstance(extension, datetime) or extension.tzinfo is None):
+        raise ValueError(
+            f"extension {extension!r}: expected a time with its zone, as `dnnc members extend` writes it"
+        )
+    return Mark(_points(given["points"]) if "points" in given else None, comment, extension)
 
 
 def _points(value: object) -> float:
     if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= 100:
         raise ValueError(f"points {value!r}: expected a number from 0 to 100")
     return value
+
+
+# ----------------------------------------------------------------------------------------------------
+# Late days.
+
+
+def days_late(week: str, handed_in: datetime | None, roster: Roster, mark: Mark | None = None) -> int:
+    """Days that a week came after its due date, each begun day counted; 0 where no date is said.
+
+    Parameters
+    ----------
+    week : str
+    handed_in : datetime or None
+    roster : Roster
+    mark : Mark, optional
+        Its extension counts, where there is one.
+    """
+    due = (mark.extension if mark else None) or roster.due.get(week)
+    if due is None or handed_in is None or handed_in <= due:
+        return 0
+    return -((due - handed_in) // timedelta(days=1))

@@ -4,12 +4,20 @@ It stands in ``members/team.toml``, which instructors keep::
 
     instructors = ["grace-h"]          GitHub accounts that may change everything
     group_weeks = [5]                  one notebook counts for the whole team
+    timezone = "Europe/Berlin"         where due dates are meant; UTC when left out
+    late_days = 3                      days that a member may be late in all; 0 when left out
+    lecture_hours = 1.5                for certificates; 1.5 when left out
+
+    [due]
+    week01 = 2027-02-08                to the end of that day
+    week02 = 2027-02-15T18:00:00       or to a time
 
     [[members]]
     name = "ada_lovelace"              the folder below members/
     full_name = "Ada Lovelace"
     team = "analytical"                may be left out
     github = "ada-l"                   may be left out
+    nickname = "Countess"              on the public board, in the place of the name; may be left out
 
     [[lectures]]
     number = 1
@@ -17,7 +25,8 @@ It stands in ``members/team.toml``, which instructors keep::
     title = "Images as arrays"
     date = 2027-02-01                  may be left out
 
-Unknown keys are refused: they are misspelt ones.
+Unknown keys are refused: they are misspelt ones. The file is as public as the repository: students' numbers,
+e-mail addresses, extensions and grades stand elsewhere (`common.members.marks`).
 """
 
 from __future__ import annotations
@@ -27,8 +36,8 @@ import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 from common.base.files import ROOT
@@ -125,12 +134,15 @@ class Member:
         A safe name too.
     github : str or None
         The account from which pull requests come.
+    nickname : str or None
+        On the public board, in the place of the name.
     """
 
     name: str
     full_name: str
     team: str | None = None
     github: str | None = None
+    nickname: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +164,19 @@ class Roster:
     teams: tuple[str, ...]
     instructors: tuple[str, ...] = ()
     group_weeks: tuple[int, ...] = ()
+    due: Mapping[str, datetime] = field(default_factory=dict)
+    late_days: int = 0
+    lecture_hours: float = 1.5
+    timezone: str = "UTC"
+
+    def due_text(self, week: str) -> str:
+        """When a week is due, in words; empty where it is not said.
+
+        >>> read_roster("[due]\\nweek01 = 2027-02-08").due_text("week01")
+        'Monday 8 February 2027, 23:59 UTC'
+        """
+        due = self.due.get(week)
+        return "" if due is None else date_text(due, self.timezone)
 
     def member(self, name: str) -> Member | None:
         """The member of this name, None where there is none."""
@@ -180,6 +205,32 @@ class Roster:
             for team in self.teams
             if sizes[team] not in TEAM_SIZES
         )
+
+
+def date_text(when: datetime, timezone: str) -> str:
+    """A moment as people write it."""
+    return f"{when:%A} {when.day} {when:%B %Y, %H:%M} {timezone}"
+
+
+def end_of(day: date | datetime, timezone: str) -> datetime:
+    """The moment that a due date means: the last second of a day, or the time that it gives.
+
+    Raises
+    ------
+    ValueError
+        This system does not know the time zone.
+    """
+    import zoneinfo  # it brings a generated module, which the gate does not need
+
+    try:
+        zone = UTC if timezone == "UTC" else zoneinfo.ZoneInfo(timezone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(
+            f"timezone {timezone!r} is unknown here: expected a name such as Europe/Berlin"
+        ) from error
+    if not isinstance(day, datetime):
+        day = datetime.combine(day, time(23, 59, 59))
+    return day.replace(tzinfo=zone) if day.tzinfo is None else day
 
 
 def load_roster(path: str | Path = ROSTER) -> Roster:
@@ -221,13 +272,14 @@ def read_roster(text: str) -> Roster:
     Examples
     --------
     >>> read_roster('[[members]]\\nname = "ada"\\nfull_name = "Ada"').members
-    (Member(name='ada', full_name='Ada', team=None, github=None),)
+    (Member(name='ada', full_name='Ada', team=None, github=None, nickname=None),)
     """
     try:
         content = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RosterError(f"not TOML: {error}") from error
-    _known_keys(content, {"instructors", "group_weeks", "members", "lectures"}, "the roster")
+    known = "instructors group_weeks members lectures due late_days lecture_hours timezone".split()
+    _known_keys(content, set(known), "the roster")
     members = tuple(
         _member(entry, f"member {place}") for place, entry in enumerate(_tables(content, "members"), 1)
     )
@@ -240,6 +292,7 @@ def read_roster(text: str) -> Roster:
     accounts = [one.github for one in members if one.github] + list(instructors)
     _no_repeats("member", [member.name for member in members])
     _no_repeats("GitHub account", [account.lower() for account in accounts])
+    _no_repeats("nickname", [member.nickname.casefold() for member in members if member.nickname])
     _no_repeats("lecture number", [lecture.number for lecture in lectures])
     return Roster(
         members,
@@ -247,11 +300,38 @@ def read_roster(text: str) -> Roster:
         tuple(dict.fromkeys(member.team for member in members if member.team)),
         instructors,
         tuple(sorted(set(_list(content, "group_weeks", int)))),
+        **_dates(content),
     )
 
 
+def _dates(content: Mapping) -> dict:
+    """Due dates and what belongs to them."""
+    zone, days, hours = (
+        content.get("timezone", "UTC"),
+        content.get("late_days", 0),
+        content.get("lecture_hours", 1.5),
+    )
+    if type(days) is not int or not 0 <= days <= 365:
+        raise RosterError(f"late_days is {days!r}, expected an integer from 0 to 365")
+    if type(hours) not in (int, float) or not 0 < hours <= 24:
+        raise RosterError(f"lecture_hours is {hours!r}, expected a number of hours up to 24")
+    if not isinstance(zone, str):
+        raise RosterError(f'timezone is {zone!r}, expected a name such as "Europe/Berlin"')
+    _checked(lambda name: end_of(date(2027, 1, 1), name), zone, "the roster")
+    due, found = content.get("due", {}), {}
+    if not isinstance(due, dict):
+        raise RosterError("due: expected a block that begins with [due]")
+    for week, day in due.items():
+        if not re.fullmatch(r"week[0-9]{2}|capstone", week):
+            raise RosterError(f"due: {week!r} is no week, expected week01, week02, ... or capstone")
+        if not isinstance(day, date):
+            raise RosterError(f"due: {week} is {day!r}, expected a day such as 2027-02-08, without quotes")
+        found[week] = end_of(day, zone)
+    return {"due": found, "late_days": days, "lecture_hours": float(hours), "timezone": zone}
+
+
 def _member(entry: Mapping, where: str) -> Member:
-    _known_keys(entry, {"name", "full_name", "team", "github"}, where)
+    _known_keys(entry, {"name", "full_name", "team", "github", "nickname"}, where)
     name = _checked(safe_name, entry.get("name"), where)
     team, github = entry.get("team"), entry.get("github")
     return Member(
@@ -259,6 +339,7 @@ def _member(entry: Mapping, where: str) -> Member:
         _text(entry, "full_name", f"{where} ({name})"),
         None if team is None else _checked(lambda text: safe_name(text, "team"), team, f"{where} ({name})"),
         None if github is None else _checked(account_name, github, f"{where} ({name})"),
+        None if entry.get("nickname") is None else _text(entry, "nickname", f"{where} ({name})"),
     )
 
 

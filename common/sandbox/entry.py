@@ -6,6 +6,8 @@ and evaluates the network on CIFAR-10's test images (all of them when FIRST is 0
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import sys
 from pathlib import Path
 
@@ -37,7 +39,8 @@ def measure(data: bytes, first: int | None) -> dict:
     -------
     dict
         ``file_bytes``, ``bits_per_weight``, ``sparsity``, ``top1`` and ``n_test``; the last two are None
-        where CIFAR-10 cannot be had, and ``missing`` says why.
+        where CIFAR-10 cannot be had, and ``missing`` says why. ``weights`` is the SHA-256 of the decoded
+        weights, ``course_file`` the file of the course that decodes to the same ones, or empty.
 
     Raises
     ------
@@ -67,7 +70,16 @@ def measure(data: bytes, first: int | None) -> dict:
         "sparsity": report.sparsity,
         "top1": None,
         "n_test": None,
+        "weights": weights_digest(model),
+        "course_file": "",
     }
+    for path in sorted((Path(__file__).resolve().parents[2] / "capstone").glob("*.dcz")):
+        with contextlib.suppress(ValueError, OSError):
+            shipped = load(path.read_bytes())
+            is_same_kind = shipped.metadata.get("architecture") == network
+            if is_same_kind and weights_digest(unpack(shipped)) == figures["weights"]:
+                figures["course_file"] = path.name
+                return figures  # it is not ranked: its accuracy is known
     from common.data.datasets import load_dataset
     from common.data.image_set import first_images
     from common.networks.training import evaluate
@@ -78,6 +90,16 @@ def measure(data: bytes, first: int | None) -> dict:
         return figures | {"missing": str(error)}
     measured = evaluate(model, first_images(images, first), device="cpu")
     return figures | {"top1": measured.top1, "n_test": measured.n}
+
+
+def weights_digest(model) -> str:
+    """SHA-256 of a network's tensors, by name: the same however they were packed."""
+    whole = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        whole.update(f"{name} {array.shape} {array.dtype}\0".encode())
+        whole.update(array.tobytes())
+    return whole.hexdigest()
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def copy_regular(source: Path, target: Path) -> list[str]:
 
 
 def snapshot(root: Path = ROOT) -> dict[str, tuple[int, int, int]]:
-    """Size, time and mode of every file of the repository but git's own and what can be made again (caches)."""
+    """Size, time and mode of every file of the repository but git's own and caches."""
     skipped = {".git", ".venv", "__pycache__", "runs", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints"}
     found = {}
     for place, folders, names in os.walk(root):

@@ -3,17 +3,25 @@
 import csv
 import io
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from attendance_class import LECTURE, Clock, roster, roster_text
 
 from common import cli
+from common.attendance.certificate import certificate, certificate_page
 from common.attendance.commands import _has_screen
 from common.attendance.refusals import Refusal
-from common.attendance.report import AttendanceReport, attendance_figure, attendance_report
+from common.attendance.report import AttendanceReport, MemberRow, attendance_figure, attendance_report
 from common.attendance.store import AttendanceStore
-from common.members.roster import Lecture, Member, Roster
+from common.members.board import Board, Row, WeekCell
+from common.members.leaderboard import Entry, rank_entries
+from common.members.lists import Person
+from common.members.roster import Lecture, Member, Roster, read_roster
+
+NOW = datetime(2027, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -145,8 +153,18 @@ def dnnc(tmp_path, capsys):
     return run
 
 
+def test_what_was_marked_by_mistake_is_taken_back(dnnc):
+    assert dnnc("mark", 4, "m001", "--late")[1].startswith("Lecture 4: Member 001 is late, set by hand.")
+    assert dnnc("mark", 4, "m002", "--excused")[1] == "Lecture 4: Member 002 is excused, set by hand.\n"
+    assert "expected one of" in dnnc("mark", 4, "m002", "--excused", "--late")[2]
+    assert dnnc("mark", 4, "m002", "--undo")[1] == "Lecture 4: Member 002 is taken back.\n"
+    assert dnnc("mark", 4, "m002", "--undo")[1] == "Lecture 4: Member 002 had nothing recorded.\n"
+
+
 def test_mark_report_log_close(dnnc, tmp_path):
-    assert dnnc("mark", LECTURE, "m001")[:2] == (0, "Lecture 3: Member 001 is present, set by hand.\n")
+    code, out, _ = dnnc("mark", LECTURE, "m001")
+    assert (code, out.splitlines()[0]) == (0, "Lecture 3: Member 001 is present, set by hand.")
+    assert "`dnnc attendance undo 3` takes it back" in out
     assert (
         dnnc("mark", LECTURE, "member 002", "--absent")[1]
         == "Lecture 3: Member 002 is absent, set by hand.\n"
@@ -253,3 +271,47 @@ def test_no_browser_opens_in_a_terminal(monkeypatch):
     assert not _has_screen()
     monkeypatch.setattr("sys.platform", "darwin")
     assert _has_screen()
+
+
+def test_late_counts_and_excused_does_not(tmp_path):
+    book = AttendanceStore(tmp_path / "a.sqlite3")
+    for lecture in (1, 2):
+        book.mark(lecture, "m000", is_present=True)
+    book.mark(1, "m001", is_present=True, remark="late")
+    book.mark(2, "m001", is_present=False, remark="excused")
+    report = attendance_report(book, roster())
+    row = report.members[1]
+    assert list(row.marks.values()) == ["late", "excused"]
+    assert (row.n_present, row.n_expected) == (1, 1)
+    assert "| L " in report.to_text()
+    people = {"m001": Person("m001", "", "007", "=evil@x")}
+    lines = report.to_csv(people, times=True).splitlines()
+    assert lines[0].startswith(
+        "id,email,name,full name,team,lecture 1,lecture 2,present,lectures,lecture 1 at"
+    )
+    assert lines[2].startswith("007,'=evil@x,m001,Member 001,odd,late,excused,1,1,2")
+    assert attendance_figure(report)._repr_png_()
+    book.close()
+
+
+def test_a_certificate_says_weeks_hours_and_the_measured_file():
+    entry = Entry("ada", "small <b>.dcz", "", 128_410, top1=0.9093, n_test=10_000)
+    ranks = rank_entries([entry], dense_bytes=59_900_000, baseline_top1=0.9238)
+    cells = (WeekCell("week01", "ran"), WeekCell("week02", "none"))
+    row = Row("ada", "Ada", "", True, cells, (), "Ada <i>Lovelace</i>")
+    people = read_roster("lecture_hours = 2")
+    board = Board((row,), ("week01", "week02"), (), (), (), ranks, NOW, False, people)
+    mine = MemberRow("ada", "Ada", None, {1: "present", 2: "late", 3: "excused", 4: "absent"}, {})
+    found = certificate("ada", board, AttendanceReport((), (mine,), ()), NOW.date())
+    assert (found.n_attended, found.n_held, found.hours) == (2, 3, 4)
+    page = certificate_page(found)
+    for text in ("Ada &lt;i&gt;Lovelace", "2 of 3 attended: 4 hours", "✓ Week 1", "– Week 2, not completed"):
+        assert text in page
+    for text in ("128,410 bytes", "466.5×", "90.93 %", "1.45 points", "small &lt;b&gt;.dcz", "<td>met</td>"):
+        assert text in page
+    assert "<script" not in page
+    assert "Capstone" not in certificate_page(
+        certificate("ada", replace(board, leaderboard=None), None, NOW.date())
+    )
+    with pytest.raises(ValueError, match="nobody is named eve"):
+        certificate("eve", board, None, NOW.date())

@@ -272,3 +272,57 @@ def test_a_full_disk_is_told_and_recovered_from(store):
     store._file.rows("PRAGMA max_page_count = 100000")
     record(store, "ada", "phone a")
     assert len(store.presences()) == n_stored + 1
+
+
+def test_late_and_excused_are_remarked_and_taken_back(store):
+    store.open_lecture(LECTURE)
+    assert store.mark(LECTURE, "ada", is_present=True, remark="late").is_present
+    assert not store.mark(LECTURE, "ben", is_present=False, remark="excused").is_present
+    assert store.remarks() == {(LECTURE, "ada"): "late", (LECTURE, "ben"): "excused"}
+    store.mark(LECTURE, "ada", is_present=True)
+    assert store.remarks() == {(LECTURE, "ben"): "excused"}
+    assert store.unmark(LECTURE, "ben")
+    assert not store.unmark(LECTURE, "ben")
+    assert store.remarks() == {}
+    assert [one.member for one in store.presences(LECTURE)] == ["ada"]
+    assert store.events(LECTURE)[-1].kind == "taken back"
+
+
+def test_a_late_scan_is_late_unless_the_name_was_there_before(store):
+    store.open_lecture(LECTURE)
+    store.record(LECTURE, "ada", device="a", address="x", is_late=True)
+    store.mark(LECTURE, "ben", is_present=True)
+    store.record(LECTURE, "ben", device="b", address="x", is_late=True)
+    assert store.remarks() == {(LECTURE, "ada"): "late"}
+
+
+def test_a_lecture_opened_by_mistake_is_taken_back(store):
+    store.mark(9, "ada", is_present=True)
+    assert store.forget_lecture(9) == 1
+    assert store.presences() == []
+    assert store.events(9)[-1].kind == "lecture taken back"
+    assert store.events(9)[-1].detail == "ada"
+    with pytest.raises(StoreError, match="nothing to take back"):
+        store.forget_lecture(9)
+    store.open_lecture(LECTURE)
+    store.record(LECTURE, "ada", device="a", address="x")
+    with pytest.raises(StoreError, match="--force"):
+        store.forget_lecture(LECTURE)
+    assert store.forget_lecture(LECTURE, force=True) == 1
+    assert store.opening(LECTURE) is None
+
+
+def test_a_file_of_the_version_before_remarks_is_read(tmp_path):
+    import sqlite3
+
+    path = tmp_path / "old.sqlite3"
+    store = AttendanceStore(path)
+    store.mark(1, "ada", is_present=True)
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE remarks")
+    connection.close()
+    store = AttendanceStore(path)
+    store.mark(1, "ada", is_present=True, remark="late")
+    assert store.remarks() == {(1, "ada"): "late"}
+    store.close()

@@ -195,7 +195,7 @@ def test_the_page_stands_alone_and_shows_names_as_text(page):
     assert "https://" not in text
     assert "src=" not in text.replace('src="data:image/png', "").replace("&lt;img src=", "")
     assert "by blaise_pascal" in text
-    assert "the same bytes as emmy_noether" in text
+    assert "the same network as emmy_noether" in text
 
 
 def test_every_state_has_words_of_its_own(page):
@@ -204,14 +204,82 @@ def test_every_state_has_words_of_its_own(page):
         assert said in text
 
 
+def test_the_public_board_has_hand_ins_and_nicknames_and_no_grades(course):
+    text = ROSTER.replace('full_name = "Bob"', 'full_name = "Robert Private"\nnickname = "Blue Whale"')
+    (course / "members/team.toml").write_text("late_days = 3\n" + text + "[due]\nweek01 = 2001-01-01\n")
+    hand_in(course, "bob", "week01", points=12)
+    hand_in(course, "eve", "week01", status="failed")
+    set_mark("bob", 1, 3.5, course / "members/marks.toml", comment="A secret remark")
+    board, rows = gathered(course, grades=False)
+    shown = boards.page(board) + boards.table(board)
+    assert "Blue Whale" in shown
+    for private in ("Robert", "15.5", "/20", "A secret", "failed", "late", "&lt;b&gt;", "marks.toml"):
+        assert private not in shown.split("</style>")[1], private
+    assert board.called("bob") == "Blue Whale"
+    assert rows["bob"].weeks[0].state == rows["eve"].weeks[0].state == "handed in"
+    own, rows = gathered(course)
+    shown = boards.page(own)
+    assert "Robert Private" in shown
+    assert "run `dnnc members migrate`" in shown
+    assert own.called("bob") == "bob"
+    assert rows["bob"].days_late > 3
+    assert "days late" in shown
+
+
+def test_late_days_are_counted_from_the_merge_and_extensions_spare_them(tmp_path):
+    from datetime import timedelta
+
+    from common.members.marks import Mark, days_late
+    from common.members.roster import read_roster
+
+    roster = read_roster("[due]\nweek01 = 2027-02-08T18:00:00\n")
+    due = roster.due["week01"]
+    minute = timedelta(minutes=1)
+    waits = (-minute, timedelta(0), minute, timedelta(days=1), timedelta(days=1) + minute)
+    assert [days_late("week01", due + wait, roster) for wait in waits] == [0, 0, 1, 1, 2]
+    assert days_late("week01", due + minute, roster, Mark(extension=due + minute)) == 0
+    assert days_late("week02", due + minute, roster) == 0
+    assert days_late("week01", None, roster) == 0
+
+
+def test_a_hand_in_counts_from_the_merge_whatever_date_the_commit_bears(tmp_path):
+    import os
+    import subprocess
+
+    who = {
+        f"GIT_{role}_{what}": "x@example.org"
+        for role in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    }
+    quiet = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+
+    def git(*arguments, date="2027-01-01T00:00:00Z"):
+        env = {**os.environ, **who, **quiet, "GIT_COMMITTER_DATE": date}
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True, env=env)
+
+    git("init", "--quiet", "--initial-branch=main")
+    git("commit", "--quiet", "--allow-empty", "-m", "the course")
+    git("switch", "--quiet", "-c", "work")
+    path = tmp_path / "members/ada/week01/assignment.ipynb"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "in time, it says", date="2026-10-01T00:00:00Z")
+    git("switch", "--quiet", "main")
+    git("merge", "--quiet", "--no-ff", "-m", "merged", "work", date="2027-03-05T10:00:00Z")
+    assert hand_ins(tmp_path)["ada", "week01"] == datetime(2027, 3, 5, 10, tzinfo=UTC)
+
+
 def test_tables_beside_the_page(page):
     import csv
 
-    members = list(csv.DictReader(page.with_suffix(".csv").open(newline="")))
+    members = list(csv.DictReader(page.with_suffix(".csv").open(newline="", encoding="utf-8-sig")))
     assert members[0]["name"] == "ada_lovelace"
     assert members[0]["week01 points"] == "19.5"
     assert members[0]["week01 handed in"] == "2027-02-05 12:30"
-    ranks = list(csv.DictReader(page.with_name("board_leaderboard.csv").open(newline="")))
+    ranks = list(
+        csv.DictReader(page.with_name("board_leaderboard.csv").open(newline="", encoding="utf-8-sig"))
+    )
     assert [(row["rank"], row["member"]) for row in ranks] == [
         ("1", "ada_lovelace"),
         ("1", "emmy_noether"),

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from common.members import checking, folders
 from common.members import checking as check_report
 from common.members import checking as week_results
 from common.members.checking import check_week, weeks_to_check
-from common.members.marks import load_marks, set_mark
+from common.members.feedback import write_feedback
+from common.members.lists import Person, import_people, load_people, people_file
+from common.members.marks import Mark, load_grades, load_marks, marks_file, migrate, set_mark
 from common.members.roster import RosterError, load_roster
 from common.sandbox import work_copy
 from common.sandbox.run import Limits
@@ -60,6 +63,7 @@ for _ in range(50):
         time.sleep(20)
         os._exit(0)
 time.sleep(20)"""
+NOW = datetime(2027, 3, 1, tzinfo=UTC)
 SOLVED = ("def double(x):\n    return 2 * x", "def halve(x):\n    return x // 2")
 
 
@@ -458,6 +462,124 @@ def test_marks_are_written_and_read(tmp_path):
             load_marks(path)
 
 
+def test_grades_hold_comments_and_extensions_and_stay_private(tmp_path):
+    path, until = tmp_path / "grades" / "marks.toml", datetime(2027, 2, 26, 18, tzinfo=UTC)
+    set_mark("ada", 3, 3.5, path, comment='Say "why":\n- the third\tclaim \\ é')
+    set_mark("ada", 3, path=path, extension=until)
+    assert load_grades(path) == {("ada", "week03"): Mark(3.5, 'Say "why":\n- the third\tclaim \\ é', until)}
+    set_mark("ada", 3, 2, path)
+    assert load_grades(path)["ada", "week03"].comment.startswith("Say"), "what is not given stays"
+    set_mark("ada", 3, path=path, extension=None, comment="")
+    assert load_grades(path) == {("ada", "week03"): Mark(2)}
+    assert path.stat().st_mode & 0o77 == 0
+    assert path.parent.stat().st_mode & 0o77 == 0
+    for wrong in ({"comment": "\x1b[2J"}, {"comment": "x" * 5001}, {"extension": datetime(2027, 1, 1)}):
+        with pytest.raises(ValueError, match=r"comment|extension"):
+            set_mark("ada", 3, path=path, **wrong)
+    path.write_text("[ada.week03]\npoint = 3")
+    with pytest.raises(RosterError, match="unknown 'point'"):
+        load_grades(path)
+
+
+def test_marks_of_earlier_versions_move_out_of_the_repository(course, monkeypatch):
+    monkeypatch.setenv("DNNC_GRADES", str(course / "private"))
+    old = course / "members" / "marks.toml"
+    old.write_text("[ada]\nweek01 = 3\nweek02 = 1\n")
+    set_mark("ada", 2, 2.5, marks_file(course))
+    assert migrate(course) == (2, course / "private" / "marks.toml")
+    assert load_marks(marks_file(course)) == {("ada", "week01"): 3, ("ada", "week02"): 2.5}
+    assert not old.exists()
+    assert migrate(course)[0] == 0
+
+
+def test_grades_lie_beside_the_repository_by_default(course, monkeypatch):
+    monkeypatch.delenv("DNNC_GRADES", raising=False)
+    assert marks_file(course) == course.parent / f"{course.name}-grades" / "marks.toml"
+    assert not marks_file(course).is_relative_to(course)
+
+
+@pytest.mark.parametrize(("mark", "delimiter"), [("", ","), ("\ufeff", ";"), ("", "\t")])
+def test_a_class_comes_from_a_spreadsheet(course, monkeypatch, mark, delimiter):
+    """As Excel and learning platforms write it."""
+    monkeypatch.setenv("DNNC_GRADES", str(course / "private"))
+    lines = [
+        ["First name", "Surname", "ID number", "Email address", "Team", "GitHub", "shoe size"],
+        ["Ada", "Łovelace", "007", "ada@uni.example", "analytical", "@ada-l", "38"],
+        ["Blaise", "Pascal", "008", "b@uni.example", "", "", ""],
+        ["", "", "", "", "", "", ""],
+    ]
+    source = course / "class.csv"
+    source.write_text(mark + "\r\n".join(delimiter.join(line) for line in lines) + "\r\n", encoding="utf-8")
+    assert import_people(source, root=course) == (["ada_ovelace", "blaise_pascal"], [])
+    roster = load_roster(course / "members/team.toml")
+    assert roster.of_account("ada-l").full_name == "Ada Łovelace"
+    assert roster.member("blaise_pascal").github is None
+    assert "@uni" not in (course / "members/team.toml").read_text()
+    assert load_people(people_file(course))["ada_ovelace"] == Person(
+        "ada_ovelace", "Ada Łovelace", "007", "ada@uni.example"
+    )
+    assert import_people(source, root=course) == ([], ["ada_ovelace", "blaise_pascal"])
+    assert people_file(course).stat().st_mode & 0o77 == 0
+
+
+def test_a_class_that_cannot_be_changes_nothing(course, monkeypatch):
+    monkeypatch.setenv("DNNC_GRADES", str(course / "private"))
+    source, before = course / "class.csv", (course / "members/team.toml").read_text()
+    for text in (
+        "name\n../ada\n",
+        "name,github\nada,a b\n",
+        "full name\nAda\nAda\n",
+        "",
+        "full name\n\u0410\n",
+    ):
+        source.write_text(text, encoding="utf-8")
+        with pytest.raises(RosterError):
+            import_people(source, root=course)
+        assert (course / "members/team.toml").read_text() == before
+    source.write_bytes("name\nZoë\n".encode("latin-1"))
+    with pytest.raises(RosterError, match="CSV UTF-8"):
+        import_people(source, root=course)
+
+
+def test_full_names_may_stay_out_of_the_public_roster(course, monkeypatch):
+    monkeypatch.setenv("DNNC_GRADES", str(course / "private"))
+    (course / "class.csv").write_text(
+        "name,full name,nickname\ns01,Ada Lovelace,Countess\ns02,Blaise Pascal,\n"
+    )
+    import_people(course / "class.csv", root=course, private_names=True)
+    text = (course / "members/team.toml").read_text()
+    assert "Lovelace" not in text
+    assert "Pascal" not in text
+    board = boards.gather(root=course, results=course / "r", made=NOW)
+    assert [row.full_name for row in board.rows] == ["Ada Lovelace", "Blaise Pascal"]
+
+
+def test_enrolling_and_starting_leave_no_two_makers_of_one_file(course):
+    """What an instructor commits is the roster alone: the member's folder meets nothing when it is merged."""
+    before = {path for path in course.rglob("*") if path.is_file()}
+    folders.enrol("ada", github="ada-l", root=course)
+    assert {path for path in course.rglob("*") if path.is_file()} == before
+    assert folders.start_week("ada", 1, root=course)[1]
+    assert not (course / "members/ada/profile.md").exists(), "it may be on its way on another branch"
+    with pytest.raises(ValueError, match="dnnc members new eve"):
+        folders.start_week("eve", 1, root=course)
+
+
+def test_the_due_date_stands_in_the_copied_assignment(course):
+    source = course / "week01_tea/assignment/assignment.ipynb"
+    text = {"cell_type": "markdown", "metadata": {}, "source": ["# Assignment 1"]}
+    content = json.loads(source.read_text())
+    source.write_text(json.dumps(content | {"cells": [text, *content["cells"]]}))
+    (course / "members/team.toml").write_text(
+        'timezone = "Europe/Berlin"\n[[members]]\nname = "ada"\nfull_name = "Ada"\n'
+        "[due]\nweek01 = 2027-02-08\n"
+    )
+    path, _ = folders.start_week("ada", 1, root=course)
+    cells = json.loads(path.read_text())["cells"]
+    assert "".join(cells[0]["source"]).endswith("**Due:** Monday 8 February 2027, 23:59 Europe/Berlin")
+    assert cells[1:] == content["cells"]
+
+
 def dnnc(capsys, *arguments):
     """Exit code, stdout, stderr."""
     code = 0
@@ -477,7 +599,7 @@ def dnnc(capsys, *arguments):
         (["check"], "a member's name, or --all"),
         (["check", "ada", "--all"], "not both"),
         (["check", "nobody_here"], "members/nobody_here is not there"),
-        (["mark", "nobody_here", "1", "3"], "not there"),
+        (["mark", "nobody_here", "1", "3"], "nobody is named nobody_here"),
     ],
 )
 def test_wrong_usage_is_one_line(capsys, arguments, message):
@@ -491,14 +613,23 @@ def test_wrong_usage_is_one_line(capsys, arguments, message):
 def commands(course, monkeypatch):
     """The commands' functions, at home in the small course."""
     results, members = course / "runs" / "members", course / "members"
-    for function in (folders.new_member, folders.enrol, folders.start_week, weeks_to_check, boards.gather):
+    monkeypatch.setenv("DNNC_GRADES", str(course / "grades"))
+    for function in (
+        folders.new_member,
+        folders.enrol,
+        folders.start_week,
+        weeks_to_check,
+        boards.gather,
+        write_feedback,
+    ):
         monkeypatch.setitem(function.__kwdefaults__, "root", course)
         if "results" in function.__kwdefaults__:
             monkeypatch.setitem(function.__kwdefaults__, "results", results)
     for function, defaults in (
         (folders.member_folder, (course,)),
+        (folders.known_member, (course,)),
+        (folders.member_names, (course,)),
         (load_roster, (members / "team.toml",)),
-        (set_mark, (members / "marks.toml",)),
         (week_results.store, (results,)),
         (week_results.stored, (results,)),
     ):
@@ -521,6 +652,9 @@ def test_from_a_new_member_to_the_board(capsys, course, commands):
     told = json.loads(out)
     assert code == 0
     assert (told["name"], told["is_in_roster"]) == ("ada", False)
+    assert "Tell your instructor your GitHub account" in dnnc(capsys, "new", "eve")[1]
+    assert (course / "members/eve/profile.md").exists()
+    shutil.rmtree(course / "members/eve")
     code, out, _ = dnnc(capsys, "new", "ada", "--team", "one", "--github", "ada-l", "--enrol")
     assert "members/team.toml: a block more" in out
     assert "warning: team one has 1 member" in out
@@ -540,10 +674,33 @@ def test_from_a_new_member_to_the_board(capsys, course, commands):
     dnnc(capsys, "check", "--all", "--again")
     assert commands[2:] == [("ada", "week01"), ("eve", "week01")]
 
-    assert "3.5 points" in dnnc(capsys, "mark", "ada", "1", "3.5")[1]
+    assert "3.5 of 4 points" in dnnc(capsys, "mark", "ada", "1", "3.5", "--comment", "Fine.")[1]
+    for wrong in ("99", "-1", "nan", "many"):
+        code, _, err = dnnc(capsys, "mark", "ada", "1", wrong)
+        assert (code, "points" in err) == (1, True), wrong
+    assert "week44" in dnnc(capsys, "mark", "ada", "44", "3")[2]
+    assert "did you mean ada?" in dnnc(capsys, "mark", "adda", "1", "3")[2]
     page = course / "out" / "board.html"
-    code, out, _ = dnnc(capsys, "board", "--no-leaderboard", "--out", str(page), "--json")
+    code, out, _ = dnnc(capsys, "board", "--no-leaderboard", "--grades", "--out", str(page), "--json")
     assert code == 0
     assert json.loads(out)["files"] == [str(page), str(page.with_suffix(".csv"))]
     assert "✓ 8.5/9" in page.read_text()
-    assert "ada,Ada,one,ran,8.5,9," in page.with_suffix(".csv").read_text()
+    table = page.with_suffix(".csv").read_bytes()
+    assert table.startswith(b"\xef\xbb\xbf"), "spreadsheets look for the mark"
+    assert "ada,Ada,one,ran,8.5,9," in table.decode()
+    public = course / "out" / "public.html"
+    assert dnnc(capsys, "board", "--no-leaderboard", "--out", str(public))[0] == 0
+    assert "8.5" not in public.read_text() + public.with_suffix(".csv").read_text()
+    assert "✓ handed in" in public.read_text()
+
+    code, out, _ = dnnc(capsys, "feedback", "ada")
+    text = (course / "grades" / "feedback" / "ada_all_weeks.md").read_text()
+    assert "## Week 1: 8.5 of 9 points" in text
+    assert "> Fine." in text
+    assert not (course / "members/ada/feedback").exists()
+    assert dnnc(capsys, "feedback", "ada", "--week", "1", "--into-folders")[0] == 0
+    assert (course / "members/ada/feedback/week01.md").exists()
+    out = course / "grades.csv"
+    assert dnnc(capsys, "export", str(out))[0] == 0
+    assert ",,ada,Ada,8.5,9,0,8.5,0" in out.read_text(encoding="utf-8-sig")
+    assert dnnc(capsys, "export", str(out))[0] == 1, "it exists"

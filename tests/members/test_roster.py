@@ -37,11 +37,24 @@ def test_the_course_has_fifteen_lectures_over_seven_weeks():
 
 def test_the_example_is_a_team_without_warnings():
     roster = load_roster(ROSTER.with_name("team_example.toml"))
-    assert roster.members[0] == Member("ada_lovelace", "Ada Lovelace", "analytical", "ada-l")
+    assert roster.members[0] == Member("ada_lovelace", "Ada Lovelace", "analytical", "ada-l", "Countess")
     assert roster.lectures[0] == Lecture(1, "Images as arrays", date(2027, 2, 1), 1)
     assert roster.teams == ("analytical",)
     assert len(roster.of_team("analytical")) == 6
     assert roster.warnings == ()
+
+
+def test_due_dates_are_moments_of_a_time_zone():
+    roster = read_roster(
+        'timezone = "Europe/Berlin"\nlate_days = 3\n[due]\n'
+        "week01 = 2027-02-08\nweek02 = 2027-07-15T18:00:00\nweek03 = 2027-02-22T12:00:00Z\n"
+    )
+    assert roster.due["week01"].isoformat() == "2027-02-08T23:59:59+01:00"
+    assert roster.due["week02"].isoformat() == "2027-07-15T18:00:00+02:00", "summer time"
+    assert roster.due["week03"].isoformat() == "2027-02-22T12:00:00+00:00"
+    assert roster.due_text("week01") == "Monday 8 February 2027, 23:59 Europe/Berlin"
+    assert roster.due_text("week07") == ""
+    assert roster.late_days == 3
 
 
 def test_accounts_are_found_whatever_their_capitals():
@@ -78,7 +91,7 @@ def test_members_without_a_team_are_warned_of_by_nobody():
         (block("../ada"), "member 1: name '../ada': expected small Latin letters.*such as ada"),
         (block("ada", github="ada@home"), "GitHub account 'ada@home'"),
         (block("ada", team="The Team"), "team 'The Team'.*such as the_team"),
-        (block("ada", tema="a"), "unknown 'tema'; known are full_name, github, name, team"),
+        (block("ada", tema="a"), "unknown 'tema'; known are full_name, github, name, nickname, team"),
         ("members = 3", r"expected blocks that begin with \[\[members\]\]"),
         ("group_weeks = [true]", "expected a list of ints"),
         ("[[lectures]]\nnumber = 0\ntitle = 'a'", "number is 0"),
@@ -89,6 +102,14 @@ def test_members_without_a_team_are_warned_of_by_nobody():
         ("[[lectures]]\nnumber = 1\ntitle = 'a'\n[[lectures]]\nnumber = 1\ntitle = 'b'", "more than once"),
         ("[[lectures]]\nnumber = 1\ntitle = 'a'\nweek = 'one'", "week is 'one'"),
         ("x = " + "[" * 5000, "not TOML"),
+        (block("ada", nickname="x") + block("eve", nickname="X"), "nickname x stands there more than once"),
+        ("[due]\nweek1 = 2027-02-08", "'week1' is no week"),
+        ("[due]\nweek01 = '2027-02-08'", "without quotes"),
+        ("due = 3", r"begins with \[due\]"),
+        ("late_days = -1", "late_days is -1"),
+        ("lecture_hours = 0", "lecture_hours is 0"),
+        ("timezone = 'Middle Earth'", "timezone 'Middle Earth' is unknown"),
+        ("timezone = 3", "timezone is 3"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_place(text, complaint):

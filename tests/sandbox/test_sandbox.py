@@ -233,7 +233,7 @@ def test_nothing_of_the_instructors_is_read(tmp_path, namespaces, landlock):
     code = (
         "import os, pathlib\n"
         f"for place in ({str(secret)!r}, '/etc/passwd', {str(Path.home() / '.bashrc')!r}):\n"
-        "    try: print(pathlib.Path(place).read_text())\n    except OSError as e: print('refused', e.errno)\n"
+        "    try: print(pathlib.Path(place).read_text())\n    except OSError: print('refused')\n"
         f"for place in ({str(secret.parent)!r}, '/run', '/var'):\n"
         "    try: print('listed', os.listdir(place))\n    except OSError as e: print('refused', e.errno)\n"
     )
@@ -279,7 +279,8 @@ def test_unix_sockets_outside_cannot_be_reached(tmp_path):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "bus"))
         listener.listen(1)
-        code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(tmp_path / 'bus')!r}); print('reached')"
+        place = str(tmp_path / "bus")
+        code = f"import socket; socket.socket(socket.AF_UNIX).connect({place!r}); print('reached')"
         done = run(tmp_path / "inside", code)
         assert "reached" not in done.output
         assert "FileNotFoundError" in done.output
