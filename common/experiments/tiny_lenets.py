@@ -34,7 +34,7 @@ from common.compress.packing import pack
 from common.compress.pipeline import decompress
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, train_val_split
-from common.experiments import ROOT, Reproduction
+from common.experiments import ROOT, Outcome
 from common.experiments.lenets import layer_rows
 from common.networks.baseline import N_VALIDATION
 from common.networks.distillation import StoredAnswers, ensemble_answers, numbered, shifted_copies
@@ -151,7 +151,7 @@ def reproduce(
     device: str | None = None,
     resume: bool = True,
     command: str = "dnnc reproduce tiny_lenets",
-) -> Reproduction:
+) -> Outcome:
     """Make all files, with all seeds.
 
     Parameters
@@ -173,7 +173,7 @@ def reproduce(
 
     Returns
     -------
-    Reproduction
+    Outcome
         Figures ``files``, one a plan: ``file_bytes``, ``error`` and ``validation_error`` (fractions),
         ``seed``, ``is_met``, ``layers``, and ``runs``, the same for each seed with its ``candidates``.
     """
@@ -244,10 +244,10 @@ def reproduce(
             dataset=[training, validation, test],
             device=device,
         )
-    return Reproduction(figures, to_markdown(figures))
+    return Outcome(figures, to_markdown(figures))
 
 
-def run(*, device: str | None = None, resume: bool = True) -> Reproduction:
+def run(*, device: str | None = None, resume: bool = True) -> Outcome:
     """All plans on MNIST, into the repository."""
     return reproduce(device=device, resume=resume)
 
