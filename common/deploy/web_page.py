@@ -12,12 +12,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.base.files import whole_file
+from common.base.files import ROOT, whole_file
 from common.codec.container import MAX_DENSE_BYTES, ContainerError, load, read_file
 from common.compress.packing import unpack
 from common.data.catalog import CATALOG
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = Path(__file__).with_name("web")
 # Which networks the page can run (dcz.js), and the data set whose classes and normalization are theirs.
 ROLES = {"lenet_300_100": "digits", "lenet_5": "digits", "vgg16": "pictures"}

@@ -1,6 +1,9 @@
 """The LeNets as small as they go: units first, then weights, then values, all taught by an ensemble.
 
-    dnnc reproduce tiny_lenets        writes capstone/lenet_*_tiny.dcz and results/tiny_lenets.json
+    python -c "from common.experiments.tiny_lenets import run; print(run().table())"
+
+writes capstone/lenet_*_tiny.dcz and results/tiny_lenets.json. It is no command of ``dnnc reproduce`` before
+its result is stored.
 
 A network is trained for a moment, and only its most important units stay: a dense little network, whose
 weights cost fewer position bits than the same number spread over 400,000 places. It is trained on with

@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from common.base.files import whole_file
+from common.base.files import ROOT, whole_file
 from common.figures.style import BLACK, BLUE, CLUSTERS, GREY, VERMILION, CourseFigure, styled
 
-ROOT = Path(__file__).resolve().parents[2]
 MOST_BYTES = 300_000
 _COLOURS = 32  # of all frames together
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from common.base.files import whole_file
+from common.base.files import ROOT, whole_file
 from common.base.text import markdown_table
 from common.members.board import Board, WeekCell, gather
 from common.members.checking import RESULTS, stored
 from common.members.folders import known_member, week_folder
 from common.members.marks import Mark, grades_folder, load_grades, marks_file, old_marks_file
 from common.members.roster import date_text
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_feedback(

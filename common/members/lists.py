@@ -12,13 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.base.files import whole_file
+from common.base.files import ROOT, whole_file
 from common.base.text import printable
 from common.members.folders import read_regular, roster_block
 from common.members.marks import grades_folder
 from common.members.roster import RosterError, account_name, load_roster, read_roster, safe_name, suggest
 
-ROOT = Path(__file__).resolve().parents[2]
 MAX_LIST = 1_000_000
 _OTHER_NAMES = {
     **dict.fromkeys(("fullname", "student"), "full_name"),

@@ -28,9 +28,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from common.base.files import ROOT
 from common.members.solutions import without_solutions
 
-ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = ".dnnc-release.json"
 _TEMPLATES = Path(__file__).with_name("templates")
 _LEFT_OUT = re.compile(

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.base.files import ROOT
 from common.base.text import printable
 from common.members.checking import MAX_NOTEBOOK, stored
 from common.members.folders import NOTEBOOK, assignments, member_names, read_regular, week_folder
@@ -27,7 +28,6 @@ from common.members.lists import load_people
 from common.members.marks import Mark, load_grades, marks_file, set_mark
 from common.members.roster import load_roster
 
-ROOT = Path(__file__).resolve().parents[2]
 MAX_SHOWN = 60_000  # characters of one output or cell
 MAX_PICTURE = 2_000_000
 _HEADING = re.compile(r"##\s+Question\s+(\d+)\b")

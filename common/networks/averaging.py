@@ -1,9 +1,12 @@
 """Averages that make a trained network better at no cost: of its weights, and of its batch-norm statistics.
 
-ema = Ema(decay=0.999, start_step=6 * steps_per_epoch)
-train(model, data, config, callbacks=[ema])       # validation measures the average
-ema.copy_to_(model)
-reestimate_statistics(model, data)                # the statistics that belong to these weights
+    ema = Ema(decay=0.999, start_step=6 * steps_per_epoch)
+    train(model, data, config, callbacks=[ema])       # validation measures the average
+    ema.copy_to_(model)
+    reestimate_statistics(model, data)                # the statistics that belong to these weights
+
+Steps at a high learning rate scatter the weights around a point that is better than each of them; an average
+finds it (Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization").
 """
 
 from __future__ import annotations

@@ -8,7 +8,15 @@ import torch
 from tiny import CONFIG, image_set, network
 from torch import nn
 
-from common.networks.distillation import Distillation, distillation_loss
+from common.data.batches import BatchSource
+from common.networks.distillation import (
+    Distillation,
+    StoredAnswers,
+    distillation_loss,
+    ensemble_answers,
+    numbered,
+    shifted_copies,
+)
 from common.networks.training import evaluate, train
 
 
@@ -98,3 +106,73 @@ def test_a_run_resumes_with_the_same_teacher_only(tmp_path):
     nn.init.zeros_(other.classifier[-1].weight)
     with pytest.raises(ValueError, match="teacher"):
         train(network(), images, CONFIG, objective=Distillation(other), checkpoint=path)
+
+
+def test_stored_answers_give_the_loss_of_the_teacher_that_gave_them():
+    data, teacher, student = image_set(20), network().eval(), network().eval()
+    with torch.no_grad():
+        next(student.parameters()).mul_(-1)
+    answers = ensemble_answers([teacher], data, temperature=3.0, batch_size=7)
+    assert answers.shape == (20, 3)
+    torch.testing.assert_close(answers.sum(1), torch.ones(20))
+    labels = torch.from_numpy(data.labels)
+    stored = StoredAnswers(answers, labels, temperature=3.0, weight=0.6)
+    numbers = torch.tensor([3, 17, 0, 9])
+    images = torch.cat([part for part, _ in BatchSource.of(data).plain_batches(20)])[numbers]
+    logits = student(images)
+    live = Distillation(teacher, temperature=3.0, weight=0.6)
+    torch.testing.assert_close(stored(logits, images, numbers), live(logits, images, labels[numbers]))
+
+
+def test_an_ensemble_answers_with_the_mean_of_its_probabilities():
+    data, first, second = image_set(5), network().eval(), network().eval()
+    with torch.no_grad():
+        next(second.parameters()).mul_(-1)
+    alone = [ensemble_answers([one], data, temperature=2.0) for one in (first, second)]
+    both = ensemble_answers([first, second], data, temperature=2.0)
+    torch.testing.assert_close(both, (alone[0] + alone[1]) / 2)
+
+
+def test_shifted_copies_are_the_windows_that_crops_cut():
+    data = image_set(4)
+    copies = shifted_copies(data, 1)
+    assert copies.images.shape == (36, 1, 8, 8)
+    assert copies.labels.tolist() == 9 * data.labels.tolist()
+    assert copies.sha256 != data.sha256
+    assert (copies.images[16:20] == data.images).all()  # the middle one of nine
+    ((cropped, labels),) = BatchSource.of(data, crop_padding=1).epoch_batches(4, seed=0, epoch=0)
+    shown = torch.cat([part for part, _ in BatchSource.of(copies).plain_batches(36)])
+    for image, label in zip(cropped, labels, strict=True):
+        assert any(
+            torch.allclose(image, window, atol=1e-6)
+            for window, number in zip(shown, copies.labels, strict=True)
+            if number == label
+        )
+
+
+def test_a_run_with_stored_answers_resumes_only_with_the_same(tmp_path):
+    data = image_set()
+    answers = ensemble_answers([network().eval()], data, temperature=2.0)
+    labels = torch.from_numpy(data.labels)
+    options = {"device": "cpu", "checkpoint": tmp_path / "run.pt"}
+    model = network()
+    objective = StoredAnswers(answers, labels, temperature=2.0)
+    history = train(model, numbered(data), replace(CONFIG, epochs=8), objective=objective, **options)
+    assert history.loss[-1] < history.loss[0]
+    other = StoredAnswers(answers.flip(0), labels, temperature=2.0)
+    with pytest.raises(ValueError, match="made with other objective answers"):
+        train(network(), numbered(data), replace(CONFIG, epochs=8), objective=other, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": 0.0}, "temperature=0.0"),
+        ({"temperature": 1.0, "weight": 1.5}, "weight=1.5"),
+        ({"temperature": 1.0, "labels": torch.zeros(3, dtype=torch.int64)}, r"labels of shape \(3,\)"),
+    ],
+)
+def test_stored_answers_that_do_not_fit_are_refused(options, message):
+    options = {"answers": torch.ones(4, 2) / 2, "labels": torch.zeros(4, dtype=torch.int64)} | options
+    with pytest.raises(ValueError, match=message):
+        StoredAnswers(**options)
