@@ -4,7 +4,6 @@ A check takes the function itself, calls it on a few small inputs, and answers w
 yet, with the place and a hint. Hints come from *suspects*: what the usual mistakes return for the same input.
 If the answer equals a suspect, the mistake has a name; the right values are never shown.
 
-=============== ============================================================================================
 ``verdict``     right, or not yet and why; what a check raises when it has seen enough
 ``calling``     the student's function called with care: errors, missing returns, changed arguments
 ``pictures``    small matrices side by side, as text
@@ -35,5 +34,22 @@ If the answer equals a suspect, the mistake has a name; the right values are nev
 ``lectures``    the cells that are filled in while a lecture is read: a module per lecture
 =============== ============================================================================================
 
+Only `common.members`, which grades, and the notebooks import from here.
+=======
+==============  ===========================================================================================
+``grading``     right, or not yet and why; questions with their points, and what a notebook has earned
+``comparing``   the student's function called with care; a result beside the expected one and its suspects
+``week01``      from a road to its lines
+``week02``      digits, and a diagnosis
+``week03``      what VGG sees
+``week04``      k-means from scratch on weights
+``week05``      the highest sparsity within one point
+``week06``      shared values, and whole numbers
+``week07``      a canonical Huffman codec
+``lectures``    the cells that are filled in while a lecture is read: a module per lecture
+==============  ===========================================================================================
+
+What is right to single precision is right, as arrays, tensors and lists are; integers and truth values are
+asked for where they index or mask something. Each question has several cases, none of them in its notebook.
 Only `common.members`, which grades, and the notebooks import from here.
 """
