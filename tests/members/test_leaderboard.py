@@ -22,7 +22,14 @@ from common.sandbox.run import Limits
 
 ROOT = Path(__file__).resolve().parents[2]
 DENSE, BASELINE = 60_000_000, 0.92
-GOOD = {"file_bytes": 0, "bits_per_weight": 0.2, "sparsity": 0.9, "top1": 0.91, "n_test": 10_000}
+GOOD = {
+    "file_bytes": 0,
+    "bits_per_weight": 0.2,
+    "sparsity": 0.9,
+    "top1": 0.91,
+    "n_test": 10_000,
+    "weights": "",
+}
 
 
 def entry(member, n_bytes, top1, *, sha256="", problem=""):
