@@ -23,7 +23,7 @@ _SET_UP = "build the environment with `make setup`, or activate the one you have
 _MODULES = (
     *("numpy", "scipy", "numba", "safetensors", "sklearn", "skimage", "mlxtend", "cv2", "matplotlib", "PIL"),
     *("pyarrow", "pooch", "requests", "urllib3", "filelock", "platformdirs", "tqdm", "typer", "rich"),
-    *("torch_pruning", "zennit", "flask", "waitress", "itsdangerous", "segno"),
+    *("torch_pruning", "zennit", "flask", "waitress", "itsdangerous", "segno", "ipywidgets", "psutil"),
 )
 
 

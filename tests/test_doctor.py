@@ -181,7 +181,7 @@ def test_modules_cover_the_requirements():
     names = {Requirement(line).name for line in tomllib.loads(text)["project"]["dependencies"]}
     imported_as = {"scikit-learn": "sklearn", "scikit-image": "skimage", "pillow": "PIL"}
     imported_as |= {"opencv-python-headless": "cv2", "torch-pruning": "torch_pruning"}
-    own = {"torch", "torchvision", "psutil"}  # psutil is imported by the doctor itself
+    own = {"torch", "torchvision"}
     assert {imported_as.get(name, name) for name in names - own} == set(doctor._MODULES)
 
 
