@@ -346,7 +346,7 @@ def batch_source(data, config: TrainConfig | None, device: torch.device) -> Batc
 def place_(model: nn.Module, device: torch.device) -> nn.Module:
     """Move a model to a device, in the layout in which its convolutions run fastest.
 
-    On a GPU, cuDNN tries its algorithms on the first batches and keeps the fastest: all batches have one size.
+    On a GPU, cuDNN tries its algorithms on the first batches and keeps the fastest one.
     """
     if device.type == "cuda" and not torch.are_deterministic_algorithms_enabled():
         torch.backends.cudnn.benchmark = True
