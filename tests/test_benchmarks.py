@@ -92,3 +92,28 @@ def test_another_machine_s_results_are_not_mixed_in(run, tmp_path, monkeypatch):
 def test_a_failed_benchmark_writes_nothing(run, tmp_path):
     assert run(RAW, code=1) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_the_summary_has_the_headlines_only_and_the_peers_versions():
+    group = [
+        {"peer": "this course", "seconds": 1.0},
+        {"peer": "another", "seconds": 2.0, "ours_is_faster": 2.0},
+    ]
+    names = [*benchmarks.HEADLINES, "pruned layer alexnet.fc6, 4096 x 9216 at density 0.09, batch 16", "else"]
+    result = {
+        "figures": {"groups": dict.fromkeys(names, group), "versions": {"scipy": "1.2"}, "busy": "load 9"},
+        "machine": {"processor": "p", "cores": 2, "memory_bytes": 8e9, "system": "Linux"},
+        "date": "2026-11-28",
+        "command": "dnnc bench",
+    }
+    summary = benchmarks.to_summary(result)
+    assert [line.split(" | ")[0][2:] for line in summary.splitlines()[4:]] == list(benchmarks.HEADLINES)
+    assert "Peers: scipy 1.2. **Load 9.**" in summary
+
+
+def test_a_busy_machine_is_told(monkeypatch):
+    monkeypatch.setattr(benchmarks.os, "getloadavg", lambda: (7.0, 7.0, 7.0))
+    monkeypatch.setattr(benchmarks.os, "cpu_count", lambda: 2)
+    assert benchmarks.too_busy().startswith("load 7.0 on 2 cores: too busy to measure")
+    monkeypatch.setattr(benchmarks.os, "getloadavg", lambda: (0.5, 7.0, 7.0))
+    assert benchmarks.too_busy() == ""

@@ -25,7 +25,7 @@ from common.sharing.weight_sharing import share_weights
 
 NETWORKS = {"15M": "vgg16", "57M": "alexnet", "134M": "vgg16_imagenet"}
 DENSITY = 0.08
-MOST_MEMORY = 2.5  # times the dense bytes
+MOST_MEMORY = {"decode": 1.6, "encode": 2.5}  # times the dense bytes
 MOST_GROWTH = 2.0  # of the time a weight, where 1 is linear: the larger network leaves the caches
 ROUNDS = 3
 
@@ -121,7 +121,9 @@ def _describe(benchmark, request, stored: Stored, stage: str, peer: str) -> None
     benchmark.extra_info.update(peer=peer, work=stored.megabytes, unit="MB of dense weights")
 
 
-@pytest.mark.parametrize("peer", ["this course", "torch.load, dense file", "safetensors, dense file"])
+@pytest.mark.parametrize(
+    "peer", ["this course", "torch.load, dense file", "safetensors, load and clone, dense file"]
+)
 def bench_decode(benchmark, request, stored, peer):
     _describe(benchmark, request, stored, "file to dense weights", peer)
     if peer == "this course":
@@ -140,7 +142,9 @@ def bench_decode(benchmark, request, stored, peer):
         path = stored.folder / "dense.safetensors"
 
         def read():
-            return _read_dense(stored.folder)
+            from safetensors.torch import load_file
+
+            return {name: tensor.clone() for name, tensor in load_file(path).items()}
 
     benchmark.extra_info["file bytes"] = path.stat().st_size
     tensors = benchmark.pedantic(read, rounds=ROUNDS, warmup_rounds=1)
@@ -184,7 +188,8 @@ def bench_peak_memory(benchmark, request, stored, stage):
             "how": peak["how"],
         }
     )
-    assert times <= MOST_MEMORY, f"{stage}: {times:.2f} × the dense size, expected at most {MOST_MEMORY}"
+    most = MOST_MEMORY[stage]
+    assert times <= most, f"{stage}: {times:.2f} × the dense size, expected at most {most}"
 
 
 @pytest.mark.parametrize("stage", ["decode", "encode"])
