@@ -19,6 +19,7 @@ from common.base.text import json_text, markdown_table
 from common.codec.byte_io import KINDS
 from common.codec.container import DIGEST_BYTES, MAX_DENSE_BYTES, CompressedModel, Container, TensorSizes
 from common.codec.huffman import entropy_bits
+from common.codec.huffman_kernels import count_symbols
 from common.codec.tensors import DenseTensor, SharedTensor
 from common.networks.shapes import dense_bytes_of, names_of
 from common.report.targets import Target, TargetTable, is_met, target_table
@@ -149,7 +150,8 @@ def layer_report(name: str, size: TensorSizes, tensor: DenseTensor | SharedTenso
 def _values_entropy(tensor: DenseTensor | SharedTensor | None) -> float:
     if not isinstance(tensor, SharedTensor):
         return 0.0
-    return entropy_bits(np.bincount(tensor.indices)) + _values_entropy(tensor.row_scales)
+    counts = count_symbols(tensor.indices, tensor.n_clusters)  # bincount would make 8 bytes of each index
+    return entropy_bits(counts) + _values_entropy(tensor.row_scales)
 
 
 def _index_entropy(tensor: DenseTensor | SharedTensor | None) -> float:
