@@ -118,7 +118,9 @@ def _same(before: object, after: object) -> bool:
         return before.keys() == after.keys() and all(_same(before[key], after[key]) for key in before)
     if isinstance(before, tuple | list):
         return len(before) == len(after) and all(map(_same, before, after))
-    if hasattr(before, "detach"):  # a tensor, without importing torch
+    if hasattr(before, "state_dict"):  # a module, without importing torch
+        return _same(before.state_dict(), after.state_dict())
+    if hasattr(before, "detach"):  # a tensor
         return before.shape == after.shape and bool((before == after).all())
     return True
 

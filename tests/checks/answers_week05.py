@@ -1,6 +1,11 @@
 """Answers to the questions of week 5, right and wrong, with a pattern of what a wrong one must be told."""
 
+import copy
+
 import numpy as np
+import torch
+from styles import in_single, listed, single, tensor
+from torch import nn
 
 from common.codec.gaps import encode_gaps, encode_gaps_with_fillers
 
@@ -162,24 +167,157 @@ def as_in_the_file(positions, n_bits):
     return found, found == 2**n_bits - 1
 
 
-def bits(
-    *,
-    values=lambda mask: mask.sum(),
-    every=lambda mask: mask.size,
-    fillers=True,
-    filler_value=True,
-    byte=1,
-    by_row=False,
-):
-    def answer(mask, value_bits, gap_bits):
-        rows = mask if by_row else [mask]
-        n_gaps = sum(gaps()(np.flatnonzero(row), gap_bits)[0].size for row in rows)
-        n_gaps = n_gaps if fillers else mask.sum()
-        n_values = n_gaps if filler_value else mask.sum()
-        bitmap = values(mask) * value_bits + every(mask)
-        return bitmap / byte, (n_gaps * gap_bits + n_values * value_bits) / byte
+def unstable(flat, n_keep):
+    """The sort that NumPy takes where order among equals does not matter."""
+    kept = np.zeros(flat.size, dtype=bool)
+    kept[np.argsort(-flat)[:n_keep]] = True
+    return kept
+
+
+def by_topk(flat, n_keep):
+    kept = torch.zeros(flat.size, dtype=bool)
+    kept[torch.topk(torch.from_numpy(flat), n_keep).indices] = True
+    return kept.numpy()
+
+
+def by_torch_sort(flat, n_keep):
+    kept = torch.zeros(flat.size, dtype=bool)
+    kept[torch.sort(torch.from_numpy(flat), descending=True, stable=True).indices[:n_keep]] = True
+    return kept.numpy()
+
+
+def by_zeros(weights, gradients, velocity, masks, rate, momentum):
+    """Never looks at the masks."""
+    return masked_step()(
+        weights, gradients, velocity, {n: w != 0 for n, w in weights.items()}, rate, momentum
+    )
+
+
+def by_optimizer(weights, gradients, velocity, masks, rate, momentum):
+    """torch's SGD with a momentum buffer, then the mask."""
+    new, moving = {}, {}
+    for name, weight in weights.items():
+        parameter = nn.Parameter(torch.tensor(weight))
+        optimizer = torch.optim.SGD([parameter], lr=rate, momentum=momentum)
+        optimizer.state[parameter]["momentum_buffer"] = torch.tensor(velocity[name])
+        parameter.grad = torch.tensor(gradients[name])
+        optimizer.step()
+        new[name] = parameter.detach() * torch.tensor(masks[name])
+        moving[name] = optimizer.state[parameter]["momentum_buffer"]
+    return new, moving
+
+
+def nesterov(weights, gradients, velocity, masks, rate, momentum):
+    moving = {name: momentum * velocity[name] + gradients[name] for name in weights}
+    push = {name: gradients[name] + momentum * moving[name] for name in weights}
+    return {name: (weights[name] - rate * push[name]) * masks[name] for name in weights}, moving
+
+
+def dampened(weights, gradients, velocity, masks, rate, momentum):
+    small = {name: (1 - momentum) * gradient for name, gradient in gradients.items()}
+    return masked_step()(weights, small, velocity, masks, rate, momentum)
+
+
+def masked_before(weights, gradients, velocity, masks, rate, momentum):
+    pruned = {name: weight * masks[name] for name, weight in weights.items()}
+    return masked_step(at_end=False)(pruned, gradients, velocity, masks, rate, momentum)
+
+
+def scan_with(mask_of):
+    def answer(weights, accuracy, sparsities):
+        return {
+            name: [accuracy({**weights, name: weight * mask_of(weights, name, s)}) for s in sparsities]
+            for name, weight in weights.items()
+        }
 
     return answer
+
+
+def globally(weights, name, sparsity):
+    return global_masks()({other: np.abs(weight) for other, weight in weights.items()}, sparsity)[name]
+
+
+def plan(
+    *, stop=True, default=0.0, strict=False, after=lambda value, rows: value, less=lambda top1, d: top1 - d
+):
+    def answer(scan, top1, allowed):
+        chosen = {}
+        for name, rows in scan.items():
+            best = default
+            for sparsity, accuracy in rows:
+                line = less(top1, allowed)
+                if accuracy > line + 1e-9 if strict else accuracy >= line - 1e-9:
+                    best = sparsity
+                elif stop:
+                    break
+            chosen[name] = after(best, rows)
+        return chosen
+
+    return answer
+
+
+def one_too_high(scan, top1, allowed):
+    chosen = {}
+    for name, rows in scan.items():
+        chosen[name] = rows[-1][0]
+        for sparsity, accuracy in rows:
+            if accuracy < top1 - allowed - 1e-9:
+                chosen[name] = sparsity
+                break
+    return chosen
+
+
+def cutter(
+    *,
+    shift=0,
+    norm_parts=("weight", "bias", "running_mean", "running_var"),
+    fresh=False,
+    bias=True,
+    inputs=True,
+    numbers=True,
+    in_place=False,
+    keep=True,
+):
+    def answer(first, norm, second, channel):
+        if not in_place:
+            first, norm, second = (copy.deepcopy(module) for module in (first, norm, second))
+        n = first.out_channels
+        kept = torch.arange(n) != (channel + shift) % n
+        first.weight = nn.Parameter(first.weight.detach()[kept])
+        if first.bias is not None and bias:
+            first.bias = nn.Parameter(first.bias.detach()[kept])
+        for name in norm_parts:
+            values = getattr(norm, name).detach()[kept]
+            setattr(norm, name, nn.Parameter(values) if name in ("weight", "bias") else values)
+        if fresh:
+            norm.running_mean, norm.running_var = torch.zeros(n - 1), torch.ones(n - 1)
+        if inputs:
+            second.weight = nn.Parameter(second.weight.detach()[:, kept])
+        if numbers:
+            first.out_channels = norm.num_features = second.in_channels = n - 1
+        return first, norm, second
+
+    return answer
+
+
+def built_anew(first, norm, second, channel, *, options=("stride", "padding", "dilation")):
+    """New modules, filled from the old ones."""
+    kept = [c for c in range(first.out_channels) if c != channel]
+    made = []
+    for old, sizes in ((first, (first.in_channels, len(kept))), (second, (len(kept), second.out_channels))):
+        same = {name: getattr(old, name) for name in options}
+        made.append(nn.Conv2d(*sizes, old.kernel_size, bias=old.bias is not None, **same))
+    fresh = nn.BatchNorm2d(len(kept))
+    with torch.no_grad():
+        made[0].weight.copy_(first.weight[kept])
+        made[1].weight.copy_(second.weight[:, kept])
+        if first.bias is not None:
+            made[0].bias.copy_(first.bias[kept])
+        if second.bias is not None:
+            made[1].bias.copy_(second.bias)
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            getattr(fresh, name).copy_(getattr(norm, name)[kept])
+    return made[0], fresh, made[1]
 
 
 ROWS = [
@@ -203,13 +341,6 @@ ROWS = [
     ("global_masks", global_masks(count=lambda s, n: int(np.ceil((1 - s) * n))), "not up"),
     ("global_masks", global_masks(after=lambda mask: mask.astype(float)), "boolean"),
     ("global_masks", lambda scores, s: {"fc1": global_masks()(scores, s)["fc1"]}, "keys|expected"),
-    ("layerwise_masks", layerwise(), None),
-    ("layerwise_masks", layers_compete, "compete"),
-    ("layerwise_masks", layerwise(lambda sparsity, name: sparsity["fc1"]), "first one's"),
-    ("layerwise_masks", layerwise(lambda sparsity, name: sparsity["fc2"]), "last one's"),
-    ("layerwise_masks", lambda scores, s: global_masks()(scores, 0.625), "compete"),
-    ("layerwise_masks", layerwise(lambda sparsity, name: 1 - sparsity[name]), "zeros"),
-    ("layerwise_masks", layerwise(after=np.logical_not), "turned round"),
     ("cubic_sparsity", cubic(), None),
     ("cubic_sparsity", cubic(low=False), "below 0"),
     ("cubic_sparsity", cubic(high=False), "stays at its final"),
@@ -264,13 +395,88 @@ ROWS = [
     ("encode_gaps", gaps(lambda found, flags: (found, np.roll(flags, -1))), "before"),
     ("encode_gaps", gaps(lambda found, flags: (found, flags & False)), "No filler is marked"),
     ("encode_gaps", lambda p, k: (gaps()(p, k)[0], gaps()(p, k)[0] == 2**k - 1), "may belong to a weight"),
-    ("layer_bits", bits(), None),
-    ("layer_bits", bits(values=lambda mask: mask.size), "Only kept weights"),
-    ("layer_bits", bits(every=lambda mask: mask.sum()), "every"),
-    ("layer_bits", bits(values=lambda mask: 0), "values are missing"),
-    ("layer_bits", bits(byte=8), "Bytes"),
-    ("layer_bits", bits(fillers=False), "fillers are missing"),
-    ("layer_bits", bits(filler_value=False), "filler has a value"),
-    ("layer_bits", bits(by_row=True), "row after row"),
-    ("layer_bits", lambda m, v, g: (bits()(m, v, g)[0], bits()(m, v, g)[1] + m.size), "not needed"),
+    ("magnitude", single(mapped(np.abs)), None),
+    ("magnitude", tensor(mapped(np.abs)), None),
+    ("magnitude", listed(mapped(np.abs)), None),
+    ("magnitude", mapped(lambda w: np.sqrt(w**2)), None),
+    ("magnitude", mapped(lambda w: np.abs(w).ravel()), "shape|axis"),
+    ("magnitude", mapped(lambda w: np.maximum(w, 0)), "wrong"),
+    ("global_masks", global_masks(by_torch_sort), None),
+    ("global_masks", in_single(global_masks()), None),
+    ("global_masks", tensor(global_masks()), None),
+    ("global_masks", listed(global_masks()), None),
+    ("global_masks", global_masks(unstable), "left to chance"),
+    ("global_masks", global_masks(by_topk), "left to chance|earlier"),
+    ("global_masks", global_masks(after=lambda mask: mask.astype(int)), "boolean"),
+    ("global_masks", global_masks(after=np.ravel), "axis|shape"),
+    ("cubic_sparsity", single(cubic()), None),
+    ("cubic_sparsity", tensor(cubic()), None),
+    (
+        "cubic_sparsity",
+        lambda step, a, b, s: np.clip(s + (0 - s) * (1 - np.clip((step - a) / (b - a), 0, 1)) ** 3, 0, 1),
+        None,
+    ),
+    ("cubic_sparsity", lambda step, a, b, s: s * float(step >= b), "wrong"),
+    ("cubic_sparsity", lambda step, a, b, s: cubic()(step, a, b, s) / 2, "0.5 times"),
+    ("masked_step", by_optimizer, None),
+    ("masked_step", in_single(masked_step()), None),
+    ("masked_step", tensor(masked_step()), None),
+    ("masked_step", listed(masked_step()), None),
+    ("masked_step", by_zeros, "masks. is not used"),
+    ("masked_step", nesterov, "Nesterov"),
+    ("masked_step", dampened, "counts in full"),
+    ("masked_step", masked_before, "mask comes last"),
+    ("masked_step", lambda w, g, v, m, rate, mu: ({}, {}), "keys"),
+    ("sensitivity", listed(scan), None),
+    ("sensitivity", single(scan), None),
+    ("sensitivity", tensor(scan), None),
+    ("sensitivity", scan_with(lambda w, name, s: global_masks()({name: w[name]}, s)[name]), "absolute value"),
+    ("sensitivity", scan_with(globally), "together"),
+    ("sensitivity", lambda w, a, s: {name: scan(w, a, s)[name][:1] for name in w}, "shape"),
+    ("sparsities_from_scan", plan(), None),
+    ("sparsities_from_scan", single(plan()), None),
+    ("sparsities_from_scan", tensor(plan()), None),
+    ("sparsities_from_scan", plan(after=lambda best, rows: np.float64(best)), None),
+    ("sparsities_from_scan", plan(stop=False), "by luck"),
+    ("sparsities_from_scan", one_too_high, "one too high"),
+    ("sparsities_from_scan", plan(less=lambda top1, d: top1), "less .allowed."),
+    ("sparsities_from_scan", plan(less=lambda top1, d: d), "less .allowed.|wrong"),
+    ("sparsities_from_scan", plan(after=lambda best, rows: best or rows[0][0]), "stays whole"),
+    ("sparsities_from_scan", plan(after=lambda best, rows: min(best, rows[0][0])), "highest"),
+    ("sparsities_from_scan", plan(after=lambda best, rows: 1 - best), "Densities"),
+    ("sparsities_from_scan", plan(after=lambda best, rows: dict(rows).get(best, 0.92)), "accuracies"),
+    (
+        "sparsities_from_scan",
+        lambda scan, top1, d: dict.fromkeys(scan, plan()(scan, top1, d)["conv1"]) if "conv1" in scan else {},
+        "first one's",
+    ),
+    (
+        "sparsities_from_scan",
+        lambda scan, top1, d: list(plan()(scan, top1, d).values()),
+        "a list, expected a dict",
+    ),
+    ("encode_gaps", listed(gaps()), None),
+    ("encode_gaps", tensor(gaps()), None),
+    ("encode_gaps", lambda p, k: ([int(g) for g in gaps_by_loop(p, k)[0]], gaps_by_loop(p, k)[1]), None),
+    ("encode_gaps", gaps(lambda found, flags: (found, flags.astype(int))), "bool"),
+    ("encode_gaps", lambda p, k: (gaps()(p, k)[0], [int(f) for f in gaps()(p, k)[1]]), "bool"),
+    ("encode_gaps", gaps(lambda found, flags: (found.astype(float), flags)), "counts zeros"),
+    ("encode_gaps", gaps(lambda found, flags: found), "2 results"),
+    ("cut_channel", cutter(), None),
+    ("cut_channel", built_anew, None),
+    ("cut_channel", lambda *a: list(cutter()(*a)), None),
+    ("cut_channel", cutter(shift=1), "Another channel"),
+    ("cut_channel", cutter(shift=-1), "Another channel"),
+    ("cut_channel", cutter(fresh=True), "forgotten its running"),
+    ("cut_channel", cutter(norm_parts=("weight", "bias")), "four numbers"),
+    ("cut_channel", cutter(norm_parts=("running_mean", "running_var")), "four numbers"),
+    ("cut_channel", cutter(norm_parts=("weight", "bias", "running_mean")), "do not run|four numbers"),
+    ("cut_channel", cutter(bias=False), "Axis 0"),
+    ("cut_channel", cutter(inputs=False), "counts its inputs"),
+    ("cut_channel", cutter(numbers=False), "num_features"),
+    ("cut_channel", cutter(in_place=True), "changes its argument"),
+    ("cut_channel", lambda f, n, s, c: (f, n, s), "shape"),
+    ("cut_channel", lambda *a: built_anew(*a, options=()), "do not run|shape"),
+    ("cut_channel", lambda f, n, s, c: (f.weight, n, s), "nn.Conv2d"),
+    ("cut_channel", lambda *a: nn.Sequential(*cutter()(*a)), "3 results"),
 ]
