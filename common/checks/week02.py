@@ -125,7 +125,7 @@ def check_learning_curve(answer: Callable) -> str:
         ("Every model was fitted to all rows: the first m are for the m-th.", on_whole),
         ("The first m rows are asked for, not the last.", from_end),
         ("Percent: fractions in [0, 1] are asked for.", 100 * right),
-        ("One row a size, two columns.", right.T),
+        ("One row per size, two columns.", right.T),
     ]
     random = f"fit was called with {', '.join(map(str, calls)) or 'no'} rows, for the sizes {sizes}."
     expect(got, right, suspects=suspects, what="The curve", unknown=random)
@@ -140,8 +140,15 @@ def check_learning_curve(answer: Callable) -> str:
 def check_standardize(answer: Callable) -> str:
     """Both sets with the training set's mean and deviation by column; a constant column becomes 0."""
     train = np.array([[0, 10, 7, 200], [4, 20, 7, 250], [2, 60, 7, 240]], np.uint8)
-    test = np.array([[6, 30, 9, 100], [2, 30, 7, 0]], np.uint8)
-    got = pair(call(answer, train, test, told="3 and 2 rows of 4 columns"), 2, "train and test, scaled")
+    _check_scaled(answer, train, np.array([[6, 30, 9, 100], [2, 30, 7, 0]], np.uint8))
+    rng = np.random.default_rng(5)
+    _check_scaled(answer, rng.normal(3, 20, (6, 3)), rng.normal(size=(6, 3)))
+    return "Column by column, the test set by the training set's numbers, a constant column."
+
+
+def _check_scaled(answer: Callable, train: np.ndarray, test: np.ndarray) -> None:
+    told = f"{len(train)} and {len(test)} rows of {train.shape[1]} columns"
+    got = pair(call(answer, train, test, told=told), 2, "train and test, scaled")
     mean, std = train.mean(axis=0), train.std(axis=0)
     safe = np.where(std > 0, std, 1)
     row_mean, row_std = train.mean(axis=1, keepdims=True), train.std(axis=1, keepdims=True)
@@ -149,9 +156,13 @@ def check_standardize(answer: Callable) -> str:
     with np.errstate(divide="ignore", invalid="ignore"):
         divided = (train - mean) / std
     suspects = [
-        ("A column that never changes has deviation 0: divide by 1 there.", divided, np.nan_to_num(divided)),
         (
-            "That is the mean over the wrong axis: one mean a column, over all rows.",
+            "A column that never changes has deviation 0: divide by 1 there, and by the deviation alone elsewhere.",
+            divided,
+            np.nan_to_num(divided),
+        ),
+        (
+            "That is the mean over the wrong axis: one mean per column, over all rows.",
             (train - row_mean) / row_std,
         ),
         (
@@ -183,9 +194,13 @@ def check_standardize(answer: Callable) -> str:
             (test - np.vstack([train, test]).mean(axis=0)) / np.vstack([train, test]).std(axis=0),
         ),
         ("The test set is not scaled.", test),
+        (
+            "A small number added to the deviation makes a huge one of a column that is constant only in training: "
+            "divide by 1 there.",
+            *((test - mean) / (std + small) for small in (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6)),
+        ),
     ]
     expect(got[1], (test - mean) / safe, suspects=suspects, what="The test set", shown={"test": test})
-    return "Column by column, the test set by the training set's numbers, a constant column."
 
 
 @check(2, "softmax")
@@ -232,7 +247,11 @@ def check_cross_entropy(answer: Callable) -> str:
         ("The sum, not the mean: divide by the number of rows.", wanted * 4),
         ("The sign is missing: a logarithm of a probability is negative, the loss is not.", -wanted),
         ("The base is e here, not 2 or 10.", wanted / np.log(2), wanted / np.log(10)),
-        ("That divides by rows times classes: one term a row, so divide by the rows.", wanted / 3),
+        ("That divides by rows times classes: one term per row, so divide by the rows.", wanted / 3),
+        (
+            "Those are probabilities, not scores: torch's cross_entropy takes softmax once more.",
+            -log_softmax(p, axis=1)[np.arange(4), labels].mean(),
+        ),
         (
             "Every class counts: only the probability of the label should.",
             -np.log(p).mean(),
@@ -242,13 +261,13 @@ def check_cross_entropy(answer: Callable) -> str:
             "That is the logarithm of the mean: take the logarithm of each, then the mean.",
             -np.log(of_label.mean()),
         ),
-        ("One loss a row: return their mean.", -np.log(of_label)),
+        ("One loss per row: return their mean.", -np.log(of_label)),
         (
             "The indices are exchanged, or rows and labels do not meet: p[np.arange(n), labels].",
             -np.log(p[:, labels]).mean(),
         ),
         (
-            "1 − p is the chance to be wrong; the loss is −ln p.",
+            "1 − p is the probability to be wrong; the loss is −ln p.",
             (1 - of_label).mean(),
             -np.log(1 - of_label).mean(),
         ),
@@ -262,11 +281,11 @@ def check_cross_entropy(answer: Callable) -> str:
 
 
 def _problem() -> tuple[np.ndarray, ...]:
-    """Ten points of three features in three classes, and weights to start from."""
+    """Ten points of four features in three classes, and weights to start from."""
     rng = np.random.default_rng(7)
-    x = rng.normal(size=(10, 3))
+    x = rng.normal(size=(10, 4))
     labels = np.array([0, 1, 2, 0, 1, 2, 0, 1, 0, 0])
-    return rng.normal(size=(3, 3)), rng.normal(size=3), x, labels
+    return rng.normal(size=(4, 3)), rng.normal(size=3), x, labels
 
 
 def _gradients(weights, bias, x, labels, l2):
@@ -283,7 +302,7 @@ def check_logistic_gradients(answer: Callable) -> str:
     weights, bias, x, labels = _problem()
     for l2 in (0.0, 0.5):
         loss, by_weights, by_bias = _gradients(weights, bias, x, labels, l2)
-        got = call(answer, weights, bias, x, labels, l2, told=f"10 points, 3 features, 3 classes, l2={l2}")
+        got = call(answer, weights, bias, x, labels, l2, told=f"10 points, 4 features, 3 classes, l2={l2}")
         found = pair(got, 3, "loss, gradient of the weights, gradient of the bias")
         n, square, data = len(x), (weights**2).sum(), by_weights - l2 * weights
         p = softmax(x @ weights + bias, axis=1)
@@ -326,7 +345,7 @@ def check_logistic_gradients(answer: Callable) -> str:
             ("The bias is not penalized.", by_bias + l2 * bias),
             ("Uphill: the error is p minus the one-hot labels, in this order.", -by_bias),
             (
-                "Summed over the classes: the mean over the rows (axis 0) has one entry a class.",
+                "Summed over the classes: the mean over the rows (axis 0) has one entry per class.",
                 (p - np.eye(3)[labels]).mean(axis=1),
                 (p - np.eye(3)[labels]).sum(axis=1),
             ),

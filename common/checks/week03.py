@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from common.checks import grading
-from common.checks.comparing import as_array, call, expect, expect_dtype
+from common.checks.comparing import as_array, call, expect, expect_dtype, expect_tensor, kind_of
 from common.checks.grading import Grades, NotYet, Question, check
 
 # ----------------------------------------------------------------------------------------------------
@@ -16,14 +16,31 @@ from common.checks.grading import Grades, NotYet, Question, check
 
 MEAN = np.array([0.485, 0.456, 0.406])
 STD = np.array([0.229, 0.224, 0.225])
+_OTHERS = (  # halves, and CIFAR-10's in two spellings
+    (0.5, 0.5),
+    (np.array([0.4914, 0.4822, 0.4465]), np.array([0.2470, 0.2435, 0.2616])),
+    (np.array([0.4914, 0.4822, 0.4465]), np.array([0.2023, 0.1994, 0.2010])),
+)
 
 
 def _picture(height: int, width: int) -> np.ndarray:
     """Colours that differ everywhere, with fine stripes that alias when they are only sampled."""
     y, x = np.mgrid[0:height, 0:width]
-    stripes = 40 * ((x + y) % 2)
-    planes = (30 + 150 * x / width + stripes, 30 + 170 * y / height, 200 - 120 * x / width + stripes)
+    stripes = 40 * ((x + y) % 2) + 60 * ((x // 5 + y // 7) % 2)  # and edges, where filters differ
+    planes = (
+        30 + 150 * x / width + stripes,
+        20 + 120 * y / height + 60 * (x // 9 % 2),
+        200 - 120 * x / width + stripes,
+    )
     return np.clip(np.stack(planes, axis=2), 0, 255).astype(np.uint8)
+
+
+_FILTERS = (
+    Image.Resampling.BICUBIC,
+    Image.Resampling.LANCZOS,
+    Image.Resampling.BOX,
+    Image.Resampling.HAMMING,
+)
 
 
 def _resized(
@@ -35,19 +52,26 @@ def _resized(
 @check(1, "resize_shorter")
 def check_resize_shorter(answer: Callable) -> str:
     """uint8 (h, w, 3), the shorter side made `size`, the aspect ratio kept, bilinear with antialiasing."""
-    for height, width in ((40, 60), (90, 60), (40, 63)):
-        image, size = _picture(height, width), 20
+    for height, width, size in ((40, 60, 20), (90, 50, 24), (41, 67, 24), (206, 300, 256), (30, 30, 17)):
+        image = _picture(height, width)
         got = as_array(call(answer, image, size, told=f"height {height}, width {width}, size {size}"))
         shorter = min(height, width)
         new_height, new_width = size * height // shorter, size * width // shorter
         rounded_up = (-(-size * height // shorter), -(-size * width // shorter))
-        longer = (round(20 * height / max(height, width)), round(20 * width / max(height, width)))
+        nearest = (round(size * height / shorter), round(size * width / shorter))
+        longer = (round(size * height / max(height, width)), round(size * width / max(height, width)))
+        whole = max(shorter // size, 1)
         shapes = {
+            (height // whole, width // whole, 3): "The factor is cut off to a whole number: 40 to 24 is "
+            "a factor of 0.6, and `//` makes 1 of 40 / 24.",
+            image.shape: "It has its old shape: is the result of resize returned?",
             (size, size, 3): "The picture is distorted: both sides shrink by the same factor.",
             (new_width, new_height, 3): "Height and width are exchanged: PIL's resize wants (width, height).",
             (*rounded_up, 3): "The longer side is rounded up: its fraction is cut off here.",
+            (*nearest, 3): "The longer side is rounded to the nearest: its fraction is cut off here.",
             (*longer, 3): "The longer side became the size: it is the shorter one that should.",
-            image.shape: "It has its old shape: is the result of resize returned?",
+            (int(height * (size / shorter)), int(width * (size / shorter)), 3): "size / shorter is rounded "
+            "before it multiplies, and int() cuts a pixel off: multiply first, then divide.",
         }
         if got.shape != (new_height, new_width, 3):
             message = f"From {image.shape} it makes {got.shape}, expected {(new_height, new_width, 3)}."
@@ -59,54 +83,79 @@ def check_resize_shorter(answer: Callable) -> str:
             (
                 "It picks single pixels, and fine stripes alias: BILINEAR averages when it shrinks.",
                 _resized(image, new_width, new_height, Image.Resampling.NEAREST),
-            )
+            ),
+            (
+                "That is another filter than BILINEAR.",
+                *(_resized(image, new_width, new_height, method) for method in _FILTERS),
+            ),
         ]
         hint = "Is it PIL's Image.resize with BILINEAR? Others sample without averaging, and stripes alias."
         wanted = _resized(image, new_width, new_height)
         expect(got, wanted, tolerance=2, suspects=suspects, what="The picture", unknown=hint)
-    return "A wide, a tall and an uneven picture, no distortion, no aliasing."
+    return "Five pictures of other shapes and sizes, no distortion, no aliasing."
 
 
 @check(2, "center_crop")
 def check_center_crop(answer: Callable) -> str:
-    """The central size × size pixels of (h, w, 3); equal margins, or one pixel more at the end."""
-    image = np.arange(7 * 10 * 3).reshape(7, 10, 3).astype(np.uint8)
-    size = 4
-    got = as_array(call(answer, image, size, told="height 7, width 10, size 4"))
-    top, left = (7 - size) // 2, (10 - size) // 2
-    wanted = image[top : top + size, left : left + size]
-    suspects = [
-        ("That is the upper left corner: the margins on both sides should be equal.", image[:size, :size]),
-        ("The margins of height and width are exchanged.", image[left : left + size, top : top + size]),
-        (
-            "One pixel too far down: the margin above is (height - size) // 2.",
-            image[top + 1 : top + 1 + size, left : left + size],
-        ),
-        (
-            "One pixel off: the margins are (height - size) // 2 and (width - size) // 2.",
-            image[top : top + size, left + 1 : left + 1 + size],
-            image[top + 1 : top + 1 + size, left + 1 : left + 1 + size],
-        ),
-    ]
-    expect(got, wanted, suspects=suspects, what="The crop")
-    return "The middle of a picture with uneven margins."
+    """The central size × size pixels of (h, w, 3); margins equal, or one pixel apart, on either side."""
+    for height, width, size in ((7, 10, 4), (12, 9, 5), (8, 6, 6), (256, 257, 224)):
+        image = np.arange(height * width * 3).reshape(height, width, 3) % 251
+        image = image.astype(np.uint8)
+        got = as_array(call(answer, image, size, told=f"height {height}, width {width}, size {size}"))
+        tops, lefts = ({(side - size) // 2, (side - size + 1) // 2} for side in (height, width))
+        if any(np.array_equal(got, _cropped(image, top, left, size)) for top in tops for left in lefts):
+            continue
+        top, left = min(tops), min(lefts)
+        suspects = [
+            (
+                "That is the upper left corner: the margins on both sides should be equal.",
+                image[:size, :size],
+            ),
+            ("That is the lower right corner: the margins should be equal.", image[-size:, -size:]),
+            ("The margins of height and width are exchanged.", _cropped(image, left, top, size)),
+            (
+                "It is off by a pixel or two: the margins are half of height − size and of width − size.",
+                *(
+                    _cropped(image, max(top + dy, 0), max(left + dx, 0), size)
+                    for dy in (-1, 0, 1, 2)
+                    for dx in (-1, 0, 1, 2)
+                ),
+            ),
+        ]
+        expect(got, _cropped(image, top, left, size), tolerance=0, suspects=suspects, what="The crop")
+    return "The middle of four pictures, with even and uneven margins."
+
+
+def _cropped(image: np.ndarray, top: int, left: int, size: int) -> np.ndarray:
+    return image[top : top + size, left : left + size]
 
 
 @check(3, "to_input")
 def check_to_input(answer: Callable) -> str:
     """uint8 (h, w, 3) to a float32 tensor (1, 3, h, w): scaled to [0, 1], minus mean, over std."""
-    import torch
+    for height, width in ((4, 5), (6, 3)):
+        image = np.random.default_rng(height).integers(0, 256, (height, width, 3)).astype(np.uint8)
+        _check_input(call(answer, image, told=f"height {height}, width {width}"), image)
+    return "Shape, order, scale and type, of two pictures."
 
-    image = np.random.default_rng(1).integers(0, 256, (4, 5, 3)).astype(np.uint8)
-    got = call(answer, image, told="height 4, width 5")
-    if not isinstance(got, torch.Tensor):
-        raise NotYet(f"It returns a {type(got).__name__}, expected a torch tensor.")
+
+def _check_input(got: object, image: np.ndarray) -> None:
+    expect_tensor(got)
+    height, width, _ = image.shape
     wanted = _normalized(image / 255)
-    scrambled = _normalized_planes(image.reshape(3, 4, 5) / 255)
+    scrambled = (
+        _normalized_planes(image.reshape(3, height, width) / 255),
+        ((image / 255 - MEAN) / STD).reshape(1, 3, height, width),
+    )
     suspects = [
         ("Mean and deviation are for pixels in [0, 1]: divide by 255 first.", _normalized(image)),
+        (
+            "Those are not ImageNet's mean and deviation: (0.485, 0.456, 0.406), (0.229, 0.224, 0.225).",
+            *(_planes((image / 255 - mean) / std) for mean, std in _OTHERS),
+        ),
+        ("A byte is at most 255: divide by 255, not by 256.", _normalized(image / 256)),
         ("The mean and deviation are missing.", _planes(image / 255), _planes(image)),
-        ("The channels are scrambled: reshape moves no axis; permute or np.moveaxis does.", scrambled),
+        ("The channels are scrambled: reshape moves no axis; permute or np.moveaxis does.", *scrambled),
         ("Red and blue are exchanged: the image is RGB.", _normalized(image[..., ::-1] / 255)),
         ("The mean is not taken away.", _planes(image / 255 / STD)),
         ("Not divided by the deviation.", _planes(image / 255 - MEAN)),
@@ -133,7 +182,6 @@ def check_to_input(answer: Callable) -> str:
     ]
     expect(got, wanted, tolerance=1e-5, suspects=suspects, what="The input")
     expect_dtype(got, "float32", "The network's weights are float32, and torch mixes no types.")
-    return "Shape, order, scale and type."
 
 
 def _planes(image: np.ndarray) -> np.ndarray:
@@ -159,14 +207,86 @@ def check_build_features(answer: Callable) -> str:
     """One nn.Sequential: convolution 3×3 (padding 1, no bias), batch norm, ReLU a number; pooling for "M"."""
     from torch import nn
 
-    got = call(answer, _CONFIG, told=f"the configuration {_CONFIG}")
-    if not isinstance(got, nn.Sequential):
-        raise NotYet(f"It returns a {type(got).__name__}, expected one nn.Sequential.")
+    for config, in_channels in ((_CONFIG, 3), ((3, 3, "M", 7, "M", 2, "M"), 2), ((5,), 1)):
+        told = f"the configuration {config} for {in_channels} channels"
+        options = {} if in_channels == 3 else {"in_channels": in_channels}
+        got = call(answer, config, told=told, **options)
+        if not isinstance(got, nn.Sequential):
+            raise NotYet(f"It returns {kind_of(got)}, expected one nn.Sequential.")
+        if config == _CONFIG:
+            _check_layers(got)
+        _check_running(got, config, in_channels)
+    return "Every layer of three small configurations, in order, and run on pictures of odd sizes."
+
+
+def _check_running(got, config: tuple, in_channels: int) -> None:
+    """Raise `NotYet` unless the stage computes what a VGG does, with the same weights by the same names."""
+    import torch
+
+    right = _features(config, in_channels).eval()
+    names, found = list(right.state_dict()), dict(got.state_dict())
+    if list(found) != names:
+        if any(isinstance(key, str) and not key.split(".")[0].isdigit() for key in found):
+            hint = "The layers have names: nn.Sequential(*layers) numbers them, as the shipped weights do."
+        elif set(names) > set(found):
+            hint = "Batch norm learns a weight and a bias, and keeps running statistics: its defaults."
+        else:
+            hint = "Other layers hold parameters than those of a VGG."
+        raise NotYet(f"Its parameters are {', '.join(list(found)[:6])}, …", hint=hint)
+    for name, values in right.state_dict().items():
+        if found[name].shape != values.shape:
+            kind = "batch norm" if values.ndim == 1 else "convolution"
+            hint = (
+                "It takes as many channels as the convolution before it gives."
+                if values.ndim == 1
+                else ("Each takes what the one before gives; the first one takes in_channels.")
+            )
+            raise NotYet(
+                f"{name}, of a {kind}, has shape {tuple(found[name].shape)}, expected {tuple(values.shape)}.",
+                hint=hint,
+            )
+    generator = torch.Generator().manual_seed(len(config))
+    images = torch.randn(2, in_channels, 17, 21, generator=generator)
+    with torch.no_grad():
+        for values in right.state_dict().values():
+            if values.dtype.is_floating_point:
+                values.copy_(
+                    torch.rand(values.shape, generator=generator)
+                    + 0.1 * values.ndim
+                    - 0.3 * (values.ndim > 1)
+                )
+        got.load_state_dict(right.state_dict())
+        try:
+            output = got.eval()(images.clone())
+        except RuntimeError as error:
+            raise NotYet(f"Run on a picture it fails: {' '.join(str(error).split())[:120]}") from None
+        hint = "It computes something else: dilation, groups, padding_mode and eps keep their defaults."
+        expect(output, right(images), tolerance=1e-4, what="Its output for a picture of 17×21", unknown=hint)
+
+
+def _features(config: tuple, in_channels: int):
+    from torch import nn
+
+    layers = []
+    for entry in config:
+        if entry == "M":
+            layers.append(nn.MaxPool2d(2))
+            continue
+        convolution = nn.Conv2d(in_channels, entry, 3, padding=1, bias=False)
+        layers += [convolution, nn.BatchNorm2d(entry), nn.ReLU()]
+        in_channels = entry
+    return nn.Sequential(*layers)
+
+
+def _check_layers(got) -> None:
+    """Raise `NotYet` at the first layer that is another than VGG's."""
+    from torch import nn
+
     block, pooling = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU], [nn.MaxPool2d]
     wanted = block + pooling + block + block + pooling
     kinds = [type(layer) for layer in got]
     if kinds != wanted:
-        raise NotYet(f"Its layers are {_spelt(kinds)}.", hint=_what_differs(kinds, wanted))
+        raise NotYet(f"Its layers are {_named(kinds)}.", hint=_what_differs(kinds, wanted))
     channels = 3
     for number, layer in enumerate(got):
         if isinstance(layer, nn.MaxPool2d) and {layer.kernel_size, layer.stride} - {2, (2, 2)}:
@@ -196,10 +316,9 @@ def check_build_features(answer: Callable) -> str:
     outputs = [layer.out_channels for layer in got if isinstance(layer, nn.Conv2d)]
     if outputs != [4, 6, 5]:
         raise NotYet(f"The convolutions give {outputs} channels, expected [4, 6, 5].")
-    return "Every layer of a small configuration, in order."
 
 
-def _spelt(kinds: Sequence[type]) -> str:
+def _named(kinds: Sequence[type]) -> str:
     return ", ".join(kind.__name__ for kind in kinds) or "none"
 
 
@@ -237,12 +356,13 @@ def _costs(
     biased=False,
     spatial=True,
     operations=1,
+    half=lambda n: n // 2,
 ):
     """(parameters, multiply-adds) of each convolution, with switches for what is forgotten."""
     rows = []
     for entry in config:
         if entry == "M":
-            height, width = (height // 2, width // 2) if shrinks else (height, width)
+            height, width = (half(height), half(width)) if shrinks else (height, width)
             continue
         parameters = side * side * in_channels * entry + (entry if biased else 0)
         rows.append((parameters, operations * parameters * (height * width if spatial else 1)))
@@ -253,25 +373,45 @@ def _costs(
 @check(5, "layer_costs")
 def check_layer_costs(answer: Callable) -> str:
     """(parameters, multiply-adds) of every convolution, without bias and batch norm."""
-    size = (16, 24)
-    got = as_array(call(answer, _CONFIG, *size, told=f"{_CONFIG} on 16×24 pixels"))
-    suspects = [
-        ('Each "M" halves height and width for all that follows.', _costs(_CONFIG, *size, shrinks=False)),
-        (
-            "The first layer's 3 input channels are used everywhere: each takes what the one before gives.",
-            _costs(_CONFIG, *size, follows=False),
-        ),
-        ("The kernel has 3×3 = 9 places.", _costs(_CONFIG, *size, side=1)),
-        ("The convolutions have no bias here: 9 · in · out weights.", _costs(_CONFIG, *size, biased=True)),
-        (
-            "Every weight works once at each place of the output map: multiply by height × width.",
-            _costs(_CONFIG, *size, spatial=False),
-        ),
-        ("A multiply-add counts as one.", _costs(_CONFIG, *size, operations=2)),
-        ("The columns are exchanged: parameters first.", [row[::-1] for row in _costs(_CONFIG, *size)]),
-    ]
-    expect(got, _costs(_CONFIG, *size), suspects=suspects, what="The table")
-    return "Parameters and multiply-adds of three layers."
+    for config, height, width, channels in (
+        (_CONFIG, 16, 24, 3),
+        ((3, "M", 7, "M", "M", 2), 17, 27, 3),  # odd sides: half a pixel is none
+        ((8, 8, "M", 5), 9, 30, 1),
+    ):
+        options = {} if channels == 3 else {"in_channels": channels}
+        told = f"{config} on {height}×{width} pixels of {channels} channels"
+        got = as_array(call(answer, config, height, width, told=told, **options))
+        problem = (config, height, width, channels)
+        suspects = [
+            ('Each "M" halves height and width for all that follows.', _costs(*problem, shrinks=False)),
+            (
+                "in_channels is not used: the first convolution takes that many.",
+                _costs(config, height, width, 3),
+            ),
+            (
+                "The first layer's input channels are used everywhere: each takes what the one before gives.",
+                _costs(*problem, follows=False),
+            ),
+            (
+                "The kernel has 3×3 = 9 places.",
+                _costs(*problem, side=1),
+                [(p // 3, m // 3) for p, m in _costs(*problem)],
+            ),
+            ("The convolutions have no bias here: 9 · in · out weights.", _costs(*problem, biased=True)),
+            (
+                "Every weight works once at each place of the output map: multiply by height × width.",
+                _costs(*problem, spatial=False),
+            ),
+            ("A multiply-add counts as one.", _costs(*problem, operations=2)),
+            (
+                "Pooling 2×2 drops an odd row: half of 17 is 8, so `// 2`.",
+                _costs(*problem, half=lambda n: -(-n // 2)),
+                _costs(*problem, half=lambda n: n / 2),
+            ),
+            ("The columns are exchanged: parameters first.", [row[::-1] for row in _costs(*problem)]),
+        ]
+        expect(got, _costs(*problem), tolerance=0, suspects=suspects, what="The table")
+    return "Parameters and multiply-adds of three stages, odd sizes and one channel among them."
 
 
 @check(6, "feature_maps")
@@ -292,6 +432,7 @@ def check_feature_maps(answer: Callable) -> str:
         hint = "A hook stays for all later calls: call remove() on what register_forward_hook gave you."
         raise NotYet("It leaves hooks on the model.", hint=hint)
     for number in numbers:
+        expect_tensor(got[number], f"The map of layer {number}")
         suspects = [
             (
                 "Batch norm used this batch's statistics: the model has to be in evaluation mode (eval()).",
@@ -320,7 +461,13 @@ def check_feature_maps(answer: Callable) -> str:
     if model.training:
         hint = "model.train() at the end is right for a model that came in training mode only."
         raise NotYet("The model was in evaluation mode, and is left in training mode.", hint=hint)
-    return "Maps before and after an in-place ReLU; mode, statistics and hooks as they were."
+    single, last = inputs[:1, :, :4].contiguous(), (2, 3)
+    got = _call_uncopied(answer, model, single, last)
+    if not isinstance(got, dict) or set(got) != set(last):
+        raise NotYet("Asked for the layers 2 and 3, it returns others.", hint="`numbers` says which.")
+    for number, right in zip(last, (_layer_by_layer(model, single)[n] for n in last), strict=True):
+        expect(got[number], right, tolerance=1e-5, what=f"The map of layer {number} of one small picture")
+    return "Maps before and after an in-place ReLU, of two sizes; mode, statistics and hooks as they were."
 
 
 def _small_network():
@@ -365,20 +512,26 @@ def check_feature_vectors(answer: Callable) -> str:
     """The mean of every map: (n, channels, h, w) to (n, channels)."""
     import torch
 
-    maps = np.random.default_rng(4).normal(size=(2, 3, 4, 5)).astype(np.float32)
-    got = call(answer, torch.from_numpy(maps), told="2 pictures, 3 maps of 4×5")
-    suspects = [
-        ("That averages over the channels: average over height and width.", maps.mean(axis=1)),
-        ("That averages over the pictures too.", maps.mean(axis=(0, 2, 3))),
-        ("Only the rows are averaged: the columns too.", maps.mean(axis=2), maps.mean(axis=3)),
-        ("The maximum of each map; its mean is asked for.", maps.max(axis=(2, 3))),
-        ("The sum of each map; its mean is asked for.", maps.sum(axis=(2, 3))),
-        ("The maps are flattened, not averaged.", maps.reshape(2, -1)),
-        ("The axes of length 1 are still there: (n, channels).", maps.mean(axis=(2, 3), keepdims=True)),
-        ("That averages over pictures and channels.", maps.mean(axis=(0, 1))),
-    ]
-    expect(got, maps.mean(axis=(2, 3)), tolerance=1e-5, suspects=suspects, what="The table of features")
-    return "One number a map."
+    for shape in ((2, 3, 4, 5), (1, 4, 3, 7)):
+        maps = np.random.default_rng(4).normal(size=shape).astype(np.float32)
+        n, channels, height, width = shape
+        told = f"{n} picture{'s' * (n > 1)}, {channels} maps of {height}×{width}"
+        got = call(answer, torch.from_numpy(maps), told=told)
+        suspects = [
+            ("The axis of one picture is gone: squeeze drops it too.", maps.mean(axis=(2, 3)).squeeze()),
+            ("That averages over the channels: average over height and width.", maps.mean(axis=1)),
+            ("That averages over the pictures too.", maps.mean(axis=(0, 2, 3))),
+            ("Only the rows are averaged: the columns too.", maps.mean(axis=2), maps.mean(axis=3)),
+            ("The maximum of each map; its mean is asked for.", maps.max(axis=(2, 3))),
+            ("The sum of each map; its mean is asked for.", maps.sum(axis=(2, 3))),
+            ("The maps are flattened, not averaged.", maps.reshape(n, -1)),
+            ("The axes of length 1 are still there: (n, channels).", maps.mean(axis=(2, 3), keepdims=True)),
+            ("That averages over pictures and channels.", maps.mean(axis=(0, 1))),
+        ]
+        wanted = maps.mean(axis=(2, 3))
+        expect(got, wanted, tolerance=1e-5, suspects=suspects, what="The table of features")
+        expect_tensor(got)
+    return "One number per map, of two pictures and of one."
 
 
 __all__ = [

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from common.checks import grading
-from common.checks.comparing import as_array, call, expect, pair
+from common.checks.comparing import as_array, call, expect, expect_integers, pair
 from common.checks.grading import Grades, NotYet, Question, check
 
 # ----------------------------------------------------------------------------------------------------
@@ -19,10 +19,19 @@ from common.checks.grading import Grades, NotYet, Question, check
 @check(1, "starting_centroids")
 def check_starting_centroids(answer: Callable) -> str:
     """k float values, ascending: evenly spaced (linear), or at evenly spaced ranks (density)."""
-    values, k = np.array([[0.3, -0.1, 0.0, 1.9], [0.1, -0.7, 0.2, -0.2], [0.05, 0.4, -0.3, 0.15]]), 3
+    _check_starts(
+        answer, np.array([[0.3, -0.1, 0.0, 1.9], [0.1, -0.7, 0.2, -0.2], [0.05, 0.4, -0.3, 0.15]]), 3
+    )
+    _check_starts(answer, np.random.default_rng(8).normal(0.5, 1, (4, 5)), 5)
+    return "Both starts, for two matrices of unsorted weights."
+
+
+def _check_starts(answer: Callable, values: np.ndarray, k: int) -> None:
     ordered, n = np.sort(values, axis=None), values.size
     low, high, middles = ordered[0], ordered[-1], (np.arange(k) + 0.5) / k
-    got = call(answer, values, k, "linear", told='weights of 3×4, k=3, "linear"')
+    got = call(
+        answer, values, k, "linear", told=f'weights of {"×".join(map(str, values.shape))}, k={k}, "linear"'
+    )
     reach = abs(ordered).max()
     suspects = [
         (
@@ -50,7 +59,9 @@ def check_starting_centroids(answer: Callable) -> str:
     expect(
         got, np.linspace(low, high, k), suspects=suspects, what="The linear start", shown={"values": values}
     )
-    got = call(answer, values, k, "density", told='weights of 3×4, k=3, "density"')
+    got = call(
+        answer, values, k, "density", told=f'weights of {"×".join(map(str, values.shape))}, k={k}, "density"'
+    )
     flat = values.ravel()
     suspects = [
         ("The values are not sorted: a rank is a place in ascending order.", flat[(middles * n).astype(int)]),
@@ -80,7 +91,6 @@ def check_starting_centroids(answer: Callable) -> str:
     ]
     wanted = ordered[(middles * n).astype(int)]
     expect(got, wanted, suspects=suspects, what="The density start", shown={"values": values})
-    return "Both starts, for a matrix of unsorted weights."
 
 
 def _labels(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
@@ -139,8 +149,7 @@ def check_assign(answer: Callable) -> str:
             "" if centroids[0] < 0 else "Centroids may come in any order: does a search expect them sorted?"
         )
         expect(got, wanted, tolerance=0, suspects=suspects, what="The labels", shown=shown, unknown=hint)
-        if as_array(got).dtype.kind == "f":
-            raise NotYet("The labels are floats.", hint="They are to index a codebook: integers, please.")
+        expect_integers(got, "The array of labels", "They will index a codebook.")
     return "Nearest centroids in any order, ties, and the values' shape."
 
 
@@ -298,6 +307,7 @@ def check_kmeans(answer: Callable) -> str:
             ("The labels have lost the values' shape.", labels.ravel()),
         ]
         expect(got[1], labels, tolerance=0, suspects=suspects, what="The labels")
+        expect_integers(got[1], "The array of labels", "They will index the centroids.")
     far = np.array([0.0, 3.0, 90.0])
     got = pair(
         call(answer, values, far, max_iter=1000, told="a start with one centroid far outside"),
@@ -316,7 +326,7 @@ def check_kmeans(answer: Callable) -> str:
 @check(5, "shared_bits")
 def check_shared_bits(answer: Callable) -> str:
     """n indices of ceil(log2 k) bits, and k centroids of `bits` bits."""
-    for n, k, bits in ((16, 4, 32), (1000, 5, 32), (300, 16, 16), (50, 1, 32)):
+    for n, k, bits in ((40, 8, 32), (1000, 5, 32), (300, 64, 16), (50, 1, 32), (77, 33, 64)):
         got = as_array(call(answer, n, k, bits=bits, told=f"n={n}, k={k}, bits={bits}"))
         wide = math.ceil(math.log2(k))
         wanted = n * wide + k * bits
@@ -357,20 +367,24 @@ def _packed(labels: np.ndarray, n_bits: int, *, low_first: bool = False, bitorde
     return np.packbits(bits.astype(np.uint8), bitorder=bitorder)
 
 
+def _bit_table(labels: np.ndarray, n_bits: int) -> np.ndarray:
+    return ((labels.reshape(-1, 1) >> np.arange(n_bits)[::-1]) & 1).astype(np.uint8)
+
+
 @check(6, "pack")
 def check_pack(answer: Callable) -> str:
     """n_bits bits a label, the highest first, one label after the other; zeros fill the last byte."""
     cases = (
-        (np.array([5, 0, 7, 2, 1], dtype=np.uint8), 3),
+        (np.array([6, 1, 3, 0, 5], dtype=np.uint8), 3),
         (np.array([[1, 0, 1], [1, 1, 0], [0, 0, 1]], dtype=np.uint8), 1),
         (np.array([19, 31, 0, 4, 8, 30], dtype=np.int64), 5),
     )
     for labels, n_bits in cases:
         told = f"{labels.size} labels, n_bits={n_bits}"
         got = call(answer, labels, n_bits, told=told)
-        if not isinstance(got, bytes | bytearray):
+        if not isinstance(got, bytes | bytearray | memoryview):
             hint = {
-                "str": "Text of 0 and 1 takes a byte a bit: eight bits are one byte.",
+                "str": "Text of 0 and 1 takes a byte per bit: eight bits are one byte.",
                 "ndarray": "`.tobytes()` makes bytes of an array of uint8.",
                 "list": "`bytes(numbers)` makes bytes of a list of numbers below 256.",
             }.get(type(got).__name__, "")
@@ -381,7 +395,7 @@ def check_pack(answer: Callable) -> str:
         in_front = np.frombuffer(number.to_bytes(wanted.size, "big"), np.uint8)
         suspects = [
             (
-                "A byte a label, or more: several labels share one byte.",
+                "A byte per label, or more: several labels share one byte.",
                 flat,
                 np.frombuffer(flat.tobytes(), np.uint8),
             ),
@@ -393,10 +407,16 @@ def check_pack(answer: Callable) -> str:
             ),
             ("The zeros that fill up belong at the end, not in front.", in_front),
             ("Eight bits of every label are packed: its lowest n_bits only.", _packed(flat, 8)),
+            (
+                "Each label, or row, is filled up to a byte of its own: one row of bits for all of them.",
+                np.packbits(_bit_table(flat, n_bits), axis=1).ravel(),
+                np.packbits(_bit_table(flat, n_bits), axis=0).ravel(),
+                *(np.concatenate([_packed(row, n_bits) for row in labels]) for _ in range(labels.ndim - 1)),
+            ),
             ("The first label comes first.", _packed(flat[::-1], n_bits)),
             ("A last byte that is not full is still a byte.", wanted[:-1]),
             (
-                "The text of the bits: a byte a digit. Eight bits are one byte.",
+                "The text of the bits: a byte per digit. Eight bits are one byte.",
                 np.frombuffer("".join(f"{label:0{n_bits}b}" for label in flat).encode(), np.uint8),
             ),
         ]
@@ -478,7 +498,38 @@ def check_optimal_inertia(answer: Callable) -> str:
         ]
         hint = "D[q, j] is the least over i < j of D[q - 1, i] + cost(i, j), and D[0, 0] = 0."
         expect(got, wanted, suspects=suspects, what=f"The inertia for k={k}", unknown=hint)
-    return "Twelve values in one to twelve clusters."
+    _check_many(answer)
+    return "Twelve values in one to twelve clusters, and sixty in nine."
+
+
+def _check_many(answer: Callable) -> None:
+    """Sixty values in groups of unequal size and width: hardly any start of Lloyd's finds their optimum."""
+    rng = np.random.default_rng(12)
+    middles = np.cumsum(rng.uniform(0.6, 3.0, 14))
+    values = np.concatenate([rng.normal(m, rng.uniform(0.05, 0.5), rng.integers(2, 8)) for m in middles])
+    ordered, k = np.sort(values)[:60], 9
+    got = as_array(call(answer, ordered, k, told=f"{ordered.size} values, k={k}"))
+    wanted = _by_table(ordered, k)
+    hint = "It is above the optimum: k-means from many starts is no proof. Fill the table D[q, j]."
+    if got.size == 1 and float(got.flat[0]) < wanted * (1 - 1e-5):
+        hint = "It is below the optimum: are there more than k intervals?"
+    expect(got, wanted, what=f"The inertia for {ordered.size} values, k={k}", unknown=hint)
+
+
+def _by_table(ordered: np.ndarray, k: int) -> float:
+    """The least inertia by the dynamic program."""
+    n = ordered.size
+    sums, squares = (np.concatenate([[0.0], np.cumsum(values)]) for values in (ordered, ordered**2))
+    best = np.full(n + 1, np.inf)
+    best[0] = 0.0
+    for _ in range(k):
+        row = np.full(n + 1, np.inf)
+        for j in range(1, n + 1):
+            i = np.arange(j)
+            cost = squares[j] - squares[i] - (sums[j] - sums[i]) ** 2 / (j - i)
+            row[j] = (best[i] + cost).min()
+        best = row
+    return float(best[n])
 
 
 __all__ = [

@@ -2,6 +2,8 @@
 
 import numpy as np
 import torch
+from scipy import special
+from styles import in_single, listed, single, tensor
 from torch import nn
 
 
@@ -175,4 +177,47 @@ ROWS = [
     ("learning_curve", curve(form=lambda rows: rows[:, ::-1]), "exchanged"),
     ("learning_curve", curve(form=lambda rows: 100 * rows), "Percent"),
     ("learning_curve", curve(form=lambda rows: rows.T), "two columns"),
+    ("standardize", single(standardize()), None),
+    ("standardize", tensor(standardize()), None),
+    ("standardize", listed(standardize()), None),
+    (
+        "standardize",
+        lambda a, b: (standardize()(a, b)[0], (b - a.mean(axis=0)) / (a.std(axis=0) + 1e-8)),
+        "constant only in training",
+    ),
+    (
+        "standardize",
+        lambda a, b: (standardize()(a, b)[0], (b - a.mean(axis=0)) / (a.std(axis=0) + 1e-12)),
+        "constant only in training",
+    ),
+    ("softmax", lambda s: special.softmax(s, axis=1), None),
+    ("softmax", in_single(softmax), None),
+    ("softmax", lambda s: torch.from_numpy(s).softmax(dim=1), None),
+    ("softmax", lambda s: torch.from_numpy(s).float().softmax(dim=1), None),
+    ("softmax", listed(softmax), None),
+    ("softmax", lambda s: softmax(-s), "wrong"),
+    ("cross_entropy", single(entropy()), None),
+    ("cross_entropy", tensor(entropy()), None),
+    (
+        "cross_entropy",
+        lambda p, y: nn.functional.nll_loss(torch.from_numpy(p).clamp(1e-12).log(), torch.from_numpy(y)),
+        None,
+    ),
+    (
+        "cross_entropy",
+        lambda p, y: nn.functional.cross_entropy(torch.from_numpy(p), torch.from_numpy(y)),
+        "softmax once more",
+    ),
+    ("logistic_gradients", in_single(logistic()), None),
+    ("logistic_gradients", tensor(logistic()), None),
+    ("logistic_gradients", listed(logistic()), None),
+    ("fit_logistic", in_single(descent()), None),
+    ("fit_logistic", tensor(descent()), None),
+    ("fit_logistic", listed(descent()), None),
+    ("mlp_gradients", in_single(mlp()), None),
+    ("mlp_gradients", tensor(mlp()), None),
+    ("mlp_gradients", lambda *a: (mlp()(*a)[0], {n: g.T for n, g in mlp()(*a)[1].items()}), "transposed"),
+    ("learning_curve", single(curve()), None),
+    ("learning_curve", listed(curve()), None),
+    ("learning_curve", tensor(curve()), None),
 ]

