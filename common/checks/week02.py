@@ -157,7 +157,7 @@ def _check_scaled(answer: Callable, train: np.ndarray, test: np.ndarray) -> None
         divided = (train - mean) / std
     suspects = [
         (
-            "A column that never changes has deviation 0: divide by 1 there, and by the deviation alone elsewhere.",
+            "A column that never changes has deviation 0: divide by 1 there.",
             divided,
             np.nan_to_num(divided),
         ),
@@ -195,8 +195,8 @@ def _check_scaled(answer: Callable, train: np.ndarray, test: np.ndarray) -> None
         ),
         ("The test set is not scaled.", test),
         (
-            "A small number added to the deviation makes a huge one of a column that is constant only in training: "
-            "divide by 1 there.",
+            "A small number added to the deviation: a column that is constant only in training becomes huge. "
+            "Divide by 1 there.",
             *((test - mean) / (std + small) for small in (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6)),
         ),
     ]
