@@ -156,11 +156,7 @@ def _check_scaled(answer: Callable, train: np.ndarray, test: np.ndarray) -> None
     with np.errstate(divide="ignore", invalid="ignore"):
         divided = (train - mean) / std
     suspects = [
-        (
-            "A column that never changes has deviation 0: divide by 1 there.",
-            divided,
-            np.nan_to_num(divided),
-        ),
+        ("A column that never changes has deviation 0: divide by 1 there.", divided, np.nan_to_num(divided)),
         (
             "That is the mean over the wrong axis: one mean per column, over all rows.",
             (train - row_mean) / row_std,
