@@ -132,7 +132,7 @@ ROWS = [
     ("cross_entropy", lambda p, y: (-np.eye(p.shape[1])[y] * np.log(p)).mean(), "rows times classes"),
     ("cross_entropy", lambda p, y: -np.log(p).mean(), "Every class counts"),
     ("cross_entropy", lambda p, y: -np.log(p[np.arange(len(p)), y].mean()), "logarithm of the mean"),
-    ("cross_entropy", entropy(lambda losses: losses), "One loss a row"),
+    ("cross_entropy", entropy(lambda losses: losses), "One loss per row"),
     ("cross_entropy", lambda p, y: -np.log(p[:, y]).mean(), "exchanged"),
     ("cross_entropy", entropy(least=0.0), "−∞"),
     ("logistic_gradients", logistic(), None),
@@ -220,4 +220,9 @@ ROWS = [
     ("learning_curve", single(curve()), None),
     ("learning_curve", listed(curve()), None),
     ("learning_curve", tensor(curve()), None),
+    ("learning_curve", curve(form=lambda rows: rows[:-1]), "shape"),
+    ("softmax", lambda s: softmax(s).astype(int), "wrong"),
+    ("fit_logistic", lambda *a, **o: descent()(*a, **o)[::-1], "shape"),
+    ("logistic_gradients", lambda *a: logistic()(*a)[1:], "3 results"),
+    ("cross_entropy", lambda p, y: 1 - p[np.arange(len(p)), y].mean(), "probability to be wrong"),
 ]
