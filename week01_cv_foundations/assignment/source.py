@@ -129,7 +129,7 @@ assert difference < 6, (
 # %%
 def separate(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(column, row) with np.outer(column, row) == kernel; ValueError if the kernel is not separable."""
-    # solution: Question 2: the largest row gives the direction, and every row's multiple of it the column.
+    # solution: Question 2: the largest row, and every row's multiple of it.
     row = kernel[np.abs(kernel).sum(axis=1).argmax()]
     column = kernel @ row / (row @ row)
     if np.abs(np.outer(column, row) - kernel).max() > 1e-9 * np.abs(kernel).max():
@@ -155,7 +155,7 @@ week01.check_separate(separate)
 # %%
 def convolve_separable(image: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndarray:
     """Convolve a grey image of shape (h, w) with np.outer(column, row); float of shape (h, w)."""
-    # solution: Question 3: pad along one axis, add up shifted copies by the flipped entries; twice.
+    # solution: Question 3: pad along one axis, add up shifted copies; twice.
     result = image.astype(np.float64)
     for axis, entries in ((0, column), (1, row)):
         half, length = len(entries) // 2, result.shape[axis]
@@ -266,7 +266,7 @@ week01.check_thin(thin)
 # %%
 def hysteresis(magnitude: np.ndarray, low: float, high: float, shortest: int) -> np.ndarray:
     """Edges as truth values of the magnitude's shape."""
-    # solution: Question 6: label the chains; a chain stays if it has a strong pixel and enough pixels.
+    # solution: Question 6: label the chains; keep the strong and long ones.
     labels, n_chains = ndimage.label(magnitude >= low, np.ones((3, 3)))
     n_pixels = np.bincount(labels.ravel(), minlength=n_chains + 1)
     is_strong = np.bincount(labels[magnitude >= high], minlength=n_chains + 1) > 0
@@ -323,7 +323,7 @@ fig
 # %%
 def hough(edges: np.ndarray, directions: np.ndarray, thetas: np.ndarray, spread: float) -> np.ndarray:
     """Votes, integers of shape (2 * R + 1, len(thetas)), from edges, directions and angles in radians."""
-    # solution: Question 7: for each angle, the rho of the edge pixels whose direction is near, counted.
+    # solution: Question 7: for each angle, the rho of the pixels near it, counted.
     reach = sum(edges.shape)
     y, x = np.nonzero(edges)
     own = directions[y, x]

@@ -472,7 +472,7 @@ def cut_channel(
     first: nn.Conv2d, norm: nn.BatchNorm2d, second: nn.Conv2d, channel: int
 ) -> tuple[nn.Conv2d, nn.BatchNorm2d, nn.Conv2d]:
     """The three modules without one of the channels between them."""
-    # solution: Question 8: outputs of the first, all entries of batch norm, inputs of the second.
+    # solution: Question 8: outputs of the first, batch norm, inputs of the second.
     first, norm, second = deepcopy(first), deepcopy(norm), deepcopy(second)
     kept = torch.arange(first.out_channels) != channel
     for module, names in ((first, ("weight", "bias")), (norm, ("weight", "bias"))):

@@ -381,8 +381,8 @@ week06.check_quantize(quantize)
 def integer_linear(
     x: np.ndarray, z_x: int, w: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, z_y: int
 ) -> np.ndarray:
-    """uint8 codes (n, n_out) from uint8 codes x (n, n_in), int8 codes w (n_out, n_in), int32 bias (n_out,)."""
-    # solution: Question 7: convert to int32, sum, bias, multiplier, round, zero-point, clamp.
+    """uint8 codes (n, n_out) from codes x (n, n_in), w (n_out, n_in) and an int32 bias (n_out,)."""
+    # solution: Question 7: int32 sums, bias, multiplier, round, zero-point, clamp.
     sums = (x.astype(np.int32) - z_x) @ w.astype(np.int32).T + bias
     return np.clip(np.rint(sums * multiplier) + z_y, 0, 255).astype(np.uint8)
     # end solution
@@ -429,7 +429,7 @@ in_float = outputs_of(flat_pixels(validation.images))[-1].argmax(axis=1)
 other = int((codes.argmax(axis=1) != in_float).sum())
 right = [(answers == validation.labels).mean() for answers in (in_float, codes.argmax(axis=1))]
 print(
-    f"{other} of {len(in_float)} digits read in another way; right: float {right[0]:.1%}, integers {right[1]:.1%}"
+    f"{other} of {len(in_float)} digits read otherwise; right: float {right[0]:.1%}, integers {right[1]:.1%}"
 )
 assert other < 25, f"{other} digits are read in another way: more than eight bits can explain"
 
