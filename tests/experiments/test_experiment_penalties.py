@@ -7,7 +7,7 @@ from torch import nn
 from common.base.memo import Memo
 from common.data import load_dataset
 from common.data.image_set import first_images
-from common.experiments import penalties
+from common.experiments import penalties, read_experiment
 from common.experiments.penalties import (
     L1Penalty,
     SoftThreshold,
@@ -101,3 +101,23 @@ def test_a_small_run_measures_every_curve_and_resumes(tmp_path, monkeypatch):
     again = measure(digits, CONFIG, CONFIG, Memo(tmp_path / "points", None), top1, **options)
     assert again["force"] == figures["force"]
     assert again["penalties"][0]["top1"] == l2["top1"]
+
+
+def test_the_lecture_says_what_was_measured():
+    measured = read_experiment("penalties")
+    before = {(row["penalty"], row["strength"]): dict(row["not fine-tuned"]) for row in measured["penalties"]}
+    after = {key: dict(row["fine-tuned"]) for key, row in zip(before, measured["penalties"], strict=True)}
+    strongest = max((key for key in before if key[0] == "L1"), key=lambda key: key[1])
+    assert max(before, key=lambda key: before[key][0.98]) == strongest  # the stronger L1 penalty is best
+    assert before["L2", 1e-3][0.98] < before["L2", 1e-4][0.98]  # stronger weight decay does not help
+    for sparsity in (0.9, 0.95, 0.98, 0.99):
+        values = [curve[sparsity] for curve in after.values()]
+        assert max(values) - min(values) < 0.0105  # about a point
+    for row in measured["penalties"]:
+        if row["penalty"] == "L1":  # L1 before and L2 after is the same
+            for (_, same), (_, other) in zip(row["fine-tuned"], row["fine-tuned with L2"], strict=True):
+                assert abs(same - other) < 0.003
+    force = measured["force"]
+    assert force[0]["sparsity"] < 0.05
+    assert force[-1]["sparsity"] > 0.9
+    assert all(abs(row["top1_released"] - row["top1"]) < 0.003 for row in force)
