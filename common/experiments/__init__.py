@@ -74,6 +74,9 @@ EXPERIMENTS = {
     ),
     "distillation": Entry("week06_quantization/results/distillation.json", "distillation of MNIST's digits"),
     "pruning_curves": Entry("week05_pruning/results/pruning_curves.json", "accuracy against sparsity", STUDY),
+    "penalties": Entry(
+        "week05_pruning/results/penalties.json", "L1 against L2, before and after pruning", STUDY
+    ),
     "criteria": Entry("week05_pruning/results/criteria.json", "pruning criteria at equal sparsity", STUDY),
     "bits": Entry("week06_quantization/results/bits.json", "accuracy against bits per weight", STUDY),
     "sharing_bits": Entry(
