@@ -25,6 +25,7 @@ COMMANDS = (
     "decompress",
     "inspect",
     "evaluate",
+    "export",
     "capstone",
     "reproduce",
     "bench",

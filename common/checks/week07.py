@@ -166,7 +166,7 @@ def check_is_complete(answer: Callable) -> str:
     wrong = []
     for lengths, wanted, hint in _COMPLETE:
         got = call(answer, np.array(lengths), told=f"lengths {lengths}")
-        if hasattr(got, "shape") and not any(got.shape):  # a truth value of NumPy or torch
+        if getattr(got, "shape", None) == ():  # a truth value of NumPy or torch
             got = got.item()
         if not isinstance(got, int) or got not in (0, 1):
             hint = "Compare the sum with 1." if isinstance(got, float) else ""

@@ -254,5 +254,5 @@ def test_symbols_behind_the_last_of_a_block_are_refused():
     size = data[0]
     assert size > 1
     n_symbols = 12 - 12 % size + 1 if 12 % size else 12 - size + 1
-    with pytest.raises(ValueError, match="symbols behind the last"):
+    with pytest.raises(ValueError, match="zeros behind the last symbol"):
         symbol_stream.read_blocks(ByteReader(data, "w"), n_symbols, 2, "labels", "index")

@@ -11,7 +11,7 @@ import pytest
 
 from common.codec import container
 from common.codec.container import CompressedModel
-from common.codec.tensors import DenseTensor
+from common.codec.tensors import DenseTensor, SharedTensor
 from common.figures.trade_off import leaderboard_figure
 from common.members import leaderboard as entries
 from common.members.board import leaderboard_table
@@ -261,8 +261,18 @@ def test_files_that_hold_no_network_for_cifar_are_told_so(data, complaint, tmp_p
 
 def test_a_file_may_not_become_a_huge_network(monkeypatch):
     monkeypatch.setattr(measure_entry, "MAX_DENSE_BYTES", 8)
-    with pytest.raises(ValueError, match="weights"):
+    with pytest.raises(ValueError, match="raise max_dense_bytes"):
         measure_entry.measure(tiny(architecture="vgg16", num_classes=10), None)
+
+
+def nearly_the_courses() -> bytes:
+    """The small shipped file with one shared value moved: a copy of the course's own is not measured."""
+    model = container.load((ROOT / "capstone/vgg16_cifar10_small.dcz").read_bytes())
+    name, tensor = next(item for item in model.tensors.items() if isinstance(item[1], SharedTensor))
+    codebook = tensor.codebook.copy()
+    codebook[-1] += np.float16(0.01)
+    tensors = model.tensors | {name: replace(tensor, codebook=codebook)}
+    return container.save(replace(model, tensors=tensors), store_names=False)
 
 
 def test_a_network_is_measured(monkeypatch):
@@ -274,12 +284,18 @@ def test_a_network_is_measured(monkeypatch):
     images = np.zeros((40, 3, 32, 32), np.uint8)
     fake = replace(digits, name="cifar10", images=images, labels=np.arange(40) % 10)
     monkeypatch.setattr(datasets, "load_dataset", lambda *args, **options: fake)
-    data = (ROOT / "capstone/vgg16_cifar10_small.dcz").read_bytes()
+    data = nearly_the_courses()
     told = measure_entry.measure(data, 20)
     assert told["n_test"] == 20
     assert told["top1"] == 0.1, "equal images get one answer, which is right for one in ten"
     assert told["file_bytes"] == len(data)
     assert told["sparsity"] > 0.9
+
+
+def test_a_copy_of_the_courses_own_file_is_told_and_not_measured():
+    told = measure_entry.measure((ROOT / "capstone/vgg16_cifar10_small.dcz").read_bytes(), 20)
+    assert told["course_file"] == "vgg16_cifar10_small.dcz"
+    assert told["top1"] is None
 
 
 def test_without_the_images_it_says_so(monkeypatch):
@@ -290,7 +306,7 @@ def test_without_the_images_it_says_so(monkeypatch):
         raise DatasetNotFoundError("cifar10/test not found")
 
     monkeypatch.setattr(datasets, "load_dataset", missing)
-    told = measure_entry.measure((ROOT / "capstone/vgg16_cifar10_small.dcz").read_bytes(), None)
+    told = measure_entry.measure(nearly_the_courses(), None)
     assert told["missing"] == "cifar10/test not found"
     assert told["top1"] is None
 
@@ -313,7 +329,7 @@ def test_the_figure_marks_the_front_and_what_is_off_the_scale():
     ]
     (axes,) = leaderboard_figure(places, PUBLISHED["vgg16"]).axes
     texts = {text.get_text(): text for text in axes.texts}
-    assert {"$a$", "b", "c", "d: 40.0 points", "EPR", "LilNetX"} <= set(texts)
+    assert {"$a$", "b", "c", "d: 40.0 points", "EPR", "LilNetX†"} <= set(texts)
     assert not texts["$a$"].get_parse_math(), "a name is no formula"
     (steps,) = [line for line in axes.lines if line.get_drawstyle().startswith("steps")]
     assert list(steps.get_xdata())[1:] == [100.0, 200.0]
