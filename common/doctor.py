@@ -24,6 +24,7 @@ _MODULES = (
     *("numpy", "scipy", "numba", "safetensors", "sklearn", "skimage", "mlxtend", "cv2", "matplotlib", "PIL"),
     *("pyarrow", "pooch", "requests", "urllib3", "filelock", "platformdirs", "tqdm", "typer", "rich"),
     *("torch_pruning", "zennit", "flask", "waitress", "itsdangerous", "segno", "ipywidgets", "psutil"),
+    "markdown_it",
 )
 
 

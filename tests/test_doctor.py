@@ -181,6 +181,7 @@ def test_modules_cover_the_requirements():
     names = {Requirement(line).name for line in tomllib.loads(text)["project"]["dependencies"]}
     imported_as = {"scikit-learn": "sklearn", "scikit-image": "skimage", "pillow": "PIL"}
     imported_as |= {"opencv-python-headless": "cv2", "torch-pruning": "torch_pruning"}
+    imported_as |= {"markdown-it-py": "markdown_it"}
     own = {"torch", "torchvision"}
     assert {imported_as.get(name, name) for name in names - own} == set(doctor._MODULES)
 

@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 # Names of modules that are not those of their distributions.
 MODULES = {
+    "markdown-it-py": "markdown_it",
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "scikit-image": "skimage",
