@@ -102,7 +102,7 @@ class Plan:
 
     def to_dict(self) -> dict:
         """In JSON's types, without places on a disk."""
-        plain = asdict(self)
+        plain = asdict(self) | {"eight_bits": self.eight_bits.told(), "pruned": self.pruned.told()}
         plain["vgg"]["weights"] = self.vgg.weights.name
         return plain
 

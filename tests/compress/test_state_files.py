@@ -121,7 +121,6 @@ NETWORKS = {
     "efficientnet_b0": vision("efficientnet_b0"),
     "densenet121": vision("densenet121", 64),
     "regnet_y_400mf": vision("regnet_y_400mf", 64),
-    "mnasnet0_5": vision("mnasnet0_5", 64),
 }
 QUICK = ("gpt", "lstm", "volumes", "attention", "transformer")
 
