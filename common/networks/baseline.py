@@ -129,7 +129,7 @@ def train_config(network: str, *, device: str = "cpu", is_started: bool = False)
     """The configuration with which `network` is trained on a device ("cpu", or "cuda" and its like).
 
     `is_started` says that it begins with weights that another data set has trained: shorter where time is
-    dear, on a CPU.
+    expensive, on a CPU.
 
     Raises
     ------
