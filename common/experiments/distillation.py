@@ -630,7 +630,7 @@ class _Bench:
         return {"omitted": found}
 
     def code(self, figures: dict) -> dict:
-        """The first seed's students as files of eight bits per weight; pruned with and without the teacher."""
+        """The first seed's students as files of eight bits per weight; pruned with and without a teacher."""
         plan, teacher = self.plan, figures["teacher"]
         network = f"mlp_{round(1200 * plan.width)}"
         architecture = {"architecture": NETWORK, "num_classes": len(self.test.classes), "width": plan.width}
