@@ -14,7 +14,7 @@ help:
 	@echo "make test-slow    what is exhaustive: experiments, browsers, many phones, notebooks run again"
 	@echo "make lab          JupyterLab"
 	@echo "make bench        speed and memory, beside the peers"
-	@echo "make peers        the one benchmark peer that has to be compiled (part of make bench)"
+	@echo "make peers        the benchmark peers outside the pins (part of make bench)"
 	@echo "make notebooks    execute every notebook and store its outputs"
 	@echo "make assignments  the students' notebooks from their sources, where these have changed"
 	@echo "make tags         tags and folded cells of the lectures, and their counts of words and lines"
@@ -44,7 +44,7 @@ lab: $(STAMP)
 
 peers: $(STAMP)
 	@$(BIN)/python -c "import kmeans1d" 2>/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python \
-	    --constraint constraints.txt --editable ".[peers]" || echo "peers: goes on without kmeans1d (needs a C++ compiler)"
+	    --constraint constraints.txt --editable ".[peers]" || echo "peers: goes on without kmeans1d (needs a C++ compiler) and ZipNN"
 
 bench: peers
 	$(BIN)/dnnc bench

@@ -22,11 +22,12 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 from common.base.files import ROOT
-from common.base.results import machine, read_result, write_result
+from common.base.results import git_commit, machine, read_result, write_result
 from common.base.text import markdown_table
 
 FOLDER = ROOT / "tests" / "benchmarks"
@@ -35,7 +36,7 @@ OURS = "this course"
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 PEERS = (
     *("bitarray", "constriction", "dahuffman", "zstandard", "scikit-learn", "kmeans1d", "scipy", "torch"),
-    *("safetensors", "numpy", "numba"),
+    *("safetensors", "numpy", "numba", "zipnn"),
 )
 HEADLINES = (  # the README's lines; all groups stand in bench.md
     "Huffman, encoding of 32 kinds",
@@ -76,9 +77,15 @@ def main(arguments: Sequence[str] = (), *, results: Path = RESULTS) -> int:
             return code
         groups = collect(json.loads(raw.read_text()))
     path = results / "bench.json"
-    groups = _still_valid(path) | groups
     command = " ".join(["dnnc bench", *arguments])
-    figures = {"groups": groups, "versions": versions(), "busy": busy}
+    now = {"command": command, "commit": git_commit(), "date": datetime.now(UTC).date().isoformat()}
+    earlier = _still_valid(path)
+    figures = {
+        "groups": earlier["groups"] | groups,
+        "measured": earlier["measured"] | dict.fromkeys(groups, now | {"busy": busy}),
+        "versions": versions(),
+        "busy": busy,
+    }
     written = write_result(path, figures, command=command, seed=None, dataset=None, device="cpu")
     table = to_markdown(written)
     (results / "bench.md").write_text(table, encoding="utf-8")
@@ -165,8 +172,17 @@ def to_markdown(result: Mapping) -> str:
     """A written result (`results.write_result`) as one table a group, with machine and date."""
     lines = [_where(result)]
     for group, rows in sorted(result["figures"]["groups"].items()):
-        lines += ["", f"**{group}**", "", *_group_table(rows)]
+        lines += ["", f"**{group}**{_when(result, group)}", "", *_group_table(rows)]
     return "\n".join([*lines, ""])
+
+
+def _when(result: Mapping, group: str) -> str:
+    """Commit and date of a group, where it was not measured by the last run."""
+    how = result["figures"].get("measured", {}).get(group)
+    if not how or (how["commit"], how["command"]) == (result["commit"], result["command"]):
+        return ""
+    busy = f"; {how['busy']}" if how["busy"] else ""
+    return f" ({how['date']}, `{how['command']}`, commit {(how['commit'] or 'unknown')[:7]}{busy})"
 
 
 def to_summary(result: Mapping) -> str:
@@ -223,14 +239,15 @@ def _group_table(rows: Sequence[Mapping]) -> list[str]:
     return markdown_table(heads, body)
 
 
-def _still_valid(path: Path) -> dict[str, list[dict]]:
-    """Groups of an earlier run on this machine."""
-    if not path.exists():
-        return {}
-    earlier = read_result(path)
-    here = machine()
-    same = all(earlier["machine"][key] == here[key] for key in ("processor", "cores"))
-    return earlier["figures"]["groups"] if same else {}
+def _still_valid(path: Path) -> dict[str, dict]:
+    """Groups of earlier runs on this machine, and how each was measured."""
+    kept: dict[str, dict] = {"groups": {}, "measured": {}}
+    if path.exists():
+        earlier, here = read_result(path), machine()
+        if all(earlier["machine"].get(key) == here.get(key) for key in ("processor", "vectors", "cores")):
+            measured = earlier["figures"].get("measured", {})
+            kept = {"groups": earlier["figures"]["groups"], "measured": measured}
+    return kept
 
 
 def _duration(seconds: float) -> str:

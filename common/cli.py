@@ -330,7 +330,7 @@ def compress(
         ),
     ] = None,
     keep: Annotated[list[str] | None, typer.Option(help="Tensors to leave as they are: 'head.*'.")] = None,
-    clusters: Annotated[int | None, typer.Option(min=1, help="Shared values a layer.")] = None,
+    clusters: Annotated[int | None, typer.Option(min=1, help="Shared values per layer.")] = None,
     criterion: Annotated[str, typer.Option(help="magnitude, normalized or lamp.")] = "magnitude",
     epochs: Annotated[int, typer.Option(min=0, help="Fine-tuning while and after pruning.")] = 0,
     share_epochs: Annotated[int, typer.Option(min=0, help="Fine-tuning of the centroids.")] = 0,

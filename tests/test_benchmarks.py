@@ -80,11 +80,18 @@ def test_some_benchmarks_keep_the_results_of_the_others(run, tmp_path):
     groups = read_result(tmp_path / "bench.json")["figures"]["groups"]
     assert [each["seconds"] for each in groups["decode"]] == [0.07]
     assert "alone" in groups
+    measured = read_result(tmp_path / "bench.json")["figures"]["measured"]
+    assert measured["decode"]["command"] == "dnnc bench -k decode"
+    assert measured["alone"]["command"] == "dnnc bench"
+    table = (tmp_path / "bench.md").read_text()
+    assert f"**alone** ({measured['alone']['date']}, `dnnc bench`, commit " in table
+    assert "**decode**\n" in table
 
 
 def test_another_machine_s_results_are_not_mixed_in(run, tmp_path, monkeypatch):
     run(RAW)
-    monkeypatch.setattr(benchmarks, "machine", lambda: {"processor": "another", "cores": 2})
+    benchmarks_machine = benchmarks.machine()  # of the same name, as virtual machines have it
+    monkeypatch.setattr(benchmarks, "machine", lambda: benchmarks_machine | {"vectors": "avx1024"})
     run({"benchmarks": [row("decode", "this course", 0.07)]})
     assert list(read_result(tmp_path / "bench.json")["figures"]["groups"]) == ["decode"]
 

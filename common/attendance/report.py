@@ -86,7 +86,7 @@ class AttendanceReport:
         return "\n".join([*table, "", legend, *held, *(["", "Worth a look:", *notes] if notes else [])])
 
     def to_csv(self, people: Mapping[str, Person] | None = None, *, times: bool = False) -> str:
-        r"""A line a member; a cell that a spreadsheet would compute is made text by an apostrophe.
+        r"""A line per member; a cell that a spreadsheet would compute is made text by an apostrophe.
 
         Parameters
         ----------

@@ -11,7 +11,7 @@ A file holds
     seed        the seed, null when nothing was random
     dataset     name and SHA-256 of every image set that was used
     device      the word for the device, such as ``cpu`` or ``cuda``
-    machine     processor, cores, memory, operating system, and the GPU when there is one
+    machine     processor, its widest vectors, cores, memory, operating system, and the GPU when there is one
     versions    of Python and of the libraries that decide the figures
     sha256      of all the above, so that a figure edited by hand is noticed
 """
@@ -25,6 +25,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -169,6 +170,7 @@ def machine() -> dict[str, Any]:
     found: dict[str, Any] = {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
+        "vectors": _vectors(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
     }
@@ -184,6 +186,14 @@ def _processor() -> str:
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def _vectors() -> str:
+    """The widest vector instructions: one name stands for several kinds of processor."""
+    with suppress(OSError):
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+        return next((name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if name in flags), "")
+    return ""
 
 
 def _dataset_ids(dataset: Any) -> list[dict[str, str]]:

@@ -1,6 +1,6 @@
 """Canonical Huffman codes: from counts to code lengths, and from symbols to bits and back.
 
-A code is fully told by its *lengths*, one a symbol, 0 for a symbol that does not occur. The codes follow from
+Its *lengths*, one per symbol, 0 for a symbol that does not occur, say all of a code. The codes follow from
 them (canonical: shorter codes first, and among equals the lower symbol first), so a file stores lengths only.
 
 >>> lengths = code_lengths([5, 1, 0, 2])
@@ -180,7 +180,7 @@ __all__ = [
 
 LANE_SYMBOLS = 1 << 16
 _ENTRY_POINTS = np.dtype("<u4")
-_LONG_CODES = 5  # bits a symbol, on average, from which on narrow table entries are the faster
+_LONG_CODES = 5  # bits per symbol, on average, from which on narrow table entries are the faster
 
 
 def coded_bytes(n_bits: int, n_symbols: int) -> int:
@@ -283,7 +283,7 @@ def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.n
     if not n_symbols <= n_bits <= n_symbols * MAX_LENGTH or (n_symbols > 0 and n_used == 0):
         raise HuffmanError(
             f"stream: got {n_bits} bits for {n_symbols} symbols of {n_used} kinds, "
-            f"expected 1 to {MAX_LENGTH} bits a symbol"
+            f"expected 1 to {MAX_LENGTH} bits per symbol"
         )
     if len(data) != coded_bytes(n_bits, n_symbols):
         raise HuffmanError(f"stream: got {len(data)} bytes, expected {coded_bytes(n_bits, n_symbols)}")

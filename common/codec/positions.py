@@ -63,7 +63,7 @@ def read_positions(reader: ByteReader, shape: tuple[int, ...], n_kept: int) -> n
                 zones.locate_(zone, ranks)
             n_read += ranks.size
     if n_read < n_kept:
-        raise reader.error("positions", n_read, f"one a kept weight: {n_kept}")
+        raise reader.error("positions", n_read, f"one per kept weight: {n_kept}")
     if zones is not None:
         _sort_(positions, math.prod(shape))
     return positions

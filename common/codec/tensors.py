@@ -182,7 +182,7 @@ class SharedTensor:
             )
         n_expected = self.n_weights if self.positions is None else self.positions.size
         if indices.size != n_expected:
-            raise ValueError(f"indices: got {indices.size}, expected one a kept weight: {n_expected}")
+            raise ValueError(f"indices: got {indices.size}, expected one per kept weight: {n_expected}")
         if indices.size and int(indices.max()) >= self.n_clusters:
             raise ValueError(f"indices: got {indices.max()}, expected less than n_clusters={self.n_clusters}")
 
@@ -193,4 +193,4 @@ class SharedTensor:
         if not isinstance(scales, DenseTensor | SharedTensor):
             raise ValueError(f"row_scales: got {type(scales).__name__}, expected DenseTensor or SharedTensor")
         if not self.shape or scales.shape != self.shape[:1]:
-            raise ValueError(f"row_scales: got shape {scales.shape}, expected one a row: {self.shape[:1]}")
+            raise ValueError(f"row_scales: got shape {scales.shape}, expected one per row: {self.shape[:1]}")

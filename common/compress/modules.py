@@ -105,7 +105,7 @@ def compress(
         Tensors that stay as they are, such as ``["head.*"]``.
     criterion : {"magnitude", "normalized", "lamp"}
     clusters : int, optional
-        Shared values a tensor; by default 256 for three and more axes, 32 for two.
+        Shared values per tensor; by default 256 for three and more axes, 32 for two.
     epochs, share_epochs : int
         Fine-tuning while pruning, and of the centroids.
     training : TrainConfig, optional

@@ -165,7 +165,7 @@ def _pack_vector(
     values = np.where(chosen, values, 0.0).astype(np.float32)
     n = int(chosen.sum())
     if n < _LEAST_SHARED * n_clusters:
-        # Few values, or none: a codebook with one entry a value costs no more than the values themselves.
+        # Few values, or none: a codebook with one entry per value costs no more than the values themselves.
         whole = np.zeros(length, dtype=np.float16)
         whole[rows] = to_half(values, name)
         if n == length:

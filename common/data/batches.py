@@ -24,7 +24,7 @@ class BatchSource:
     ----------
     images : uint8 ndarray of shape (n, channels, height, width)
     labels : int64 ndarray of shape (n,)
-    mean, std : sequences of float, one a channel
+    mean, std : sequences of float, one per channel
         Of the training set, in [0, 1] units: batches hold (x / 255 − mean) / std.
     crop_padding : int
         Pixels of reflection added on each side, from which a random window is cut; 0 for no crop.
@@ -239,7 +239,7 @@ RESIZE = 256
 
 
 def normalization(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of a data set's training images, one a channel, on the scale [0, 1].
+    """Mean and standard deviation of a data set's training images, one per channel, on the scale [0, 1].
 
     Parameters
     ----------

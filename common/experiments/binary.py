@@ -191,7 +191,7 @@ def to_markdown(figures: Mapping) -> str:
         before = f"{row['baseline_error']:.2f} → " if "baseline_error" in row else ""
         network = TITLES.get(row["network"], row["network"])
         rows.append((network, f"{row['method']}, published", "", "", "", f"{before}{row['error']:.2f} %"))
-    heads = ("network", "what", "bytes", "ratio", "bits a weight", "test error")
+    heads = ("network", "what", "bytes", "ratio", "bits per weight", "test error")
     notes = [
         f"{TITLES.get(row['network'], row['network'])}, {row['kind']}: {row['epochs']} epochs from the "
         f"trained network; {', '.join(row['at_eight_bits'])} at 8 bits."

@@ -1,4 +1,4 @@
-"""What each bit buys: accuracy against bits a weight, for every way of writing weights with few bits.
+"""What each bit buys: accuracy against bits per weight, for every way of writing weights with few bits.
 
 Two networks. LeNet-300-100 on MNIST is trained three times, and each of the three is quantized with and
 without training that knows of it: the spread is that of three seeds. The shipped VGG-16 is quantized without

@@ -472,7 +472,7 @@ def reproduce(
     ----------
     plan : Plan
     workdir : path
-        Checkpoints, one a run.
+        Checkpoints, one per run.
     device : str
     resume : bool
         Whether to go on from checkpoints; else they are deleted.

@@ -3,7 +3,7 @@
     dnnc reproduce lottery_tickets      writes week05_pruning/results/lottery_tickets.json
 
 Of every trial (first weights of its own) the winning tickets are found by iterative pruning, and each is set
-against controls at the same number of weights a layer:
+against controls at the same number of weights per layer:
 
 ``ticket``        the mask found, the first weights: what the paper calls a winning ticket
 ``reinit``        the mask found, new random weights

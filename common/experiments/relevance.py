@@ -86,7 +86,7 @@ class Chain:
     is_taught : bool
         Whether the trained network teaches (`distillation`).
     conv_clusters, linear_clusters : int
-        Shared values a layer.
+        Shared values per layer.
     """
 
     name: str

@@ -83,8 +83,8 @@ def measure(
     Returns
     -------
     dict
-        ``grid``: one entry a pair of bits, the pair (None, None) being the network as it is, some with
-        ``top1_renormed``; ``tuned``: one entry a pair of ``plan.tuned``; how they were measured. Accuracies
+        ``grid``: one entry per pair of bits, the pair (None, None) being the network as it is, some with
+        ``top1_renormed``; ``tuned``: one entry per pair of ``plan.tuned``; how they were measured. Accuracies
         are fractions in [0, 1].
     """
     options = [state_digest(model), training.sha256, validation.sha256, plan.fc_bits]

@@ -427,7 +427,7 @@ def reproduce(
     Returns
     -------
     Outcome
-        Figures ``networks`` (histories, per network), ``files`` (one a point: kept weights, candidates,
+        Figures ``networks`` (histories, per network), ``files`` (one per point: kept weights, candidates,
         bytes, errors), ``points``, ``published``, ``edges`` and ``threshold`` of log α.
 
     Raises

@@ -436,7 +436,7 @@ def _reach(histogram: Mapping) -> float:
 
 @styled
 def layer_sparsity_and_bits(report: Report) -> CourseFigure:
-    """Density of each layer, and the bits a kept weight takes in the file, beside the Shannon bound.
+    """Density of each layer, and the bits that a kept weight takes in the file, beside the Shannon bound.
 
     Parameters
     ----------
@@ -449,7 +449,9 @@ def layer_sparsity_and_bits(report: Report) -> CourseFigure:
     """
     layers = [layer for layer in report.layers if len(layer.shape) > 1]
     places = np.arange(len(layers))
-    kept = np.array([layer.n_kept or np.inf for layer in layers])  # no bits a kept weight where none is kept
+    kept = np.array(
+        [layer.n_kept or np.inf for layer in layers]
+    )  # no bits per kept weight where none is kept
     figure = CourseFigure(height=5.2)
     upper, lower = figure.subplots(2, 1, sharex=True)
 
@@ -497,7 +499,7 @@ def layer_sparsity_and_bits(report: Report) -> CourseFigure:
             fontsize=8,
         )
     lower.plot(places, bounds, linestyle="", marker="_", markersize=16, color=BLACK, label="Shannon bound")
-    lower.set_ylabel("bits a kept weight")
+    lower.set_ylabel("bits per kept weight")
     lower.legend(loc="upper left", ncols=4)
     lower.set_title("where its bits go in the file")
     names = [layer.name.removesuffix(".weight") for layer in layers]

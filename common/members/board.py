@@ -252,7 +252,7 @@ def template_environment() -> Environment:
 
 
 def table(board: Board) -> str:
-    """The board as CSV: a line a member."""
+    """The board as CSV: a line per member."""
     if board.is_public:
         lines = [["member", "team", *(f"{week} handed in" for week in board.weeks), "presentations"]]
         for row in board.rows:
@@ -273,7 +273,7 @@ def table(board: Board) -> str:
 
 
 def leaderboard_table(board: Leaderboard, called: Callable[[str], str] = str) -> str:
-    """The leaderboard as CSV: a line a file, those that do not count at the end."""
+    """The leaderboard as CSV: a line per file, those that do not count at the end."""
     lines = [
         [
             "rank",

@@ -42,7 +42,7 @@ def new(
     enrol: Annotated[bool, typer.Option("--enrol", help="For instructors: write the roster.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a member's folder, with a profile and a folder a week.
+    """Make a member's folder, with a profile and a folder per week.
 
     What is there already stays as it is. With --enrol an instructor writes the roster, and nothing else:
     the folder is the member's to make.

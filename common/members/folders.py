@@ -1,6 +1,6 @@
 """Members' folders: made from the template, filled from the assignments, never written over.
 
-What a member has: ``profile.md``, a folder a week, ``capstone/`` for ``.dcz`` files, and ``presentations/``.
+A member has ``profile.md``, a folder per week, ``capstone/`` for ``.dcz`` files, and ``presentations/``.
 """
 
 from __future__ import annotations

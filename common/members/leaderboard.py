@@ -145,7 +145,7 @@ def check_entries(
 
 
 def entries_report(entries: Sequence[Entry], board: Leaderboard) -> str:
-    """What `check_entries` found, a line a file."""
+    """What `check_entries` found, a line per file."""
     if not entries:
         return "capstone/ holds no .dcz file yet: `dnnc compress` makes one."
     places = {place.entry.file: place for place in board.places}

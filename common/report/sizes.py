@@ -93,12 +93,12 @@ class LayerReport:
 
     @property
     def value_entropy_per_kept(self) -> float:
-        """Shannon bound of the values, bits a kept weight."""
+        """Shannon bound of the values, bits per kept weight."""
         return self.values_entropy_bits / max(1, self.n_kept)
 
     @property
     def index_entropy_per_kept(self) -> float:
-        """Shannon bound of the positions, bits a kept weight."""
+        """Shannon bound of the positions, bits per kept weight."""
         return self.index_entropy_bits / max(1, self.n_kept)
 
     @property
@@ -170,10 +170,10 @@ def _index_entropy(tensor: DenseTensor | SharedTensor | None) -> float:
 # dense
 #     Every parameter as float32.
 # pruned
-#     Four bytes a kept weight, and its gap to the one before in a fixed number of bits; where a gap does not
+#     Four bytes per kept weight, and its gap to the one before in a fixed number of bits; where it does not
 #     fit, a filler: a zero weight with a gap of its own. The width is the tensor's best. All else is float32.
 # shared
-#     ``ceil(log2 k)`` bits a kept weight instead of 32, the codebook of k values, and the gaps as before. A
+#     ``ceil(log2 k)`` bits per kept weight instead of 32, the codebook of k values, and the gaps as before. A
 #     filler needs a symbol of its own: k + 1 in a tensor with fillers. All else as in the file, uncoded.
 # huffman
 #     The file, headers, checksums and all.

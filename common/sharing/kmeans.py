@@ -148,7 +148,7 @@ def kmeans_1d(
 ) -> KMeansResult:
     """Cluster numbers by Lloyd's iteration, to its fixed point; deterministic.
 
-    Takes 8 bytes a value beside input and output (24 with weights).
+    Takes 8 bytes per value beside input and output (24 with weights).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Huffman coding of 4 million symbols on one core beside other coders: symbols a second, bits a symbol.
+"""Huffman coding of 4 million symbols on one core beside other coders: symbols a second, bits per symbol.
 
 Two streams: 32 kinds with an entropy of 3.714 bits, like the cluster indices of a layer, and gaps of 6 bits
 with skips, like the positions of weights of which one in 40 is kept. Encoding starts from an array of
@@ -22,7 +22,7 @@ from common.codec.gaps import encode_gaps
 from common.codec.huffman_kernels import count_symbols
 
 N_SYMBOLS = 4_000_000
-FEW = 100_000  # symbols for coders that take one a call
+FEW = 100_000  # symbols for coders that take one per call
 FLOORS = {"decoding": 100 / 24, "encoding": 50 / 24}  # times bitarray's decoder
 BITARRAY = "bitarray, canonical Huffman"
 seconds: dict[tuple[str, str], float] = {}
@@ -179,7 +179,7 @@ def bench_huffman(benchmark, name, direction, peer):
         "peer": peer,
         "work": n_symbols / 1e6,
         "unit": "M symbols",
-        "bits a symbol": bits,
+        "bits per symbol": bits,
         "% above the entropy": 100 * (bits / of_these - 1),
     }
     if benchmark.stats is not None:

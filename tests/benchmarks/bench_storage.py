@@ -26,7 +26,7 @@ from common.sharing.weight_sharing import share_weights
 NETWORKS = {"15M": "vgg16", "57M": "alexnet", "134M": "vgg16_imagenet"}
 DENSITY = 0.08
 MOST_MEMORY = {"decode": 1.6, "encode": 2.5}  # times the dense bytes
-MOST_GROWTH = 2.0  # of the time a weight, where 1 is linear: the larger network leaves the caches
+MOST_GROWTH = 2.0  # of the time per weight, where 1 is linear: the larger network leaves the caches
 ROUNDS = 3
 
 
@@ -194,7 +194,7 @@ def bench_peak_memory(benchmark, request, stored, stage):
 
 @pytest.mark.parametrize("stage", ["decode", "encode"])
 def bench_growth_15M_to_134M(benchmark, tmp_path, stage):
-    """Time a weight of the large network over time a weight of the small one: linear growth is at most 1."""
+    """Time per weight of the large network over that of the small one: linear growth is at most 1."""
     benchmark.group = "storage: growth from 15 to 134 million weights"
     seconds = {}
     for size in ("15M", "134M"):
@@ -213,7 +213,7 @@ def bench_growth_15M_to_134M(benchmark, tmp_path, stage):
         {
             "peer": f"this course, {stage}",
             "untimed": True,
-            "seconds a weight, 134M over 15M": round(growth, 2),
+            "seconds per weight, 134M over 15M": round(growth, 2),
         }
     )
     benchmark.pedantic(run, (argument,), rounds=1)

@@ -137,7 +137,7 @@ def test_layers_stack_to_the_bits_of_the_file():
 
 
 def test_bounds_of_layers_touch_neither_the_legend_nor_the_numbers():
-    kept = [(5, 900), (5, 14), (9, 9.3), (9, 9), (14, 5)]  # bits a weight: in the file, and the bound
+    kept = [(5, 900), (5, 14), (9, 9.3), (9, 9), (14, 5)]  # bits per weight: in the file, and the bound
     layers = [
         replace(report().layers[1], file_bytes=bits * 375, index_entropy_bits=(bound - 3.9) * 3_000)
         for bits, bound in kept

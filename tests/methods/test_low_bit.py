@@ -1,4 +1,4 @@
-"""Few bits a weight, against slow searches over all levels, least squares, and torch's kernels."""
+"""Few bits per weight, against slow searches over all levels, least squares, and torch's kernels."""
 
 import itertools
 import warnings

@@ -172,7 +172,7 @@ def test_nothing_is_lost_between_layers():
 
 
 def test_every_image_counts_the_same():
-    """Each starts with 1: with no bias in the linear layers, all filters of a layer get one an image."""
+    """Each starts with 1: with no bias in the linear layers, all filters of a layer get one per image."""
     model, (data, _, _) = network(batch_norm="folded", biases=False), reference(6)
     for score in filter_relevance(model, data).values():
         assert float(score.sum()) == pytest.approx(6, rel=1e-3)
