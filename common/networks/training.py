@@ -33,7 +33,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from common.base.progress import is_quiet, progress
-from common.data.batches import BatchSource, LoaderSource, normalization
+from common.data.batches import BatchSource, LoaderSource
 from common.data.image_set import ImageSet
 from common.networks.checkpoints import load_checkpoint, save_checkpoint, state_digest
 
@@ -329,17 +329,10 @@ def batch_source(data, config: TrainConfig | None, device: torch.device) -> Batc
     """Batches of an ImageSet, augmented as configured (not at all without), or those of a loader."""
     if not isinstance(data, ImageSet):
         return LoaderSource(data, device)
-    mean, std = normalization(data.name)
-    return BatchSource(
-        data.images,
-        data.labels,
-        mean=mean,
-        std=std,
-        crop_padding=config.crop_padding if config else 0,
-        flip=config.flip if config else False,
-        cutout=config.cutout_at(0) if config else 0,
-        size=data.shown_size,
-        device=device,
+    if config is None:
+        return BatchSource.of(data, device=device)
+    return BatchSource.of(
+        data, crop_padding=config.crop_padding, flip=config.flip, cutout=config.cutout_at(0), device=device
     )
 
 
