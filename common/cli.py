@@ -435,7 +435,7 @@ def inspect(
     """
     input_file(source)
     from common.codec.container import read_file
-    from common.compress.state_files import sniff
+    from common.compress.file_kinds import sniff
     from common.report.sizes import size_report
 
     if (kind := sniff(source)) != "dcz":

@@ -44,6 +44,9 @@ fi
 
 : > "$marker"
 rm -f "$stamp"
+# Python compiles a module when it is first imported, unless it may not write: then each run compiles torch anew.
+compile=
+if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then compile=--compile-bytecode; fi
 sed -n '/^uv==/,/[^\\]$/p' constraints.txt > "$venv/uv.txt" # pip takes hashes from a list of requirements only
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$venv/uv.txt"
 if [ "$torch" = cpu ]; then
@@ -59,10 +62,10 @@ if [ "$torch" = cpu ]; then
         torch=default
         cp constraints.txt "$venv/cpu.txt"
     fi
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --constraint "$venv/cpu.txt" --editable ".[dev]"
+    "$venv/bin/uv" pip install --quiet $compile --python "$venv/bin/python" --constraint "$venv/cpu.txt" --editable ".[dev]"
 else
     echo "setup: about 3 GB to download, most of it torch with CUDA; without an NVIDIA GPU: make setup TORCH=cpu"
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --constraint constraints.txt --editable ".[dev]"
+    "$venv/bin/uv" pip install --quiet $compile --python "$venv/bin/python" --constraint constraints.txt --editable ".[dev]"
 fi
 echo "setup: compiling the inner loops, so that no first call waits"
 "$venv/bin/python" -m common doctor --warm || echo "setup: they will be compiled when they are first called" >&2

@@ -19,11 +19,12 @@ from common.base.files import whole_file
 from common.codec import container
 from common.codec.container import MAX_DENSE_BYTES, load_file
 from common.compress import modules
+from common.compress.file_kinds import sniff
 from common.compress.modules import differing
 from common.compress.packing import unpack
 from common.compress.pipeline import CompressConfig, compress
 from common.compress.search import search
-from common.compress.state_files import State, StateConfig, compress_state, read_state, restore, sniff
+from common.compress.state_files import State, StateConfig, compress_state, read_state, restore
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, fit_images, train_val_split
 from common.networks.baseline import N_VALIDATION, dataset_for, train_config

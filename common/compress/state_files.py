@@ -37,6 +37,7 @@ from common.codec.byte_io import ByteReader, ContainerError
 from common.codec.container import MAX_DENSE_BYTES, CompressedModel, load_tensor, read_layout
 from common.codec.records import kind_and_shape
 from common.codec.tensors import DenseTensor, SharedTensor
+from common.compress.file_kinds import sniff
 from common.pruning.masks import check_sparsity, global_masks
 from common.pruning.network import SCORES, one_shot_scores
 from common.sharing.weight_sharing import share_weights
@@ -46,56 +47,6 @@ COUNTER = "num_batches_tracked"
 _FLOATS = ("float16", "float32", "float64", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 _AS_BITS = {"bfloat16": np.uint16, "float8_e4m3fn": np.uint8, "float8_e5m2": np.uint8}
 _NESTED = ("state_dict", "model_state_dict", "model", "net", "weights", "params", "ema")
-
-# ----------------------------------------------------------------------------------------------------
-# What a file is, by its first bytes: a suffix says nothing about a download that went wrong.
-
-
-def sniff(path: str | Path) -> str:
-    """``"dcz"``, ``"safetensors"`` or ``"torch"``: what a file holds, whatever it is called.
-
-    Raises
-    ------
-    FileNotFoundError
-        Nothing is there.
-    ValueError
-        Something else; the message says what, and what to do.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there, or no regular file: check the path")
-    with open(path, "rb") as file:
-        start = file.read(512)
-    text = start.lstrip().lower()
-    for is_it, what in (
-        (not start, "is empty: copy or download it again"),
-        (
-            start.startswith(b"version https://git-lfs"),
-            "is a Git LFS pointer, not the file: run `git lfs pull`",
-        ),
-        (text.startswith((b"<!doctype", b"<html", b"<?xml")), "is a web page: download the file itself"),
-        (start.startswith(b"GGUF"), "is a GGUF file: expected a state dict or .safetensors"),
-        (start.startswith(b"\x89HDF"), "is an HDF5 file: expected a state dict or .safetensors"),
-        (start.startswith(b"\x93NUMPY"), "is a NumPy array: expected a state dict or .safetensors"),
-        (
-            path.suffix.lower() == ".onnx",
-            "is an ONNX graph: save the network's state dict in PyTorch instead",
-        ),
-    ):
-        if is_it:
-            raise ValueError(f"{path} {what}")
-    if start.startswith(container.MAGIC):
-        return "dcz"
-    if start.startswith(b"PK") or start[:1] == b"\x80":
-        return "torch"
-    header = int.from_bytes(start[:8], "little")
-    if len(start) > 8 and start[8:9] == b"{" and header < 1 << 32:
-        return "safetensors"
-    expected = {".dcz": "a .dcz file", ".safetensors": "a safetensors file"}.get(
-        path.suffix.lower(), "a .dcz, .safetensors or torch.save file"
-    )
-    raise ValueError(f"{path} is not {expected}: it begins with {start[:8]!r}")
-
 
 # ----------------------------------------------------------------------------------------------------
 # The state in a file: named tensors, cleaned of what training and pruning tools leave in them.
