@@ -394,9 +394,11 @@ def treatments(
 
 
 def _is_additive_mask(tensor: Tensor) -> bool:
-    """Zeros, and infinities where attention may not look."""
-    values = tensor.detach().float()
-    return bool(values.isinf().any()) and bool((values.isinf() | (values == 0)).all())
+    """Zeros, and minus infinity where attention may not look; a diverged layer has no zeros."""
+    values = tensor.detach()
+    values = values if values.dtype == torch.float64 else values.float()  # 1e300 is finite
+    hidden, shown = torch.isneginf(values), values == 0
+    return bool(hidden.any()) and bool(shown.any()) and bool((hidden | shown).all())
 
 
 @dataclass(frozen=True)

@@ -294,6 +294,20 @@ def test_values_outside_float16_are_stored_whole():
     assert made.notes == ("a.weight keeps float32 values: some are outside float16's range",)
 
 
+@pytest.mark.parametrize(
+    "weight",
+    [
+        torch.full((4, 4), torch.inf),
+        torch.full((4, 4), -torch.inf),
+        torch.full((4, 4), 1e300, dtype=torch.float64),
+        torch.diag(torch.full((4,), torch.inf)),
+    ],
+)
+def test_a_diverged_layer_is_no_mask(weight):
+    with pytest.raises(ValueError, match=r"fc\.weight"):
+        compress_state(State({"fc.weight": weight, "fc.bias": torch.zeros(4)}))
+
+
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
 @pytest.mark.parametrize("name", ["a.weight", "a.bias"])
 def test_broken_weights_are_refused_by_name(name, broken):
