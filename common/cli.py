@@ -36,7 +36,7 @@ def input_file(path: Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there: check the path")
     if not path.is_file():
-        raise OSError(f"{path} is no regular file: check the path")
+        raise OSError(f"{path} is not a regular file: check the path")
     if not os.access(path, os.R_OK):
         raise PermissionError(f"{path} may not be read: change its permissions")
     return path
@@ -53,7 +53,7 @@ def output_file(path: Path, *, force: bool) -> Path:
         Its folder cannot be written.
     """
     if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is no regular file: choose another --out")
+        raise ValueError(f"{path} is not a regular file: choose another --out")
     if path.exists() and not force:
         raise ValueError(f"{path} exists: choose another --out, or add --force")
     if not path.parent.is_dir():

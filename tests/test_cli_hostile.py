@@ -170,9 +170,9 @@ def test_paths_are_checked_before_any_work(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="is not there"):
         input_file(tmp_path / "missing")
     for path in (pipe, tmp_path):
-        with pytest.raises(OSError, match="is no regular file"):
+        with pytest.raises(OSError, match="is not a regular file"):
             input_file(path)
-        with pytest.raises(ValueError, match="is no regular file"):
+        with pytest.raises(ValueError, match="is not a regular file"):
             output_file(path, force=True)
     with pytest.raises(FileExistsError):
         weights_file(file / "w.safetensors")

@@ -146,7 +146,7 @@ def _make_private(path: Path, *, create: bool) -> None:
     """Let only the owner read the file, for it holds the key; SQLite gives its journals the same rights."""
     if path.exists():
         if not path.is_file():
-            raise StoreError(f"{path} is no regular file")
+            raise StoreError(f"{path} is not a regular file")
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
         return

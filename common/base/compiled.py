@@ -2,7 +2,7 @@
 
 numba keeps compiled code beside the source, or below the home folder. Where neither can be written (a package
 that somebody else has installed, a user without a home), it raises at import; here our own cache folder comes
-next, then a temporary one, and at last the code is compiled anew in every run.
+next, then a temporary one, and at last the code is compiled again in every run.
 
 What is kept is read back by pickle: a folder that others may write is never taken.
 """
@@ -51,7 +51,7 @@ def cache_place() -> str:
     where = _found.get("where")
     if where is None:
         return os.environ.get("NUMBA_CACHE_DIR") or "beside the source"
-    return str(where) if where else "nowhere: compiled anew in every run, some ten seconds"
+    return str(where) if where else "nowhere: compiled again in every run, some ten seconds"
 
 
 def _folders() -> Iterator[Path | None]:

@@ -18,7 +18,7 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""The text with what cannot be shown, or would steer a terminal, spelt out, but for what is to be kept.
+    r"""The text with what cannot be shown, or would steer a terminal, escaped, but for what is to be kept.
 
     >>> printable("two\nlines \x1b[2J", keep="\n"), printable("half a character \udc80")
     ('two\nlines \\x1b[2J', 'half a character \\udc80')

@@ -19,7 +19,7 @@ from common.capstone.shipped import (
     RESULTS,
     FineTune,
     Shipped,
-    code_anew,
+    encode_again,
     fine_tune_briefly,
     load_shipped,
 )
@@ -321,7 +321,7 @@ def run_capstone(
             say=say,
         )
         return CapstoneResult(chosen, parts, tuned)
-    parts = {name: _quote(point, code_anew(point, say=say)) for name, point in shipped.items()}
+    parts = {name: _quote(point, encode_again(point, say=say)) for name, point in shipped.items()}
     size = digits or (SHORT_RUN if chosen.name == "test" else WHOLE_RUN)
     with TemporaryDirectory() as passing:  # tests leave nothing behind
         live = Path(passing) if chosen.name == "test" else workdir.with_name("vgg16_digits")
@@ -396,7 +396,7 @@ def _measure_shipped(
     say(f"baseline: top-1 {baseline.top1:.4f} on {baseline.n:,} test images, measured now")
     parts = {}
     for name, point in shipped.items():
-        figures = code_anew(point, say=say)
+        figures = encode_again(point, say=say)
         decoded = evaluate(unpack(point.model), test, device=device)
         say(f"{name}: top-1 {decoded.top1:.4f} of the decoded network, measured now")
         figures |= {

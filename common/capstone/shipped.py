@@ -82,7 +82,7 @@ def fingerprint(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def code_anew(shipped: Shipped, *, say: Callable[[str], None] = print) -> dict:
+def encode_again(shipped: Shipped, *, say: Callable[[str], None] = print) -> dict:
     """Decode a shipped file and code it again; the bytes must be the same.
 
     Returns

@@ -90,8 +90,8 @@ length, then by symbol, each is the one before plus 1, shifted to its length by 
 One kind alone has length 1, and its code is 0. More kinds make a complete code: the sum of 2 ** -length is 1.
 Without symbols there are 0 bits.
 
-*Blocks* bring their own code, and may spell several symbols a, b, c, ... below n as one, a + b * n + c * n **
-2 + ..., zeros filling up the last::
+*Blocks* bring their own code, and may encode several symbols a, b, c, ... below n as one, a + b * n
++ c * n ** 2 + ..., zeros filling up the last::
 
     byte     symbols in a block, 1 to 8; n ** symbols is at most 256 unless it is 1
     table    the code lengths of all n ** symbols kinds of blocks, also of an empty list; no byte if n = 0
@@ -179,15 +179,15 @@ MAX_TENSORS = 1 << 16
 def join_file(metadata: dict, names: list[str] | None, records: list[ByteWriter]) -> bytes:
     """Return the file around the records; `names` are theirs, or None to store none."""
     writer = ByteWriter()
-    spelt = _spell_metadata(metadata)
-    if len(spelt) > MAX_METADATA_BYTES or len(records) > MAX_TENSORS:
+    encoded = _encode_metadata(metadata)
+    if len(encoded) > MAX_METADATA_BYTES or len(records) > MAX_TENSORS:
         raise ContainerError(
-            f"file: got {len(spelt)} bytes of metadata and {len(records)} tensors, "
+            f"file: got {len(encoded)} bytes of metadata and {len(records)} tensors, "
             f"expected at most {MAX_METADATA_BYTES} and {MAX_TENSORS}"
         )
     writer.put(MAGIC + bytes([VERSION, names is not None]))
-    writer.varint(len(spelt))
-    writer.put(spelt)
+    writer.varint(len(encoded))
+    writer.put(encoded)
     writer.varint(len(records))
     for number, record in enumerate(records):
         if names is not None:
@@ -280,21 +280,21 @@ def natural_order(name: str) -> tuple[list[tuple[int, str]], str]:
 
 
 def _read_name(reader: ByteReader) -> str:
-    spelt = bytes(reader.take(reader.varint("bytes of a name", most=MAX_NAME_BYTES), "name"))
+    encoded = bytes(reader.take(reader.varint("bytes of a name", most=MAX_NAME_BYTES), "name"))
     try:
-        return spelt.decode()
+        return encoded.decode()
     except UnicodeDecodeError as error:
-        raise reader.error("name", spelt, "UTF-8") from error
+        raise reader.error("name", encoded, "UTF-8") from error
 
 
-def _spell_metadata(metadata: dict) -> bytes:
+def _encode_metadata(metadata: dict) -> bytes:
     """Return the one JSON spelling that files hold."""
     _check_metadata(metadata, 1)
     try:
         options = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
         return json.dumps(metadata, **options).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise ContainerError(f"metadata: got {error}, expected what JSON can spell") from error
+        raise ContainerError(f"metadata: got {error}, expected what JSON can hold") from error
 
 
 def _check_metadata(value: object, depth: int) -> None:
@@ -313,14 +313,14 @@ def _check_metadata(value: object, depth: int) -> None:
 
 
 def _read_metadata(reader: ByteReader) -> dict:
-    spelt = bytes(reader.take(reader.varint("bytes of metadata", most=MAX_METADATA_BYTES), "metadata"))
+    encoded = bytes(reader.take(reader.varint("bytes of metadata", most=MAX_METADATA_BYTES), "metadata"))
     try:
-        metadata = json.loads(spelt)
-        is_ours = isinstance(metadata, dict) and _spell_metadata(metadata) == spelt
+        metadata = json.loads(encoded)
+        is_ours = isinstance(metadata, dict) and _encode_metadata(metadata) == encoded
     except (ValueError, RecursionError) as error:
-        raise reader.error("metadata", spelt[:40], f"a JSON object ({error})") from error
+        raise reader.error("metadata", encoded[:40], f"a JSON object ({error})") from error
     if not is_ours:
-        raise reader.error("metadata", spelt[:40], "a JSON object, keys sorted, no spaces, no NaN")
+        raise reader.error("metadata", encoded[:40], "a JSON object, keys sorted, no spaces, no NaN")
     return metadata
 
 
@@ -412,7 +412,7 @@ class CompressedModel:
     tensors : dict of str to DenseTensor or SharedTensor
         The tensors by name.
     metadata : dict
-        Anything that JSON can spell: {"architecture": "vgg16", "num_classes": 10, ...}.
+        Anything that JSON can hold: {"architecture": "vgg16", "num_classes": 10, ...}.
     """
 
     tensors: dict[str, DenseTensor | SharedTensor]
@@ -430,7 +430,7 @@ def save(model: CompressedModel, *, store_names: bool = True, index: str = "smal
         With names the tensors are written in the natural order of their names, whatever the order of the
         dictionary. Without names they keep its order, and are called "0", "1", ... when they are read.
     index : str
-        How positions are spelt: "smallest" tries what the format has; "gaps", "bitmap" (of all weights) and
+        How positions are encoded: "smallest" tries what the format has; "gaps", "bitmap" (of all weights) and
         "fillers" (the paper's) are there to compare with.
 
     Raises

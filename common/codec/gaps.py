@@ -61,7 +61,7 @@ def spell_gaps(positions: np.ndarray, n_bits: int, n_gaps: int) -> np.ndarray:
 
 
 def decode_gaps(gaps: np.ndarray, n_bits: int) -> np.ndarray:
-    """Return the int64 positions of shape (n_kept,) that `encode_gaps` spelt.
+    """Return the int64 positions of shape (n_kept,) that `encode_gaps` encoded.
 
     Raises
     ------

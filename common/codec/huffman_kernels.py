@@ -582,7 +582,7 @@ def decode_four(data, bits, ends, out, ats, stops, table, table_bits, limits, of
 
 
 # ----------------------------------------------------------------------------------------------------
-# The loop that spells a table of code lengths, compiled (specification: `common.codec.container`).
+# The loop that writes a table of code lengths, compiled (specification: `common.codec.container`).
 #
 # It runs for every code that the writer considers, and most are only measured.
 

@@ -173,7 +173,7 @@ def _read_zone(reader: ByteReader, n_cells: int, out: np.ndarray) -> np.ndarray:
 
 
 def _read_bitmap(reader: ByteReader, _coding: int, n_cells: int, out: np.ndarray) -> np.ndarray:
-    """Return the numbers that a bitmap spells, at the beginning of `out`."""
+    """Return the numbers that a bitmap encodes, at the beginning of `out`."""
     data = reader.take(-(-n_cells // 8), "bitmap", "index", -n_cells % 8)
     bytes_ = np.frombuffer(data, dtype=np.uint8)
     n_kept = 0
@@ -187,7 +187,7 @@ def _read_bitmap(reader: ByteReader, _coding: int, n_cells: int, out: np.ndarray
 
 
 def _read_gaps(reader: ByteReader, coding: int, n_cells: int, out: np.ndarray) -> np.ndarray:
-    """Return the numbers that a gap stream spells, at the beginning of `out`."""
+    """Return the numbers that a gap stream encodes, at the beginning of `out`."""
     width = coding % _LAW
     announced = None
     if coding < _LAW:

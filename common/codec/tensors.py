@@ -2,7 +2,7 @@
 
 The three stages of Deep Compression meet in `SharedTensor`: pruning leaves the `positions` of the kept
 weights, weight sharing leaves a `codebook` and one small `index` a kept weight, and Huffman coding has
-only those two lists of small integers left to spell.
+only those two lists of small integers left to encode.
 
 >>> tensor = SharedTensor(shape=(2, 2), codebook=np.float32([-1, 2]), positions=np.array([0, 3]),
 ...                       indices=np.uint8([1, 0]))

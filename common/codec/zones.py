@@ -4,8 +4,8 @@ Pruned networks are uneven: some filters and some channels keep many weights, ot
 a crowded place is short. So each row, column and tap of a weight tensor (of shape (rows, columns, ...); taps
 are all further axes together) gets a *label*: 0 where nothing is kept, otherwise 1, 2, ..., one more for each
 power of two (or of 2 ** 0.5, or 2 ** 1.5) by which it keeps more. The cells whose three labels have the same
-sum make up a *zone*. A zone's cells are numbered in row-major order, and its kept weights are spelt on their
-own, with a code of their own; cells with a label 0 are in no zone and cost nothing.
+sum make up a *zone*. A zone's cells are numbered in row-major order, and its kept weights are encoded on
+their own, with a code of their own; cells with a label 0 are in no zone and cost nothing.
 
 Labels are logarithms, so their sum stands for the product of a row's, a column's and a tap's density.
 """

@@ -19,7 +19,7 @@ def sniff(path: str | Path) -> str:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there, or no regular file: check the path")
+        raise FileNotFoundError(f"file not found: {path}")
     with open(path, "rb") as file:
         start = file.read(512)
     text = start.lstrip().lower()

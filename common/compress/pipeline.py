@@ -80,7 +80,7 @@ class CompressConfig:
     trained : SharingConfig, optional
         Weights may change their cluster while centroids are fine-tuned; by default they keep the first one.
     reestimate : int >= 0
-        Training images from which batch-norm statistics are measured anew after pruning and after sharing
+        Training images from which batch-norm statistics are measured again after pruning and after sharing
         (`averaging.reestimate_statistics`); 0 for not at all.
     """
 

@@ -200,8 +200,8 @@ def choose(
 ) -> tuple[dict, tuple[ImageSet, ImageSet]]:
     """Compress with each candidate, measure on validation images, and choose.
 
-    Without `resume`, a LeNet's candidates are made anew. VGG-16's take hours and share their work folder with
-    what ships: they are read wherever they stand there, and only who deletes them makes them anew.
+    Without `resume`, a LeNet's candidates are made again. VGG-16's take hours, and their work folder is
+    that of what ships: they are read wherever they stand there, and only who deletes them makes them again.
 
     Returns
     -------

@@ -3,9 +3,9 @@
     dnnc reproduce low_rank        factorizes, fine-tunes, measures, writes week03_cnns/results/low_rank.json
 
 Every network is factorized for a few budgets of parameters (`methods.low_rank.ranks_by_budget`). What that
-costs is measured on the validation split: as factorized, with batch norm's statistics taken anew, and after
-fine-tuning. A fine-tuned network is then written to two files, its weights as float16 and with shared values;
-both are read back, and what they decode to is measured on the test images, which choose nothing.
+costs is measured on the validation split: as factorized, with batch norm's statistics estimated again, and
+after fine-tuning. A fine-tuned network is then written to two files, its weights as float16 and with shared
+values; both are read back, and what they decode to is measured on the test images, which choose nothing.
 Stopped at any moment, the command goes on: finished sizes are kept, and a fine-tuning has its checkpoint.
 """
 
@@ -140,7 +140,7 @@ class NetworkPlan:
     n_validation : int, optional
         Validation images; by default all.
     n_renewed : int
-        Training images from which batch norm's statistics are taken anew; 0 where there is none.
+        Training images from which batch norm's statistics are estimated again; 0 where there is none.
     n_clusters : int
         Shared values a thin layer, in the second file.
     is_shipped : bool

@@ -3,7 +3,7 @@
 The convolutions have codebooks of at most ``2**conv_bits`` values, the fully connected layers of
 ``2**fc_bits``; None leaves them float32. Accuracies are those of the first validation images. Between sharing
 and fine-tuning stands a third measurement: the shared weights as they are, with batch norm's means and
-variances taken anew. Fine-tuning renews them as well, on its way, so what it adds shows only beside that.
+variances estimated again. Fine-tuning renews them as well, so what it adds shows only beside that.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class Plan:
 
     conv_bits: tuple[int | None, ...] = (1, 2, 3, 4, 5, 6, 8, None)
     fc_bits: tuple[int | None, ...] = (1, 2, 3, 4, 5, 8, None)
-    renormed: tuple[int, ...] = (3, 1, 2)  # of conv_bits: also with batch norm taken anew
+    renormed: tuple[int, ...] = (3, 1, 2)  # of conv_bits: also with batch norm estimated again
     tuned: tuple[tuple[int, int], ...] = ((2, 2),)  # pairs of renormed and fc_bits
     n_validation: int = 1000
-    n_renorm: int = 640  # training images that batch norm is measured on anew
+    n_renorm: int = 640  # training images that batch norm is measured on again
     tune: TrainConfig = _TUNE
     n_steps: int = 80
 
@@ -94,7 +94,7 @@ def measure(
     for conv_bits in progress(plan.conv_bits, desc="bits of the convolutions", unit="row"):
         grid += memo.get(f"row {conv_bits}", lambda b=conv_bits: _row(model, validation, b, plan, device))
     at = {(entry["conv_bits"], entry["fc_bits"]): entry for entry in grid}
-    for conv_bits in progress(plan.renormed, desc="batch norm taken anew", unit="row"):
+    for conv_bits in progress(plan.renormed, desc="batch norm estimated again", unit="row"):
         row = memo.get(
             f"renormed {conv_bits}, {plan.n_renorm}",
             lambda b=conv_bits: _row(model, validation, b, plan, device, few),
@@ -146,7 +146,7 @@ def _row(
 ) -> list[dict]:
     """One width of the convolutions with every width of the classifier: the features are computed once.
 
-    With `renorm`, after batch norm has been taken anew on these images; the classifier has none.
+    With `renorm`, after batch norm has been estimated again on these images; the classifier has none.
     """
     of_row = copy.deepcopy(model)
     convolutions = share(model, conv_bits, None)
@@ -217,7 +217,7 @@ def _tuned(
 
 @torch.no_grad()
 def renew_batch_norm_(model: nn.Module, data: ImageSet, device: str) -> None:
-    """Take every batch norm's mean and variance anew: the plain average over the batches of `data`."""
+    """Take every batch norm's mean and variance again: the plain average over the batches of `data`."""
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

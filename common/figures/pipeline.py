@@ -82,7 +82,7 @@ def coloured_cells(
 def codes_of(tensor: SharedTensor, *, gap_bits: int = 8) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Huffman codes of a tensor's values and gaps, one symbol at a time as in the paper, ready to be drawn.
 
-    The file may spell several symbols as one, or leave gaps out; this is the plain code to learn from.
+    The file may encode several symbols as one, or leave gaps out; this is the plain code to learn from.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ from common.sandbox.work_copy import MAX_FILES, changes, environment, readable, 
 # ----------------------------------------------------------------------------------------------------
 # What a check of one member's week found, and where that is kept for the board.
 #
-# Results lie in ``runs/members/<name>/<week>.json``, outside git: they are made anew by a command.
+# Results lie in ``runs/members/<name>/<week>.json``, outside git: they are made again by a command.
 
 RESULTS = ROOT / "runs" / "members"
 MAX_RESULT = 400_000

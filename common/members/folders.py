@@ -153,8 +153,8 @@ def roster_block(
     name: str, *, full_name: str | None = None, team: str | None = None, github: str | None = None
 ) -> str:
     """The lines of a member in the roster; with an account to be filled in where none is given."""
-    spelt = (full_name or name.replace("_", " ").title()).replace("\\", "\\\\").replace('"', '\\"')
-    lines = ["[[members]]", f'name = "{safe_name(name)}"', f'full_name = "{spelt}"']
+    quoted = (full_name or name.replace("_", " ").title()).replace("\\", "\\\\").replace('"', '\\"')
+    lines = ["[[members]]", f'name = "{safe_name(name)}"', f'full_name = "{quoted}"']
     lines += [f'team = "{safe_name(team, "team")}"'] if team else []
     lines += [f'github = "{account_name(github)}"' if github else '# github = "..." (hand-ins come from it)']
     return "\n".join(lines) + "\n"
@@ -222,7 +222,7 @@ def read_regular(path: Path, most: int) -> bytes:
     status = os.fstat(opened)
     if not stat.S_ISREG(status.st_mode):
         os.close(opened)
-        raise ValueError(f"{path.name} is no regular file")
+        raise ValueError(f"{path.name} is not a regular file")
     with open(opened, "rb") as file:
         data = file.read(most + 1)
     if len(data) > most:

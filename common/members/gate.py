@@ -43,7 +43,7 @@ class Change:
     Attributes
     ----------
     path : str
-        As git spells it, from the top of the repository.
+        As git writes it, from the top of the repository.
     mode : str
         Git's six digits after the change; ``000000`` when it is deleted.
     n_bytes : int
@@ -235,18 +235,18 @@ def changes_between(base: str, head: str, root: Path = ROOT) -> list[Change]:
 
 def _merged_tree(base: str, head: str, root: Path) -> str:
     """The tree that merging would make."""
-    anew = (
+    again = (
         "make a new branch from main (`git switch -c NEW origin/main`), copy your folder to it "
         "(`git checkout OLD -- members/YOU`), commit, push"
     )
     ancestors = _git(root, "merge-base", "--all", base, head, may_fail=True).split()
     if len(ancestors) != 1:
         found = f"{len(ancestors)} common ancestors" if ancestors else "no common ancestor"
-        raise ValueError(f"this branch and main have {found}, expected one: {anew}")
+        raise ValueError(f"this branch and main have {found}, expected one: {again}")
     merged = _git(root, "merge-tree", "--write-tree", "--no-messages", base, head, may_fail=True)
     lines = merged.decode(errors="replace").splitlines()
     if len(lines) != 1 or not _COMMIT.fullmatch(lines[0]):
-        raise ValueError(f"this branch conflicts with main, which has changed your folder meanwhile: {anew}")
+        raise ValueError(f"this branch conflicts with main, which has changed your folder meanwhile: {again}")
     return lines[0]
 
 

@@ -33,11 +33,11 @@ def main(notebook: Path, week: str, result: Path) -> None:
             break
     note(stage="checks")
     verdicts = questions.grade(shell.user_ns).verdicts
-    spelt = [
+    plain = [
         {"question": number, "ok": verdict.ok is True, "message": verdict.message, "hint": verdict.hint}
         for number, verdict in verdicts.items()
     ]
-    note(stage="done", verdicts=spelt)
+    note(stage="done", verdicts=plain)
     sys.stdout.flush()
     os._exit(0)  # not whatever the notebook left for the end
 

@@ -36,7 +36,7 @@ _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s39
 
 
 def readable_places(extra: Iterable[str | Path] = ()) -> list[str]:
-    """Files and folders that Python needs, and the extra ones, as they are spelt and as they resolve.
+    """Files and folders that Python needs, and the extra ones, as they are written and as they resolve.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def readable_places(extra: Iterable[str | Path] = ()) -> list[str]:
     python += [Path(os.path.realpath(sys.executable)).parent]
     found: dict[str, None] = {}
     for place in map(str, [*_SYSTEM, *python, *extra]):
-        for spelt in (os.path.abspath(place), os.path.realpath(place)):
-            if os.path.exists(spelt) and not _holds_private(spelt):
-                found[spelt] = None
+        for name in (os.path.abspath(place), os.path.realpath(place)):
+            if os.path.exists(name) and not _holds_private(name):
+                found[name] = None
     kept: list[str] = []
     for place in sorted(found):  # a folder before what is in it
         if not any(place.startswith(f"{one}/") for one in kept):

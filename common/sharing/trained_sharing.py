@@ -6,7 +6,7 @@
 
 k-means rounds each weight to the nearest of a few values, once. Here every kept weight has a *latent* value,
 which the optimiser moves as if it were the weight (straight-through gradient: Bengio, Léonard, Courville
-2013), and every few steps it is assigned anew, to the cluster k that is cheapest,
+2013), and every few steps it is assigned again, to the cluster k that is cheapest,
 
     importance * (latent - c_k)^2 - rate_weight * log2 p_k
 
@@ -108,7 +108,7 @@ class TrainedSharing(CentroidTuner):
         super().before_step(model, step)
 
     def after_step(self, model: nn.Module, step: int) -> None:
-        """Assign anew when it is due, and write the weights."""
+        """Assign again when it is due, and write the weights."""
         if self.every and (step + 1) % self.every == 0:
             self.assign_(self.price_at(step))
         super().after_step(model, step)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from common.base.results import read_result, write_result
 from common.capstone import run as capstone
 from common.capstone.run import HEADLINE, SHORT_RUN, SWITCH, choose_profile, run_capstone
-from common.capstone.shipped import BASELINE, RESULTS, Shipped, code_anew, fingerprint, load_shipped
+from common.capstone.shipped import BASELINE, RESULTS, Shipped, encode_again, fingerprint, load_shipped
 from common.codec import container
 from common.compress.files import open_model
 from common.compress.pipeline import CompressConfig, compress, with_epochs
@@ -157,9 +157,9 @@ def test_a_file_that_is_coded_otherwise_is_refused(folder, said):
     model = container.load_file(folder / f"{HEADLINE}.dcz")
     with_names = container.save(model, store_names=True)
     with pytest.raises(ValueError, match="differ from the shipped"):
-        code_anew(Shipped("x", with_names, {}), say=said.append)
+        encode_again(Shipped("x", with_names, {}), say=said.append)
     without = Shipped("x", container.save(model, store_names=False), {})
-    assert code_anew(without, say=said.append)["ratio"] > 10
+    assert encode_again(without, say=said.append)["ratio"] > 10
 
 
 def test_a_profile_can_be_asked_for(monkeypatch):

@@ -1,4 +1,4 @@
-"""The average of the weights, and batch-norm statistics measured anew: against slow formulas, and resumed."""
+"""The average of the weights, and batch-norm statistics measured again: against slow formulas, resumed."""
 
 from dataclasses import replace
 
