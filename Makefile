@@ -5,7 +5,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup peers capstone test test-slow lab bench notebooks assignments lint badges tables tags animations constraints clean
+.PHONY: help setup peers capstone test test-slow lab bench notebooks assignments lint badges tables tags animations site constraints clean
 
 help:
 	@echo "make setup        build .venv; TORCH=cpu for a machine without an NVIDIA GPU (0.2 instead of 3 GB)"
@@ -19,6 +19,7 @@ help:
 	@echo "make assignments  the students' notebooks from their sources, where these have changed"
 	@echo "make tags         tags and folded cells of the lectures, and their counts of words and lines"
 	@echo "make animations   the lectures' animations (GIF)"
+	@echo "make site         the course as static pages with search, in build/site"
 	@echo "make lint         formatter and linter, on modules and notebooks"
 	@echo "make badges       Colab badges and first cells from the address in pyproject.toml"
 	@echo "make tables       the README's tables and figure from the stored results"
@@ -60,6 +61,11 @@ tags: $(STAMP)
 
 animations: $(STAMP)
 	$(BIN)/python tools/animations.py
+
+site: $(STAMP)
+	@$(BIN)/python -c "import myst_nb, sphinx_book_theme, math_core, ziamath" 2>/dev/null || $(BIN)/uv pip install --quiet \
+	    --python $(BIN)/python --constraint constraints.txt --editable ".[site]"
+	$(BIN)/python tools/site/build.py
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check --quiet . || { echo "lint: run .venv/bin/ruff format ." >&2; exit 1; }

@@ -3,25 +3,25 @@
 Follow one weight: it is trained in `networks`, pruned in `pruning`, shares its value in `sharing`, becomes
 bits in `codec`; `compress` joins these stages, `report` says what each is worth, `figures` draws it.
 
-==============  ==========================================================================================
-``base``        files written whole or not at all, results as JSON, numbers, text, progress bars
-``data``        data sets found, read, split, made into batches; photographs
-``codec``       tensors as bytes: Huffman codes, positions of kept weights, the ``.dcz`` container; no torch
-``networks``    the networks, their training and evaluation, checkpoints, baselines, distillation
-``sharing``     k-means in one dimension, weights that share values, the codebook's fine-tuning
-``pruning``     criteria, masks, schedules, channels taken out, relevance
-``report``      where a file's bytes go, the course's targets, published figures, the Pareto front
-``figures``     every figure of the results, from plain data
-``compress``    the pipeline: prune, share, code; from a file of weights to a ``.dcz`` file
-``methods``     other ways to a small network: low rank, few bits, variational dropout, lottery tickets
-``capstone``    VGG-16 on CIFAR-10 from end to end, judged by the course's targets
+===============  =========================================================================================
+``base``         files written whole or not at all, results as JSON, numbers, text, progress bars
+``data``         data sets found, read, split, made into batches; photographs
+``codec``        tensors as bytes: Huffman codes, positions of kept weights, the ``.dcz`` container; no torch
+``networks``     the networks, their training and evaluation, checkpoints, baselines, distillation
+``sharing``      k-means in one dimension, weights that share values, the codebook's fine-tuning
+``pruning``      criteria, masks, schedules, channels taken out, relevance
+``report``       where a file's bytes go, the course's targets, published figures, the Pareto front
+``figures``      every figure of the results, from plain data
+``compress``     the pipeline: prune, share, code; from a file of weights to a ``.dcz`` file
+``methods``      other ways to a small network: low rank, few bits, variational dropout, lottery tickets
+``capstone``     VGG-16 on CIFAR-10 from end to end, judged by the course's targets
 ``experiments``  measurements that take long: ``dnnc study`` and ``dnnc reproduce``
-``deploy``      compressed networks at work: a web page, ONNX, plain C, products without a dense matrix
-``checks``      what a student's function must do, and a hint where it does not
-``sandbox``     a stranger's notebook or file, run confined
-``members``     the roster, hand-ins, marks, the leaderboard, the board
-``attendance``  who came, by a code on the projector
-==============  ==========================================================================================
+``deploy``       compressed networks at work: a web page, ONNX, plain C, products without a dense matrix
+``checks``       what a student's function must do, and a hint where it does not
+``sandbox``      a stranger's notebook or file, run confined
+``members``      the roster, hand-ins, marks, the leaderboard, the board
+``attendance``   who came, by a code on the projector
+===============  =========================================================================================
 
 Beside them: ``cli`` (the command ``dnnc``), ``doctor`` (is this machine ready?), ``benchmarks`` (ours beside
 the peers). `MAY_IMPORT` says which folder may import which; a test compares it with the code.

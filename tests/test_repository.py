@@ -192,7 +192,18 @@ def test_ci_calls_make_with_the_shared_data(tmp_path):
 @pytest.mark.parametrize(
     "target",
     [
-        *("animations", "assignments", "badges", "bench", "capstone", "clean", "lab", "lint", "notebooks"),
+        *(
+            "animations",
+            "assignments",
+            "badges",
+            "bench",
+            "capstone",
+            "clean",
+            "lab",
+            "lint",
+            "notebooks",
+            "site",
+        ),
         *("tables", "tags", "test", "test-slow"),
     ],
 )

@@ -1,6 +1,6 @@
 """Results as JSON, with all that is needed to make them again: nothing in the course's tables is typed in.
 
-A file holds
+A file holds::
 
     format      1
     figures     the measured values, as given

@@ -2,7 +2,7 @@
 
 ``load_dataset`` looks, in this order, for arrays decoded before, in an explicit root, in ``DNNC_DATA``, in
 the cache, and on the network (unless ``DNNC_OFFLINE`` is set); ``digits`` and ``digits8x8`` come inside the
-installed packages. In every folder it reads torchvision's layout and the Hugging Face hub's:
+installed packages. In every folder it reads torchvision's layout and the Hugging Face hub's::
 
     cifar-10-batches-py/data_batch_1 ...      or cifar-10-python.tar.gz
     cifar-100-python/train, test              or cifar-100-python.tar.gz

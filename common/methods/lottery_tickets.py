@@ -1,5 +1,7 @@
 """Winning tickets: sparse networks that learn from the weights they were born with (Frankle & Carbin 2019).
 
+::
+
     rates = pruning_rates(model)                                  # 20 % a round, the last layer half of it
     for level, masks, outcome in iterative_pruning(model, train_round, rates=rates, levels=range(16)):
         ...

@@ -2,15 +2,15 @@
 
 Scores are as in `masks`: one tensor a weight tensor, higher = keep, made for `masks.global_masks`.
 
-=============  =====================================================================================
-``magnitude``  absolute value (Han et al. 2015, arXiv 1506.02626)
-``normalized`` absolute value over the layer's root mean square
-``lamp``       w² over the sum of the squares that are not smaller (Lee et al. 2021, arXiv 2010.07611)
-``gradient``   squared gradient of the loss: how steep, whatever the weight's size
-``taylor``     (w ∂L/∂w)²: what its removal costs, to first order (Molchanov et al. 2019, arXiv 1906.10771)
-``relevance``  what flows through it of the true classes' scores (`relevance`; Yeom et al. 2021)
-``random``     drawn uniformly: the control that any criterion must beat
-=============  =====================================================================================
+==============  =========================================================================================
+``magnitude``   absolute value (Han et al. 2015, arXiv 1506.02626)
+``normalized``  absolute value over the layer's root mean square
+``lamp``        w² over the sum of the squares that are not smaller (Lee et al. 2021, arXiv 2010.07611)
+``gradient``    squared gradient of the loss: how steep, whatever the weight's size
+``taylor``      (w ∂L/∂w)²: what its removal costs, to first order (Molchanov et al. 2019, arXiv 1906.10771)
+``relevance``   what flows through it of the true classes' scores (`relevance`; Yeom et al. 2021)
+``random``      drawn uniformly: the control that any criterion must beat
+==============  =========================================================================================
 
 The data-driven ones sum over batches the squares of what each batch says. Gradients of a trained network
 average out to nearly nothing; their squares do not. ``taylor`` is w² times the empirical Fisher information,

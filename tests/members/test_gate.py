@@ -468,7 +468,11 @@ def test_no_workflow_runs_strangers_code_with_rights():
         assert set(triggers) <= {"push", "pull_request", "workflow_dispatch"}, name
         assert workflow["permissions"] == {"contents": "read"}, name
         for job in workflow["jobs"].values():
-            assert "permissions" not in job or set(job["permissions"].values()) == {"read"}, name
+            if set(job.get("permissions", {"contents": "read"}).values()) != {"read"}:
+                # what publishes the site: pages only, after a push only, and no code of the repository
+                assert (name, job["permissions"]) == ("site.yml", {"pages": "write", "id-token": "write"})
+                assert "pull_request" not in triggers
+                assert [step["uses"].partition("@")[0] for step in job["steps"]] == ["actions/deploy-pages"]
         text = json.dumps(workflow)
         assert "secrets" not in text, name
 
