@@ -50,7 +50,7 @@ class CourseFigure(Figure):
     height, width : float
         In inches, of `DPI` pixels each on the page.
     n_colours : int in 2 ... 256, optional
-        Show it in its best colours (k-means) and one index per pixel: a photograph takes a third of the bytes.
+        Show it in its best colours (k-means), one index per pixel: a third of the bytes of a photograph.
     """
 
     def __init__(self, *, height: float, width: float = WIDTH, n_colours: int | None = None) -> None:
