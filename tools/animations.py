@@ -10,11 +10,64 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from common.figures.animations import forest, kmeans_frame, save_gif
+from common.data.pictures import photograph
+from common.figures.animations import (
+    flood_frame,
+    forest,
+    kmeans_frame,
+    save_gif,
+    sliding_kernel_frame,
+    votes_frame,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
+_WEEK1 = ROOT / "week01_cv_foundations"
+
+
+def sliding_kernel() -> int:
+    """A kernel of 3 × 3 slides over a picture with one edge in it."""
+    picture = np.array([
+        [1, 1, 1, 8, 8, 8, 8],
+        [1, 2, 1, 8, 9, 8, 8],
+        [1, 1, 2, 8, 8, 8, 9],
+        [2, 1, 1, 1, 8, 9, 8],
+        [1, 1, 2, 1, 8, 8, 8],
+        [1, 2, 1, 1, 9, 8, 8],
+    ])  # fmt: skip
+    kernel = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (3, 3))
+    result = (windows * kernel).sum(axis=(2, 3))
+    frames = [sliding_kernel_frame(picture, kernel, result, n) for n in range(result.size + 1)]
+    return save_gif(
+        frames, _WEEK1 / "sliding_kernel.gif", dpi=120, seconds=[2.0, *[0.7] * (result.size - 1), 4.0]
+    )
+
+
+def hysteresis() -> int:
+    """Weak pixels that are reached from strong ones, on the horizon behind the cameraman."""
+    camera = cv2.GaussianBlur(photograph("camera"), (0, 0), 1.5)
+    edges = [cv2.Canny(camera, threshold, threshold) > 0 for threshold in (40, 100)]
+    view = slice(140, 240), slice(340, 480)
+    # 1 where weak, 2 where strong: what Canny keeps with both thresholds equal
+    ridge = edges[0][view].astype(int) + (edges[0] & edges[1])[view]
+    found, masks = ridge > 1, []
+    while not masks or not np.array_equal(found, masks[-1]):
+        masks.append(found)
+        found = (ridge > 0) & (cv2.dilate(found.astype(np.uint8), np.ones((3, 3))) > 0)
+    steps = sorted({0, 1, 2, 3, 4, *range(6, len(masks) - 1, 4), len(masks) - 1})
+    frames = [flood_frame(ridge, masks[step], 0, 1, f"step {step}") for step in steps]
+    pauses = [2.0, *[0.6] * (len(steps) - 2), 3.0]
+    return save_gif(frames, _WEEK1 / "hysteresis.gif", dpi=120, seconds=pauses)
+
+
+def hough_votes() -> int:
+    """Four points on a line and two beside it vote in turn."""
+    points = [(12, 10), (45, 14), (22, 20), (32, 30), (12, 45), (47, 45)]
+    frames = [votes_frame(points, n, 60) for n in range(len(points) + 1)]
+    return save_gif(frames, _WEEK1 / "hough_votes.gif", dpi=120, seconds=[1.5] * len(points) + [4.0])
 
 
 def kmeans_1d() -> int:
@@ -54,7 +107,13 @@ def huffman_tree() -> int:
     return save_gif(frames, ROOT / "week07_huffman" / "huffman_tree.gif", seconds=[1.5] * len(joins) + [4])
 
 
-ANIMATIONS: dict[str, Callable[[], int]] = {"kmeans_1d": kmeans_1d, "huffman_tree": huffman_tree}
+ANIMATIONS: dict[str, Callable[[], int]] = {
+    "sliding_kernel": sliding_kernel,
+    "hysteresis": hysteresis,
+    "hough_votes": hough_votes,
+    "kmeans_1d": kmeans_1d,
+    "huffman_tree": huffman_tree,
+}
 
 
 def main(names: list[str]) -> int:

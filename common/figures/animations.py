@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 
 from common.base.files import ROOT, whole_file
-from common.figures.style import BLACK, BLUE, CLUSTERS, GREY, VERMILION, CourseFigure, styled
+from common.figures.style import BLACK, BLUE, CLUSTERS, GREY, LIGHT, ORANGE, VERMILION, CourseFigure, styled
 
 MOST_BYTES = 300_000
 _COLOURS = 32  # of all frames together
@@ -119,6 +119,141 @@ def show_animation(path: str | Path, alternative: str) -> Animation:
         The text is empty.
     """
     return Animation(path, alternative)
+
+
+@styled
+def sliding_kernel_frame(
+    picture: np.ndarray, kernel: np.ndarray, result: np.ndarray, n_done: int
+) -> CourseFigure:
+    """A kernel at one of its places on a small picture, and the sums that it has written so far.
+
+    Parameters
+    ----------
+    picture : int array of shape (height, width)
+    kernel : int array of shape (n_rows, n_columns)
+    result : int array of shape (height - n_rows + 1, width - n_columns + 1)
+        All sums.
+    n_done : int
+        How many of them are shown, row after row; the last one is framed, and so is what the kernel covers.
+
+    Returns
+    -------
+    CourseFigure
+    """
+    figure = CourseFigure(height=2.9)
+    widths = [matrix.shape[1] for matrix in (picture, kernel, result)]
+    left, middle, right = figure.subplots(1, 3, width_ratios=widths)
+    n_rows, n_columns = kernel.shape
+    y, x = divmod(max(n_done, 1) - 1, result.shape[1])
+    shown = np.arange(result.size).reshape(result.shape) < n_done
+    _numbers(left, picture, "picture", dark=1 - picture / picture.max())
+    _numbers(middle, kernel, "kernel", dark=np.zeros(kernel.shape))
+    _numbers(right, result, "result", dark=1 - np.abs(result) / max(1, np.abs(result).max()), shown=shown)
+    if n_done:
+        _frame(left, x, y, n_columns, n_rows, VERMILION)
+        _frame(right, x, y, 1, 1, VERMILION)
+        window = picture[y : y + n_rows, x : x + n_columns]
+        said = (
+            f"{(window * kernel)[kernel > 0].sum()} − {-(window * kernel)[kernel < 0].sum()} = {result[y, x]}"
+        )
+    else:
+        said = "multiply, add up, write down, slide on"
+    figure.suptitle(said, color=VERMILION if n_done else BLACK)
+    return figure
+
+
+def _numbers(
+    axes, matrix: np.ndarray, title: str, *, dark: np.ndarray, shown: np.ndarray | None = None
+) -> None:
+    """A small matrix as cells with their numbers; `dark` in [0, 1], `shown`: which cells are filled."""
+    shown = np.ones(matrix.shape, dtype=bool) if shown is None else shown
+    axes.imshow(np.where(shown, 1 - 0.75 * dark, 1), cmap="gray", vmin=0, vmax=1)
+    for (y, x), number in np.ndenumerate(matrix):
+        if shown[y, x]:
+            ink = "white" if dark[y, x] > 0.6 else BLACK
+            axes.text(x, y, f"{number}".replace("-", "−"), ha="center", va="center", color=ink)
+    for y, x in np.ndindex(matrix.shape):
+        _frame(axes, x, y, 1, 1, LIGHT, linewidth=0.8)
+    axes.set(title=title, xlim=(-0.6, matrix.shape[1] - 0.4), ylim=(matrix.shape[0] - 0.4, -0.6))
+    axes.set_axis_off()
+
+
+def _frame(axes, x: int, y: int, width: int, height: int, color: str, *, linewidth: float = 2.5) -> None:
+    right, low = x + width - 0.5, y + height - 0.5
+    across, down = [x - 0.5, right, right, x - 0.5, x - 0.5], [y - 0.5, y - 0.5, low, low, y - 0.5]
+    axes.plot(across, down, color=color, linewidth=linewidth)
+
+
+@styled
+def flood_frame(ridge: np.ndarray, found: np.ndarray, low: float, high: float, title: str) -> CourseFigure:
+    """Hysteresis on its way: strong pixels, weak ones that have been reached, and those that have not.
+
+    Parameters
+    ----------
+    ridge : array of shape (height, width)
+        The thinned strength.
+    found : bool array of shape (height, width)
+        Reached so far.
+    low, high : float
+        The thresholds: strong pixels are above `high`, weak ones above `low`.
+    title : str
+
+    Returns
+    -------
+    CourseFigure
+    """
+    figure = CourseFigure(height=3.6, width=5.2)
+    axes = figure.subplots()
+    colours = np.full((*ridge.shape, 3), 255, dtype=np.uint8)
+    colours[ridge > low] = (86, 180, 233)  # sky
+    colours[found & (ridge <= high)] = (230, 159, 0)  # orange
+    colours[found & (ridge > high)] = (0, 0, 0)
+    axes.imshow(colours, interpolation="nearest")
+    axes.set(title=title, xticks=[], yticks=[])
+    return figure
+
+
+@styled
+def votes_frame(points: Sequence[tuple[int, int]], n_voted: int, side: int) -> CourseFigure:
+    """Points that vote one after the other for the lines through them.
+
+    Parameters
+    ----------
+    points : sequence of (x, y)
+        Inside a square of `side` pixels.
+    n_voted : int
+        How many have voted; the last one is highlighted.
+    side : int
+
+    Returns
+    -------
+    CourseFigure
+    """
+    figure = CourseFigure(height=2.9)
+    left, right = figure.subplots(1, 2, width_ratios=[1, 1.7])
+    theta = np.arange(180)
+    angles = np.radians(theta)
+    votes = np.zeros((2 * side, 180), dtype=int)  # ρ from -side / 2 on
+    for number, (x, y) in enumerate(points, 1):
+        colour = VERMILION if number == n_voted else BLUE if number < n_voted else GREY
+        left.plot(x, y, "o", color=colour, markersize=7)
+        if number <= n_voted:
+            rho = x * np.cos(angles) + y * np.sin(angles)
+            votes[np.rint(rho).astype(int) + side // 2, theta] += 1
+            right.plot(theta, rho, color=colour, linewidth=2 if number == n_voted else 1)
+            if number == n_voted:
+                for angle in np.radians(range(0, 180, 15)):  # some of the lines it votes for
+                    dx, dy = -9 * np.sin(angle), 9 * np.cos(angle)
+                    left.plot([x - dx, x + dx], [y - dy, y + dy], color=ORANGE, linewidth=0.8, zorder=0)
+    left.set(xlim=(0, side), ylim=(side, 0), xticks=[0, side], yticks=[0, side], aspect="equal")
+    left.set_title(f"{n_voted} of {len(points)} points have voted")
+    most = votes.max()
+    right.set(title=f"most votes in one cell: {most}", xlabel="θ (degrees)", ylabel="ρ (pixels)")
+    right.set(xticks=[0, 45, 90, 135], xlim=(-0.5, 179.5), ylim=(1.5 * side, -side / 2))
+    if most > 1:
+        rho, at = np.unravel_index(votes.argmax(), votes.shape)
+        right.plot(at, rho - side // 2, "o", markersize=15, markerfacecolor="none", markeredgecolor=BLACK)
+    return figure
 
 
 @styled

@@ -87,7 +87,11 @@ def _show_live(draw: Callable[..., CourseFigure], options: Mapping[str, list], f
     picture = ipywidgets.Image(format="png", layout={"width": "fit-content", "max_width": "100%"})
 
     def redraw(_change: object = None) -> None:
-        picture.value = draw(**{name: knob.value for name, knob in knobs.items()})._repr_png_()
+        png = draw(**{name: knob.value for name, knob in knobs.items()})._repr_png_()
+        if isinstance(png, tuple):  # a sharp figure comes with the size at which it is shown
+            png, size = png
+            picture.width = str(size["width"])
+        picture.value = png
 
     for knob in knobs.values():
         knob.observe(redraw, names="value")

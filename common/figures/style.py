@@ -43,15 +43,43 @@ _STYLE = {
 
 
 class CourseFigure(Figure):
-    """A matplotlib figure that Jupyter shows as PNG, whether or not pyplot was ever imported."""
+    """A matplotlib figure that Jupyter shows as PNG, whether or not pyplot was ever imported.
 
-    def __init__(self, *, height: float, width: float = WIDTH) -> None:
+    Parameters
+    ----------
+    height, width : float
+        In inches, of `DPI` pixels each on the page.
+    n_colours : int in 2 ... 256, optional
+        Show it in its best colours (k-means), one index per pixel: a third of the bytes of a photograph.
+    """
+
+    def __init__(self, *, height: float, width: float = WIDTH, n_colours: int | None = None) -> None:
         super().__init__(figsize=(width, height), dpi=DPI, layout="constrained")
+        self.n_colours = n_colours
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> bytes | tuple[bytes, dict[str, int]]:
+        """The PNG; of sharp figures also the size, in CSS pixels, at which a page shows it."""
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=DPI)
-        return buffer.getvalue()
+        self.savefig(buffer, format="png", dpi=_resolution())
+        png = buffer.getvalue() if self.n_colours is None else _few_colours(buffer, self.n_colours)
+        return (png, _shown_size(self)) if _resolution() != DPI else png
+
+
+def _few_colours(png: io.BytesIO, n_colours: int) -> bytes:
+    few = io.BytesIO()
+    PIL.Image.open(png).convert("RGB").quantize(n_colours, kmeans=1).save(few, "png", optimize=True)
+    return few.getvalue()
+
+
+def _resolution() -> int:
+    """Dots per inch of what Jupyter is given; `use_course_style` sets it."""
+    dpi = matplotlib.rcParams["savefig.dpi"]
+    return DPI if dpi == "figure" else round(dpi)
+
+
+def _shown_size(figure: Figure) -> dict[str, int]:
+    width, height = figure.get_size_inches()
+    return {"width": round(width * DPI), "height": round(height * DPI)}
 
 
 def few_colours(figure: Figure, n_colours: int = 256):
@@ -67,10 +95,9 @@ def few_colours(figure: Figure, n_colours: int = 256):
     """
     from IPython.display import Image  # only notebooks have it
 
-    whole, few = io.BytesIO(), io.BytesIO()
-    figure.savefig(whole, format="png", dpi=DPI)
-    PIL.Image.open(whole).convert("RGB").quantize(n_colours, kmeans=1).save(few, "png", optimize=True)
-    return Image(few.getvalue())
+    whole = io.BytesIO()
+    figure.savefig(whole, format="png", dpi=_resolution())
+    return Image(_few_colours(whole, n_colours), **(_shown_size(figure) if _resolution() != DPI else {}))
 
 
 def styled(draw: Callable[..., CourseFigure]) -> Callable[..., CourseFigure]:
@@ -88,10 +115,18 @@ def styled(draw: Callable[..., CourseFigure]) -> Callable[..., CourseFigure]:
     return wrapper
 
 
-def use_course_style() -> None:
-    """Let every figure drawn from here on look like the course's: for a notebook that draws its own."""
+def use_course_style(*, sharp: bool = False) -> None:
+    """Let every figure drawn from here on look like the course's: for a notebook that draws its own.
+
+    Parameters
+    ----------
+    sharp : bool
+        Store twice the pixels in each direction, shown at the same size: for projectors and dense screens.
+        Photographs then take about three times the bytes.
+    """
     cycle = matplotlib.cycler(color=[BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK])
     matplotlib.rcParams.update({**_STYLE, "axes.prop_cycle": cycle, "figure.dpi": DPI, "image.cmap": "gray"})
+    matplotlib.rcParams["savefig.dpi"] = 2 * DPI if sharp else "figure"
 
 
 def human_bytes(n_bytes: float, *, digits: int = 3) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import matplotlib
 import numpy as np
+import PIL.Image
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation, Text
@@ -95,6 +96,25 @@ def test_jupyter_shows_a_png_and_nothing_global_changes(draw, tmp_path):
     assert 250 <= height <= 620
     figure.savefig(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 5000
+
+
+def test_sharp_figures_have_twice_the_pixels_and_are_shown_at_the_same_size():
+    with matplotlib.rc_context():
+        figures.use_course_style()
+        plain = figures.CourseFigure(height=1, width=2)._repr_png_()
+        figures.use_course_style(sharp=True)
+        sharp, size = figures.CourseFigure(height=1, width=2)._repr_png_()
+        image = figures.few_colours(figures.CourseFigure(height=1, width=2), 8)
+    assert [int.from_bytes(png[16:20], "big") for png in (plain, sharp, image.data)] == [200, 400, 400]
+    assert size == {"width": 200, "height": 100} == {"width": image.width, "height": image.height}
+
+
+def test_few_colours_are_chosen_when_a_figure_is_shown():
+    figure = figures.CourseFigure(height=1, width=2, n_colours=5)
+    figure.subplots().imshow(np.linspace(0, 1, 400).reshape(20, 20), cmap="viridis")
+    shown = PIL.Image.open(io.BytesIO(figure._repr_png_()))
+    assert shown.mode == "P"
+    assert len(shown.getcolors()) == 5
 
 
 def test_size_bars_are_the_sizes():
