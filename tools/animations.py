@@ -15,6 +15,7 @@ import numpy as np
 
 from common.data.pictures import photograph
 from common.figures.animations import (
+    centroid_frame,
     flood_frame,
     forest,
     kmeans_frame,
@@ -107,11 +108,39 @@ def huffman_tree() -> int:
     return save_gif(frames, ROOT / "week07_huffman" / "huffman_tree.gif", seconds=[1.5] * len(joins) + [4])
 
 
+def centroid_tuning() -> int:
+    """Four centroids of 60 weights, from k-means to where a quadratic loss wants them; indices stay."""
+    values = np.sort(np.random.default_rng(5).laplace(scale=0.45, size=60).clip(-1.8, 1.8))
+    importance = 0.1 + np.abs(values) ** 2  # the loss minds errors of large weights more
+    centroids = np.array([-1.0, -0.3, 0.3, 1.0])
+    for _ in range(50):  # Lloyd
+        indices = np.abs(values[:, None] - centroids).argmin(axis=1)
+        centroids = np.array([values[indices == cluster].mean() for cluster in range(4)])
+    path, n_steps, rate = [centroids], 24, 0.03
+    for _ in range(n_steps):
+        gradient = importance * (path[-1][indices] - values)  # of the loss, by each weight
+        summed = np.bincount(indices, weights=gradient, minlength=4)
+        path.append(path[-1] - rate * summed)
+    errors = np.square(np.array(path)[:, indices] - values)
+    loss, squared = errors @ importance, errors.sum(axis=1)
+    frames = []
+    for step in range(n_steps + 1):
+        curves = {"loss": (loss / loss[0])[: step + 1], "squared error": (squared / squared[0])[: step + 1]}
+        said = (
+            "start: the centroids of k-means" if step == 0 else f"step {step}: indices stay, centroids move"
+        )
+        now = np.array(path[: step + 1])
+        frames.append(centroid_frame(values, importance, indices, now, curves, n_steps=n_steps, title=said))
+    path_of = ROOT / "week06_quantization" / "centroid_tuning.gif"
+    return save_gif(frames, path_of, seconds=[2.0] + [0.35] * (n_steps - 1) + [4.0])
+
+
 ANIMATIONS: dict[str, Callable[[], int]] = {
     "sliding_kernel": sliding_kernel,
     "hysteresis": hysteresis,
     "hough_votes": hough_votes,
     "kmeans_1d": kmeans_1d,
+    "centroid_tuning": centroid_tuning,
     "huffman_tree": huffman_tree,
 }
 

@@ -332,3 +332,58 @@ def forest(
     axes.set(title=said, xticks=[], yticks=[], xlim=(-0.6, len(leaves) - 0.4), ylim=(-1.5, len(joins) + 0.8))
     axes.spines[:].set_visible(False)
     return figure
+
+
+@styled
+def centroid_frame(
+    values: np.ndarray,
+    importance: np.ndarray,
+    indices: np.ndarray,
+    path: np.ndarray,
+    curves: dict[str, Sequence[float]],
+    *,
+    n_steps: int,
+    title: str,
+) -> CourseFigure:
+    """One step of centroid fine-tuning: weights and centroids on a line, and what has become of two sums.
+
+    Parameters
+    ----------
+    values, importance : array of shape (n,)
+        The weights that are stood for, and how much the loss minds an error of each: the size of its dot.
+    indices : int array of shape (n,)
+        The cluster of each, which stays.
+    path : array of shape (step + 1, k)
+        The centroids from the start up to now.
+    curves : dict of name to sequence of step + 1 numbers
+        Two of them: drawn in blue and orange.
+    n_steps : int
+        Up to where the curves will go.
+    title : str
+
+    Returns
+    -------
+    CourseFigure
+    """
+    figure = CourseFigure(height=2.6)
+    left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
+    bins = np.round(values * 16).astype(int)
+    height = np.array([(bins[:at] == b).sum() for at, b in enumerate(bins)])
+    colours = np.array(CLUSTERS)[indices % len(CLUSTERS)]
+    left.scatter(bins / 16, height, c=colours, s=6 + 34 * importance / importance.max(), linewidths=0)
+    top = height.max() + 2.5
+    for cluster, (start, now) in enumerate(zip(path[0], path[-1], strict=True)):
+        colour = CLUSTERS[cluster % len(CLUSTERS)]
+        left.plot([start] * 2, [-0.8, top - 1.2], color=colour, linewidth=1, linestyle=":")
+        left.plot([now] * 2, [-0.8, top - 1.2], color=colour, linewidth=2)
+        left.text(now, top - 1, f"{now:.2f}", ha="center", va="bottom", fontsize=8.5)
+    left.set(title=title, yticks=[], ylim=(-1, top + 1), xlabel="weight")
+    left.set_xlim(values.min() - 0.15, values.max() + 0.15)
+    left.spines["left"].set_visible(False)
+    steps = np.arange(len(path))
+    for (name, curve), colour in zip(curves.items(), (BLUE, ORANGE), strict=True):
+        right.plot(steps, curve, color=colour)
+        right.plot(steps[-1:], curve[-1:], "o", color=colour, markersize=5)
+        right.text(0.04, 0.13 if colour == BLUE else 0.88, name, color=colour, transform=right.transAxes)
+    right.set(title="relative to the start", xlabel="step", xlim=(-0.5, n_steps + 0.5), ylim=(0.4, 1.6))
+    return figure
