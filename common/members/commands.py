@@ -425,11 +425,18 @@ def _check_capstone(name: str | None, as_json: bool) -> None:
     """Measure a member's .dcz files, say what counts, and end."""
     if name is None:
         raise ValueError("check: capstone needs a member's name; `dnnc members board` measures everybody's")
-    from common.members.leaderboard import check_entries, entries_report, rank_entries
+    from common.members.leaderboard import check_entries, entries_report, other_entries, rank_entries
 
     entries = check_entries(name)
+    others, unknown = other_entries(name)
+    board = rank_entries([*entries, *others])
     is_wrong = any(entry.problem and not entry.problem.startswith("not measured") for entry in entries)
-    _show([asdict(entry) for entry in entries], entries_report(entries, rank_entries(entries)), as_json)
+    ranks = {place.entry.file: place.rank for place in board.places if place.entry.member == name}
+    told = [
+        asdict(entry) | {"rank": ranks.get(entry.file), "others_not_measured": len(unknown)}
+        for entry in entries
+    ]
+    _show(told, entries_report(entries, board, unknown), as_json)
     raise typer.Exit(1 if is_wrong else 0)
 
 

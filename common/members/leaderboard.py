@@ -144,11 +144,68 @@ def check_entries(
     ]
 
 
-def entries_report(entries: Sequence[Entry], board: Leaderboard) -> str:
-    """What `check_entries` found, a line per file."""
+def other_entries(
+    name: str, *, root: Path = ROOT, results: Path = RESULTS
+) -> tuple[list[Entry], tuple[int, ...]]:
+    """Everybody else's files, as far as they were measured on this machine before; nothing is measured now.
+
+    Returns
+    -------
+    known : list of Entry
+    unknown : tuple of int
+        Bytes of each file that has not been measured here.
+    """
+    known, unknown = [], []
+    for member in member_names(root):
+        for place, path in entry_files(member, root):
+            if member == name or place >= MAX_ENTRIES:
+                continue
+            try:
+                data = read_regular(path, MAX_ENTRY)
+            except ValueError:
+                continue  # it counts nowhere
+            sha256 = hashlib.sha256(data).hexdigest()
+            entry = Entry(member, one_short_line(path.name), sha256, len(data))
+            try:
+                figures = json.loads(read_regular(results / "entries" / f"{sha256}.json", 10_000))
+            except (ValueError, RecursionError):
+                unknown.append(len(data))
+            else:
+                known.append(_checked(entry, figures, None))
+    return known, tuple(unknown)
+
+
+def rank_text(place: Place, n_files: int, unknown: Sequence[int] = ()) -> str:
+    """The rank that a file would take, or from which to which when others' files are not measured here.
+
+    A file that meets the targets is overtaken by smaller ones only.
+
+    >>> good = Place(Entry("ada", "a.dcz", file_bytes=400_000), 3, 150.0, 1.0, True, False)
+    >>> rank_text(good, 7), rank_text(good, 7, [300_000, 500_000])
+    ('rank 3 of 7', 'rank 3 or 4 of 9')
+    """
+    ahead = sum(n_bytes <= place.entry.file_bytes or not place.meets_targets for n_bytes in unknown)
+    last = place.rank + ahead
+    ranks = f"{place.rank}" if not ahead else f"{place.rank} {'or' if ahead == 1 else 'to'} {last}"
+    return f"rank {ranks} of {n_files + len(unknown)}"
+
+
+def entries_report(entries: Sequence[Entry], board: Leaderboard, unknown: Sequence[int] = ()) -> str:
+    """What `check_entries` found, a line per file; the board holds others' files, too.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        One member's.
+    board : Leaderboard
+        Of these entries and of others' that are known.
+    unknown : sequence of int
+        Bytes of others' files that have not been measured.
+    """
     if not entries:
         return "capstone/ holds no .dcz file yet: `dnnc compress` makes one."
-    places = {place.entry.file: place for place in board.places}
+    own = {entry.member for entry in entries}
+    places = {place.entry.file: place for place in board.places if place.entry.member in own}
     lines = []
     for entry in entries:
         place = places.get(entry.file)
@@ -158,7 +215,14 @@ def entries_report(entries: Sequence[Entry], board: Leaderboard) -> str:
         met = "meets the course's targets" if place.meets_targets else "misses the course's targets"
         lines.append(
             f"capstone/{entry.file}: {entry.file_bytes:,} bytes, {place.ratio:.1f}× smaller, "
-            f"top-1 {entry.top1:.2%}, {place.drop_points:.2f} points below the baseline: {met}"
+            f"top-1 {entry.top1:.2%}, {place.drop_points:.2f} points below the baseline: {met}; "
+            f"{rank_text(place, len(board.places), unknown)} on the leaderboard"
+        )
+    if unknown and places:
+        files = "file" if len(unknown) == 1 else "files"
+        lines.append(
+            f"{len(unknown)} {files} of others not measured on this machine: "
+            "`dnnc members board` does, a minute or two each"
         )
     return "\n".join(lines)
 

@@ -134,6 +134,37 @@ def collect(course):
     return measure_entries(root=course, results=course / "results")
 
 
+def test_a_member_is_told_the_rank_among_what_is_known_here(course, measured):
+    asked, answer = measured
+    for name, n_bytes in (("ada", 400_000), ("eve", 300_000)):
+        (course / f"members/{name}/capstone/a.dcz").write_bytes(name.encode() + bytes(n_bytes - 3))
+    where = {"root": course, "results": course / "results"}
+    mine = entries.check_entries("ada", **where)
+    known, unknown = entries.other_entries("ada", **where)
+    assert (known, unknown) == ([], (300_000,))
+    assert len(asked) == 1, "others' files are not measured"
+    told = entries.entries_report(mine, ranked(*mine, *known), unknown)
+    assert "rank 1 or 2 of 2 on the leaderboard" in told
+    assert "1 file of others not measured on this machine" in told
+    collect(course)
+    known, unknown = entries.other_entries("ada", **where)
+    assert ([one.member for one in known], unknown) == (["eve"], ())
+    told = entries.entries_report(mine, ranked(*mine, *known), unknown)
+    assert told.endswith("rank 2 of 2 on the leaderboard")
+    assert "300,000" not in told, "others' files are not told"
+    answer["top1"] = 0.5
+    (course / "members/ada/capstone/a.dcz").write_bytes(b"bad" + bytes(100))
+    mine = entries.check_entries("ada", **where)
+    told = entries.entries_report(mine, ranked(*mine, *known), unknown)
+    assert "misses the course's targets; rank 2 of 2" in told
+
+
+def test_a_larger_file_overtakes_only_where_the_targets_are_missed():
+    small, large = ranked(entry("ada", 400_000, 0.91)), ranked(entry("ada", 400_000, 0.80))
+    assert entries.rank_text(small.places[0], 1, [500_000]) == "rank 1 of 2"
+    assert entries.rank_text(large.places[0], 1, [500_000, 600_000]) == "rank 1 to 3 of 3"
+
+
 def test_a_file_is_measured_once(course, measured):
     asked, _ = measured
     (course / "members/ada/capstone/a.dcz").write_bytes(b"DCZ one")
