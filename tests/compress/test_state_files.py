@@ -121,6 +121,8 @@ NETWORKS = {
     "efficientnet_b0": vision("efficientnet_b0"),
     "densenet121": vision("densenet121", 64),
     "regnet_y_400mf": vision("regnet_y_400mf", 64),
+    "mobilenet_v2": vision("mobilenet_v2"),
+    "swin_t": vision("swin_t", 64),
 }
 QUICK = ("gpt", "lstm", "volumes", "attention", "transformer")
 
