@@ -1,7 +1,7 @@
 """Weight sharing: the kept weights of a tensor take one of a few values each (Han, Mao, Dally 2016, section
 3).
 
-A tensor becomes a codebook and one small index a kept weight: k-means over the kept weights of each tensor.
+A tensor becomes a codebook and one small index per kept weight: k-means over the kept weights of each tensor.
 NumPy only; how centroids are fine-tuned in a network stands in `centroid_tuning`.
 
     share_weights(weight, mask, 5) -> SharedTensor with at most 32 values
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from common.base.numbers import to_half
+from common.base.numbers import check_finite, to_half
 from common.codec.tensors import MAX_CLUSTERS, SharedTensor
 from common.sharing.kmeans import entropy_constrained_kmeans_1d, kmeans_1d
 
@@ -25,8 +25,9 @@ def share_weights(
     init: str = "optimal",
     codebook_dtype: type = np.float32,
     rate_weight: float = 0.0,
+    importance: np.ndarray | None = None,
     seed: int = 0,
-    name: str = "codebook",
+    name: str = "weights",
 ) -> SharedTensor:
     """Cluster the kept weights of one tensor.
 
@@ -42,10 +43,15 @@ def share_weights(
     init : {"optimal", "linear", "density", "random"}
         As in `kmeans_1d`.
     codebook_dtype : float32 or float16
-        float16 saves two bytes a centroid; centroids that become equal are merged.
+        float16 saves two bytes per centroid; centroids that become equal are merged.
     rate_weight : float >= 0
         Price of a bit in units of squared weights: 0 minimises distortion alone, more gives indices of less
         entropy, for Huffman to use (see `entropy_constrained_kmeans_1d`).
+    importance : ndarray of the weight's shape, optional
+        What an error of each weight counts, non-negative and finite: with the loss's second derivatives, or
+        the Fisher information in their stead, k-means minimises what the loss gains (Choi, El-Khamy, Lee
+        2017, "Towards the limit of network quantization", eq. 8). By default all count alike. Not with
+        `rate_weight`.
     seed : int
         For ``init="random"``.
     name : str
@@ -59,8 +65,9 @@ def share_weights(
     Raises
     ------
     ValueError
-        A mask of another shape or dtype, both or neither of ``n_bits`` and ``n_clusters``, or weights that
-        `kmeans_1d` refuses, or beyond float16's range where the codebook is of that dtype.
+        A mask of another shape or dtype, both or neither of ``n_bits`` and ``n_clusters``, NaN or infinite
+        weights, importance that `kmeans_1d` refuses, or weights beyond float16's range where the codebook is
+        of that dtype.
     """
     weight, mask = _as_array(weight), None if mask is None else _as_array(mask)
     if (n_bits is None) == (n_clusters is None):
@@ -75,7 +82,17 @@ def share_weights(
         raise ValueError(f"n_clusters={n_clusters} should be in [1, {MAX_CLUSTERS}]")
     positions = kept_positions(mask, weight.shape)
     kept = weight.reshape(-1) if positions is None else weight.reshape(-1)[positions]
-    if rate_weight:
+    check_finite(kept, name)
+    if importance is not None:
+        importance = _as_array(importance)
+        if rate_weight or importance.shape != weight.shape:
+            raise ValueError(
+                f"{name}: importance of shape {importance.shape} and rate_weight={rate_weight}: expected the "
+                f"weight's shape {weight.shape}, and no rate_weight"
+            )
+        counts = importance.reshape(-1) if positions is None else importance.reshape(-1)[positions]
+        result = kmeans_1d(kept, n_clusters, init=init, seed=seed, sample_weight=counts)
+    elif rate_weight:
         result = entropy_constrained_kmeans_1d(
             kept, n_clusters, rate_weight=rate_weight, init=init, seed=seed
         )

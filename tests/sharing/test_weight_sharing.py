@@ -29,6 +29,41 @@ def test_the_lectures_example():
     np.testing.assert_allclose(shared.to_dense(), dense, atol=1e-6)
 
 
+def test_importance_moves_centroids_to_where_an_error_costs_most():
+    rng = np.random.default_rng(0)
+    weight, mask = rng.normal(size=(20, 30)).astype(np.float32), rng.random((20, 30)) < 0.7
+    importance = rng.random((20, 30)) ** 4
+    plain = share_weights(weight, mask, n_clusters=4)
+    weighted = share_weights(weight, mask, n_clusters=4, importance=torch.from_numpy(importance))
+    np.testing.assert_array_equal(weighted.positions, np.flatnonzero(mask))
+
+    def cost(shared):
+        return (importance * mask * (shared.to_dense() - weight) ** 2).sum()
+
+    assert cost(weighted) < cost(plain)
+    for cluster, centroid in enumerate(weighted.codebook):  # each is the weighted mean of its weights
+        own = np.zeros(weight.size, bool)
+        own[weighted.positions[weighted.indices == cluster]] = True
+        own = own.reshape(weight.shape)
+        np.testing.assert_allclose(np.average(weight[own], weights=importance[own]), centroid, rtol=1e-5)
+    same = share_weights(weight, mask, n_clusters=4, importance=np.ones(weight.shape))
+    np.testing.assert_array_equal(same.indices, plain.indices)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"importance": np.ones(3)}, r"fc\.weight: importance of shape \(3,\)"),
+        ({"importance": np.ones((2, 3)), "rate_weight": 0.1}, "no rate_weight"),
+        ({"importance": -np.ones((2, 3))}, ">= 0"),
+        ({"weight": np.array([[1, np.inf]])}, r"fc\.weight holds 1 NaN or infinite of 2 values"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused_by_name(options, said):
+    with pytest.raises(ValueError, match=said):
+        share_weights(**{"weight": np.ones((2, 3)), "n_clusters": 2, "name": "fc.weight"} | options)
+
+
 def test_the_lectures_example_takes_one_step():
     # Multiples of 1/64, so that every sum below is exact.
     grad = np.float32([[4, -2, 1, 3], [-1, 2, 5, -2], [3, 1, -4, 2], [6, 1, -3, 4]]) / 64
