@@ -63,8 +63,6 @@ animations: $(STAMP)
 	$(BIN)/python tools/animations.py
 
 site: $(STAMP)
-	@$(BIN)/python -c "import myst_nb, sphinx_book_theme, math_core, ziamath" 2>/dev/null || $(BIN)/uv pip install --quiet \
-	    --python $(BIN)/python --constraint constraints.txt --editable ".[site]"
 	$(BIN)/python tools/site/build.py
 
 lint: $(STAMP)
@@ -81,7 +79,7 @@ tables: $(STAMP)
 	$(BIN)/python tools/readme_tables.py
 
 constraints: $(STAMP)
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra export --extra site --universal --python-version 3.11 --generate-hashes \
 	    --no-annotate --no-header --quiet --upgrade --output-file constraints.txt
 
 clean:

@@ -62,10 +62,10 @@ if [ "$torch" = cpu ]; then
         torch=default
         cp constraints.txt "$venv/cpu.txt"
     fi
-    "$venv/bin/uv" pip install --quiet $compile --python "$venv/bin/python" --constraint "$venv/cpu.txt" --editable ".[dev]"
+    "$venv/bin/uv" pip install --quiet $compile --python "$venv/bin/python" --constraint "$venv/cpu.txt" --editable ".[dev,export,site]"
 else
     echo "setup: about 3 GB to download, most of it torch with CUDA; without an NVIDIA GPU: make setup TORCH=cpu"
-    "$venv/bin/uv" pip install --quiet $compile --python "$venv/bin/python" --constraint constraints.txt --editable ".[dev]"
+    "$venv/bin/uv" pip install --quiet $compile --python "$venv/bin/python" --constraint constraints.txt --editable ".[dev,export,site]"
 fi
 echo "setup: compiling the inner loops, so that no first call waits"
 "$venv/bin/python" -m common doctor --warm || echo "setup: they will be compiled when they are first called" >&2
