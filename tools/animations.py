@@ -21,6 +21,7 @@ from common.figures.animations import (
     kmeans_frame,
     save_gif,
     sliding_kernel_frame,
+    table_look_up,
     votes_frame,
 )
 
@@ -135,6 +136,32 @@ def centroid_tuning() -> int:
     return save_gif(frames, path_of, seconds=[2.0] + [0.35] * (n_steps - 1) + [4.0])
 
 
+def table_decoder() -> int:
+    """Week 7's code of four symbols (lengths 1, 2, 3, 3), decoded by windows of three bits."""
+    words, width = {"A": "0", "B": "10", "C": "110", "D": "111"}, 3
+    table = []
+    for number in range(1 << width):
+        window, at, symbols = f"{number:0{width}b}", 0, ""
+        while hit := next((s for s, word in words.items() if window.startswith(word, at)), None):
+            symbols, at = symbols + hit, at + len(words[hit])
+        table.append((symbols, at))
+    bits = "".join(words[symbol] for symbol in "ABAACABADBAABAB")
+    at, written, frames = 0, "", []
+    while at < len(bits):
+        left = len(bits) - at
+        symbols, used = table[int(bits[at : at + width].ljust(width, "0"), 2)]
+        while used > left:  # the zeros behind the end are no words
+            used, symbols = used - len(words[symbols[-1]]), symbols[:-1]
+        title = f"look up {bits[at : at + width]}: write {symbols}, move on by {used} bits"
+        frames.append(table_look_up(bits, at, table, written, title=title))
+        at, written = at + used, written + symbols
+    frames.append(
+        table_look_up(bits, at, table, written, title=f"{len(frames)} look-ups, {len(written)} symbols")
+    )
+    path = ROOT / "week07_huffman" / "table_decoder.gif"
+    return save_gif(frames, path, seconds=[1.4] * (len(frames) - 1) + [3.5])
+
+
 ANIMATIONS: dict[str, Callable[[], int]] = {
     "sliding_kernel": sliding_kernel,
     "hysteresis": hysteresis,
@@ -142,6 +169,7 @@ ANIMATIONS: dict[str, Callable[[], int]] = {
     "kmeans_1d": kmeans_1d,
     "centroid_tuning": centroid_tuning,
     "huffman_tree": huffman_tree,
+    "table_decoder": table_decoder,
 }
 
 

@@ -246,6 +246,13 @@ def _tidy(codebook, indices):
     return merged, place.ravel()[indices]
 
 
+def _encode(symbols, lengths):
+    symbols, lengths = np.asarray(symbols), np.asarray(lengths, dtype=np.uint8)
+    if symbols.size and not 0 <= symbols.min() <= symbols.max() < lengths.size:
+        raise ValueError("symbols: got one without a word")
+    return encode(symbols.astype(np.uint16), lengths)
+
+
 _COURSE: Mapping[str, Mapping[str, Callable]] = {
     "week05": {
         "magnitude": lambda weights: {name: np.abs(weight) for name, weight in weights.items()},
@@ -263,7 +270,7 @@ _COURSE: Mapping[str, Mapping[str, Callable]] = {
     "week07": {
         "code_lengths": lambda counts: code_lengths(np.asarray(counts)),
         "canonical_codes": lambda lengths: canonical_codes(np.asarray(lengths)).tolist(),
-        "encode": lambda symbols, lengths: encode(np.asarray(symbols), np.asarray(lengths, dtype=np.uint8)),
+        "encode": _encode,
         "decode": lambda data, n_bits, n_symbols, lengths: decode(
             data, n_bits, n_symbols, np.asarray(lengths, dtype=np.uint8)
         ).tolist(),

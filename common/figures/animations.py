@@ -387,3 +387,62 @@ def centroid_frame(
         right.text(0.04, 0.13 if colour == BLUE else 0.88, name, color=colour, transform=right.transAxes)
     right.set(title="relative to the start", xlabel="step", xlim=(-0.5, n_steps + 0.5), ylim=(0.4, 1.6))
     return figure
+
+
+@styled
+def table_look_up(
+    bits: str, at: int, table: Sequence[tuple[str, int]], written: str, *, title: str
+) -> CourseFigure:
+    """One look-up of a table-driven decoder: window in the stream, line in the table, symbols written.
+
+    Parameters
+    ----------
+    bits : str
+        The stream, of "0" and "1".
+    at : int
+        Where the window begins; at the end of the stream no line is marked.
+    table : sequence of (symbols, n_used)
+        For each number of the window's width: the symbols of the words in it, and how many bits these take.
+    written : str
+        The symbols so far.
+    title : str
+
+    Returns
+    -------
+    CourseFigure
+    """
+    width = (len(table) - 1).bit_length()
+    figure = CourseFigure(height=3.4, width=6.0)
+    axes = figure.subplots()
+    window = bits[at : at + width].ljust(width, "0")
+    line = int(window, 2) if at < len(bits) else None
+    n_used = table[line][1] if line is not None else 0
+    top = len(table) + 2.4
+    for place, bit in enumerate(bits):
+        is_read, is_word = place < at, at <= place < at + n_used
+        colour = GREY if is_read else VERMILION if is_word else BLACK
+        axes.text(place, top, bit, ha="center", va="center", family="monospace", color=colour)
+    if line is not None:
+        axes.plot(
+            [at - 0.5, at + width - 0.5, at + width - 0.5, at - 0.5, at - 0.5],
+            [top - 0.5, top - 0.5, top + 0.5, top + 0.5, top - 0.5],
+            color=BLUE,
+            linewidth=1.6,
+        )
+    left, right = 1.5, len(bits) * 0.58
+    for x, head in ((left, "window"), (left + 3.2, "symbols"), (left + 6.4, "bits used")):
+        axes.text(x, len(table) + 0.2, head, ha="center", va="center", color=GREY, fontsize=8.5)
+    for number, (symbols, used) in enumerate(table):
+        y = len(table) - 1 - number
+        is_hit = number == line
+        colour, weight = (VERMILION, "bold") if is_hit else (BLACK, "normal")
+        for x, text in ((left, f"{number:0{width}b}"), (left + 3.2, symbols), (left + 6.4, used)):
+            axes.text(
+                x, y, text, ha="center", va="center", family="monospace", color=colour, fontweight=weight
+            )
+    axes.text(right, len(table) + 0.2, "written", color=GREY, fontsize=8.5, va="center")
+    for row in range(0, len(written), 8):
+        axes.text(right, len(table) - 1 - row / 8, written[row : row + 8], family="monospace", va="center")
+    axes.set(title=title, xticks=[], yticks=[], xlim=(-0.8, len(bits) - 0.2), ylim=(-0.7, top + 0.9))
+    axes.spines[:].set_visible(False)
+    return figure

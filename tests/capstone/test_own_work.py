@@ -100,6 +100,12 @@ def test_without_name_and_solutions_all_is_the_courses(tmp_path):
     work = own_work(root=tmp_path)
     assert work.n_own == 0
     assert row(work, "week06", "tidy") == ("the course's", "no name given")
+    symbols = np.array([3, 0, 3, 2, 3])  # int64, as np.bincount and the notebook's lists have it
+    lengths = work.week07.code_lengths(np.bincount(symbols))
+    data, n_bits = work.week07.encode(symbols, lengths)
+    assert work.week07.decode(data, n_bits, 5, lengths) == symbols.tolist()
+    with pytest.raises(ValueError, match="without a word"):
+        work.week07.encode([4], lengths)
 
 
 @pytest.mark.parametrize("name", ["nobody", "../ada", "Ada", "", "a/b"])

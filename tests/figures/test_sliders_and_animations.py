@@ -8,8 +8,8 @@ import PIL.Image
 import pytest
 
 from common.figures import animations, show_animation, sliders
-from common.figures.animations import MOST_BYTES, ROOT, kmeans_frame, save_gif
-from common.figures.style import CourseFigure
+from common.figures.animations import MOST_BYTES, ROOT, kmeans_frame, save_gif, table_look_up
+from common.figures.style import BLACK, VERMILION, CourseFigure
 
 module = sys.modules["common.figures.sliders"]
 
@@ -132,3 +132,17 @@ def test_an_animation_is_shown_with_its_text(monkeypatch):
         show_animation("week07_huffman/huffman_tree.gif", " ")
     with pytest.raises(FileNotFoundError, match="make animations"):
         show_animation("week07_huffman/nothing.gif", "a tree")
+
+
+def test_a_look_up_marks_its_line_its_bits_and_nothing_at_the_end():
+    table = [("AA", 2), ("A", 1), ("B", 2), ("C", 2)]
+    texts = [
+        {
+            (text.get_text(), text.get_color())
+            for text in table_look_up("0010", at, table, "AA", title="t").axes[0].texts
+        }
+        for at in (2, 4)
+    ]
+    marked = [{text for text, colour in each if colour == VERMILION} for each in texts]
+    assert marked == [{"10", "B", "2", "1", "0"}, set()]
+    assert ("AA", BLACK) in texts[0]
