@@ -16,7 +16,7 @@ NOTEBOOKS = sorted(
     for path in folder.rglob("*.ipynb")
     if ".ipynb_checkpoints" not in path.parts
 )
-MAX_BYTES = 1_000_000
+MAX_BYTES = 2_000_000
 _IGNORES_OUTPUT = re.compile(r"^\s*#\s*NBVAL_IGNORE_OUTPUT\s*$", re.MULTILINE)
 _RAISES = re.compile(r"^\s*#\s*NBVAL_RAISES_EXCEPTION\s*$", re.MULTILINE)
 _SKIPPED = re.compile(r"^\s*#\s*NBVAL_SKIP\s*$", re.MULTILINE)
