@@ -86,7 +86,7 @@ week03.check_resize_shorter(resize_shorter)
 # ## Question 2: Crop (1 point)
 #
 # The central square of `size` × `size` pixels. Where the margins cannot be equal, either of the two may be larger by a pixel:
-# the lecture and torchvision round half of the difference, `round((height - size) / 2)`.
+# the lecture rounds half of the difference down, torchvision to an even number, `round((height - size) / 2)`.
 
 
 # %%
