@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.figures.animations import forest, kmeans_frame, save_gif
+from common.figures.animations import forest, kmeans_frame, pruning_frame, save_gif
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,6 +40,30 @@ def kmeans_1d() -> int:
     return save_gif(frames, ROOT / "week04_kmeans" / "kmeans_1d.gif", seconds=[*pauses[:-1], 3.0])
 
 
+def gradual_pruning() -> int:
+    """A linear layer of 256 weights in training, pruned along the cubic schedule every second step."""
+    rng = np.random.default_rng(4)
+    inputs = rng.normal(size=(400, 16))
+    wanted = inputs @ (rng.normal(size=(16, 16)) ** 3 / 3)  # few large weights, many small ones
+    weights, mask = rng.normal(size=(16, 16)) / 4, np.ones((16, 16), dtype=bool)
+    ramp_start, ramp_end, final, n_steps = 6, 40, 0.85, 49
+    share = np.clip((np.arange(n_steps) - ramp_start) / (ramp_end - ramp_start), 0, 1)
+    sparsities = final - final * (1 - share) ** 3
+    seen, errors = [], []
+    for step in range(n_steps):
+        if step % 2 == 0:
+            n_kept = round((1 - sparsities[step]) * mask.size)
+            order = np.argsort(-np.abs(weights * mask), axis=None, kind="stable")
+            mask = np.isin(np.arange(mask.size), order[:n_kept]).reshape(mask.shape)
+        error = inputs @ (weights * mask) - wanted
+        errors.append(float((error**2).mean()))
+        seen.append((weights.copy(), mask))
+        weights = (weights - 0.25 * inputs.T @ error / len(inputs)) * mask
+    frames = [pruning_frame(*seen[step], sparsities, errors, step) for step in range(0, n_steps, 2)]
+    path = ROOT / "week05_pruning" / "gradual_pruning.gif"
+    return save_gif(frames, path, seconds=[1.2] + [0.4] * (len(frames) - 2) + [3.0])
+
+
 def huffman_tree() -> int:
     """The five joins of week 7's six symbols, leaves first among equals."""
     leaves = [("A", 40), ("B", 22), ("C", 16), ("D", 12), ("F", 3), ("E", 7)]
@@ -54,7 +78,11 @@ def huffman_tree() -> int:
     return save_gif(frames, ROOT / "week07_huffman" / "huffman_tree.gif", seconds=[1.5] * len(joins) + [4])
 
 
-ANIMATIONS: dict[str, Callable[[], int]] = {"kmeans_1d": kmeans_1d, "huffman_tree": huffman_tree}
+ANIMATIONS: dict[str, Callable[[], int]] = {
+    "kmeans_1d": kmeans_1d,
+    "gradual_pruning": gradual_pruning,
+    "huffman_tree": huffman_tree,
+}
 
 
 def main(names: list[str]) -> int:
