@@ -19,6 +19,7 @@ from common.figures.animations import (
     flood_frame,
     forest,
     kmeans_frame,
+    pruning_frame,
     save_gif,
     sliding_kernel_frame,
     table_look_up,
@@ -162,6 +163,30 @@ def table_decoder() -> int:
     return save_gif(frames, path, seconds=[1.4] * (len(frames) - 1) + [3.5])
 
 
+def gradual_pruning() -> int:
+    """A linear layer of 256 weights in training, pruned along the cubic schedule every second step."""
+    rng = np.random.default_rng(4)
+    inputs = rng.normal(size=(400, 16))
+    wanted = inputs @ (rng.normal(size=(16, 16)) ** 3 / 3)  # few large weights, many small ones
+    weights, mask = rng.normal(size=(16, 16)) / 4, np.ones((16, 16), dtype=bool)
+    ramp_start, ramp_end, final, n_steps = 6, 40, 0.85, 49
+    share = np.clip((np.arange(n_steps) - ramp_start) / (ramp_end - ramp_start), 0, 1)
+    sparsities = final - final * (1 - share) ** 3
+    seen, errors = [], []
+    for step in range(n_steps):
+        if step % 2 == 0:
+            n_kept = round((1 - sparsities[step]) * mask.size)
+            order = np.argsort(-np.abs(weights * mask), axis=None, kind="stable")
+            mask = np.isin(np.arange(mask.size), order[:n_kept]).reshape(mask.shape)
+        error = inputs @ (weights * mask) - wanted
+        errors.append(float((error**2).mean()))
+        seen.append((weights.copy(), mask))
+        weights = (weights - 0.25 * inputs.T @ error / len(inputs)) * mask
+    frames = [pruning_frame(*seen[step], sparsities, errors, step) for step in range(0, n_steps, 2)]
+    path = ROOT / "week05_pruning" / "gradual_pruning.gif"
+    return save_gif(frames, path, seconds=[1.2] + [0.4] * (len(frames) - 2) + [3.0])
+
+
 ANIMATIONS: dict[str, Callable[[], int]] = {
     "sliding_kernel": sliding_kernel,
     "hysteresis": hysteresis,
@@ -170,6 +195,7 @@ ANIMATIONS: dict[str, Callable[[], int]] = {
     "centroid_tuning": centroid_tuning,
     "huffman_tree": huffman_tree,
     "table_decoder": table_decoder,
+    "gradual_pruning": gradual_pruning,
 }
 
 

@@ -446,3 +446,41 @@ def table_look_up(
     axes.set(title=title, xticks=[], yticks=[], xlim=(-0.8, len(bits) - 0.2), ylim=(-0.7, top + 0.9))
     axes.spines[:].set_visible(False)
     return figure
+
+
+@styled
+def pruning_frame(
+    weights: np.ndarray, mask: np.ndarray, sparsities: Sequence[float], errors: Sequence[float], step: int
+) -> CourseFigure:
+    """One moment of gradual pruning: a matrix with its zeros, the schedule, and the error so far.
+
+    Parameters
+    ----------
+    weights : array of shape (rows, columns)
+    mask : bool array of shape (rows, columns)
+        True = kept; what is pruned is drawn white.
+    sparsities : sequence of float in [0, 1]
+        The schedule, one value per step.
+    errors : sequence of float > 0
+        One per step, at least up to this one.
+    step : int
+
+    Returns
+    -------
+    CourseFigure
+    """
+    figure = CourseFigure(height=2.6)
+    matrix, schedule, error = figure.subplots(1, 3, width_ratios=(1, 1.15, 1.15))
+    reach = np.abs(weights).max()
+    matrix.imshow(np.where(mask, weights, np.nan), cmap="RdBu_r", vmin=-reach, vmax=reach)
+    matrix.set(title=f"{int(mask.sum())} of {mask.size} weights", xticks=[], yticks=[])
+    steps = np.arange(len(sparsities))
+    schedule.plot(steps, sparsities, color=GREY)
+    schedule.plot(step, sparsities[step], "o", color=VERMILION)
+    schedule.set(title=f"step {step}: sparsity {sparsities[step]:.2f}", ylim=(-0.03, 1), xlabel="step")
+    error.plot(steps[: step + 1], errors[: step + 1], color=BLUE)
+    error.plot(step, errors[step], "o", color=VERMILION)
+    error.set(title="error (log scale)", yscale="log", xlim=schedule.get_xlim(), xlabel="step")
+    error.set(ylim=(0.7 * min(errors), 1.4 * max(errors)), yticks=[])
+    error.minorticks_off()
+    return figure

@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 from common.figures import animations, show_animation, sliders
-from common.figures.animations import MOST_BYTES, ROOT, kmeans_frame, save_gif, table_look_up
+from common.figures.animations import MOST_BYTES, ROOT, kmeans_frame, pruning_frame, save_gif, table_look_up
 from common.figures.style import BLACK, VERMILION, CourseFigure
 
 module = sys.modules["common.figures.sliders"]
@@ -146,3 +146,15 @@ def test_a_look_up_marks_its_line_its_bits_and_nothing_at_the_end():
     marked = [{text for text, colour in each if colour == VERMILION} for each in texts]
     assert marked == [{"10", "B", "2", "1", "0"}, set()]
     assert ("AA", BLACK) in texts[0]
+
+
+def test_a_pruning_frame_shows_what_is_kept_and_the_error_so_far():
+    weights = np.array([[2.0, -1.0], [0.5, 4.0]])
+    mask = np.array([[True, False], [False, True]])
+    matrix, schedule, error = pruning_frame(weights, mask, [0.0, 0.5, 0.6], [3.0, 1.0, 2.0], 1).axes
+    shown = matrix.images[0].get_array().astype(float).filled(np.nan)
+    assert np.array_equal(np.isnan(shown), ~mask)
+    assert np.array_equal(shown[mask], [2, 4])
+    assert matrix.get_title() == "2 of 4 weights"
+    assert schedule.get_title() == "step 1: sparsity 0.50"
+    assert error.lines[0].get_ydata().tolist() == [3, 1]  # nothing of what comes later
