@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "capstone": f"{_STAGES} checks",  # checks: of a member's own functions
     "experiments": f"{_STAGES} capstone",
     "deploy": "base codec data networks compress",
-    "checks": "codec data networks pruning sharing",  # the last three: only for the capstone's cells
+    "checks": "codec data networks pruning sharing methods",  # the last four: only for cells of lectures
     "sandbox": "base data networks codec compress report",
     "members": "base data report figures checks sandbox",
     "attendance": "base figures members",
