@@ -33,7 +33,7 @@ def build(out: Path, *, strict: bool = False) -> int:
     sources = out.with_name(f"{out.name}-sources")
     course = stage(sources)
     figures.draw(sources / "explore")
-    options = ["-b", "html", "-c", str(HERE), "-d", str(out.with_name(f"{out.name}-doctrees")), "-q"]
+    options = ["-b", "html", "-c", str(HERE), "-d", str(out.with_name(f"{out.name}-doctrees")), "-q", "-j", "auto"]
     code = sphinx_build([*options, *(["-W", "--keep-going"] if strict else []), str(sources), str(out)])
     export_web([], out / "app")
     copy_notebooks(out / "notebooks", course)

@@ -448,8 +448,10 @@ def _api(course: Course) -> dict[str, bytes]:
         if below:
             text += _rst_section("Folders and modules" if dotted == "common" else "Modules")
             text += "".join(f":py:mod:`{name}`\n   {_first_line(name, course)}\n\n" for name in below)
-            places = (posixpath.relpath(modules[name], posixpath.dirname(page)) for name in below)
-            text += "\n.. toctree::\n   :hidden:\n\n" + "".join(f"   {place}\n" for place in places)
+            text += "\n.. toctree::\n   :hidden:\n\n"
+            for name in below:  # short titles: the sidebar is narrow
+                place = posixpath.relpath(modules[name], posixpath.dirname(page))
+                text += f"   {name.rpartition('.')[2]} <{place}>\n"
         files[f"{page}.rst"] = text.encode()
     return files
 
