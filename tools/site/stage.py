@@ -488,11 +488,15 @@ def _handed_on(init: Path) -> dict[str, str]:
 
 
 def copy_notebooks(out: Path, course: Course) -> None:
-    """The notebooks as they are, to be downloaded from the site."""
-    for name in course.pages:
-        if name.endswith(".ipynb"):
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(course.root / name, out / name)
+    """The notebooks as they are, to be downloaded from the site, and the animations that they show by HTML."""
+    for name in (name for name in course.pages if name.endswith(".ipynb")):
+        source = course.root / name
+        links = pictures("".join(_html_outputs(json.loads(source.read_text(encoding="utf-8")))))
+        shown = [posixpath.normpath(posixpath.join(posixpath.dirname(name), link)) for link in links]
+        places = [(name, out / "notebooks" / name), *((picture, out / picture) for picture in shown)]
+        for origin, place in places:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(course.root / origin, place)
 
 
 if __name__ == "__main__":
