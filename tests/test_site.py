@@ -124,7 +124,7 @@ def test_every_page_of_the_checkout_is_in_a_list():
     for name, text in files.items():
         lists = re.findall(r"```\{toctree\}\n(.*?)```", text, re.DOTALL)
         lists += re.findall(r"^\.\. toctree::\n((?:   .*\n|\n)*)", text, re.MULTILINE)
-        for entry in re.findall(r"^ *([\w/.]+)$", "\n".join(lists), re.MULTILINE):
+        for entry in re.findall(r"^ *(?:\w+ <)?([\w/.]+)>?$", "\n".join(lists), re.MULTILINE):
             listed.add(os.path.normpath(os.path.join(os.path.dirname(name), entry)))
     pages = set(course.pages.values()) | set(course.modules().values())
     assert not sorted(pages - listed)

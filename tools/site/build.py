@@ -33,10 +33,11 @@ def build(out: Path, *, strict: bool = False) -> int:
     sources = out.with_name(f"{out.name}-sources")
     course = stage(sources)
     figures.draw(sources / "explore")
-    options = ["-b", "html", "-c", str(HERE), "-d", str(out.with_name(f"{out.name}-doctrees")), "-q"]
-    code = sphinx_build([*options, *(["-W", "--keep-going"] if strict else []), str(sources), str(out)])
+    options = ["-b", "html", "-c", str(HERE), "-d", str(out.with_name(f"{out.name}-doctrees"))]
+    options += ["-q", "-j", "auto", *(["-W", "--keep-going"] if strict else [])]
+    code = sphinx_build([*options, str(sources), str(out)])
     export_web([], out / "app")
-    copy_notebooks(out / "notebooks", course)
+    copy_notebooks(out, course)
     (out / ".nojekyll").touch()  # GitHub Pages: folders that begin with an underscore are pages, too
     return code
 

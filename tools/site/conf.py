@@ -36,6 +36,7 @@ html_math_renderer = "mathml"
 suppress_warnings = ["myst.header", "misc.highlighting_failure", "ref.python"]
 
 # The API, from the docstrings.
+highlight_language = "none"  # what stands behind :: in a docstring is no Python
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
@@ -58,6 +59,7 @@ html_theme_options = {
     "use_fullscreen_button": False,
     "use_source_button": False,
     "show_navbar_depth": 1,
+    "collapse_navigation": True,  # a list of every module on every page takes a second to build
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }

@@ -6,6 +6,7 @@ License), from the package ziamath; a browser without it takes a mathematical fo
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 from pathlib import Path
@@ -79,9 +80,8 @@ def _keep_punctuation(app: Sphinx, tree: nodes.document, name: str) -> None:
 
 def _copy_font(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
-        import ziamath
-
-        source = Path(ziamath.__file__).with_name("fonts") / FONT
+        [folder] = importlib.util.find_spec("ziamath").submodule_search_locations
+        source = Path(folder) / "fonts" / FONT
         shutil.copyfile(source, Path(app.outdir) / "_static" / FONT)
 
 

@@ -448,8 +448,10 @@ def _api(course: Course) -> dict[str, bytes]:
         if below:
             text += _rst_section("Folders and modules" if dotted == "common" else "Modules")
             text += "".join(f":py:mod:`{name}`\n   {_first_line(name, course)}\n\n" for name in below)
-            places = (posixpath.relpath(modules[name], posixpath.dirname(page)) for name in below)
-            text += "\n.. toctree::\n   :hidden:\n\n" + "".join(f"   {place}\n" for place in places)
+            text += "\n.. toctree::\n   :hidden:\n\n"
+            for name in below:  # short titles: the sidebar is narrow
+                place = posixpath.relpath(modules[name], posixpath.dirname(page))
+                text += f"   {name.rpartition('.')[2]} <{place}>\n"
         files[f"{page}.rst"] = text.encode()
     return files
 
@@ -486,11 +488,15 @@ def _handed_on(init: Path) -> dict[str, str]:
 
 
 def copy_notebooks(out: Path, course: Course) -> None:
-    """The notebooks as they are, to be downloaded from the site."""
-    for name in course.pages:
-        if name.endswith(".ipynb"):
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(course.root / name, out / name)
+    """The notebooks as they are, to be downloaded from the site, and the animations that they show by HTML."""
+    for name in (name for name in course.pages if name.endswith(".ipynb")):
+        source = course.root / name
+        links = pictures("".join(_html_outputs(json.loads(source.read_text(encoding="utf-8")))))
+        shown = [posixpath.normpath(posixpath.join(posixpath.dirname(name), link)) for link in links]
+        places = [(name, out / "notebooks" / name), *((picture, out / picture) for picture in shown)]
+        for origin, place in places:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(course.root / origin, place)
 
 
 if __name__ == "__main__":

@@ -25,3 +25,11 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   }
 });
+
+document.addEventListener("DOMContentLoaded", () => {
+  // The theme's arrows that open a part of the contents have no name of their own.
+  for (const arrow of document.querySelectorAll(".bd-sidebar-primary li > details > summary")) {
+    const link = arrow.closest("li").querySelector("a");
+    arrow.setAttribute("aria-label", `Pages of ${link ? link.textContent.trim() : "this part"}`);
+  }
+});
