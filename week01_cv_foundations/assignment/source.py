@@ -7,16 +7,16 @@
 #
 # | question | points | minutes |
 # |---|---|---|
-# | 1 A blur of any size | 2 | 20 |
+# | 1 A blur of any size | 2 | 15 |
 # | 2 A kernel as a product | 2 | 15 |
-# | 3 Convolution in two passes | 2 | 15 |
-# | 4 Gradient | 2 | 15 |
+# | 3 Convolution in two passes | 2 | 10 |
+# | 4 Gradient | 2 | 10 |
 # | 5 Thin edges | 2 | 20 |
-# | 6 Hysteresis, and no crumbs | 2 | 20 |
-# | 7 Votes that know their direction | 2 | 20 |
+# | 6 Hysteresis, and no crumbs | 2 | 15 |
+# | 7 Votes that know their direction | 2 | 15 |
 # | 8 The lane | 2 | 20 |
 # | 9 Defend your parameters | 4 | 30 |
-# | **all** | **20** | **175** |
+# | **all** | **20** | **150** |
 #
 # You need the second lecture of this week, *Filters, edges, lines*. Work in your own copy, in your folder below
 # `members/`. Replace each `raise NotImplementedError(...)` by your code, in plain NumPy unless the question says
@@ -39,7 +39,7 @@ use_course_style()
 # %% [markdown]
 # ## The road
 #
-# This is no photograph: none of a road comes with our libraries. It is rendered from photographs of gravel, grass, sky
+# This is not a photograph: none of a road comes with our libraries. It is rendered from photographs of gravel, grass, sky
 # and trees, with perspective, worn paint, shadows and a sensor's noise. In return we know where the lines really are, to
 # a fraction of a pixel, and can measure a result. `road_scene(seed)` gives as many roads as you like.
 
