@@ -488,7 +488,7 @@ def _handed_on(init: Path) -> dict[str, str]:
 
 
 def copy_notebooks(out: Path, course: Course) -> None:
-    """The notebooks as they are, to be downloaded from the site, and the animations that they show by HTML."""
+    """The notebooks as they are, to be downloaded from the site, and the animations that they show."""
     for name in (name for name in course.pages if name.endswith(".ipynb")):
         source = course.root / name
         links = pictures("".join(_html_outputs(json.loads(source.read_text(encoding="utf-8")))))
