@@ -189,7 +189,7 @@ def test_what_is_no_small_regular_file_is_never_opened(course, measured, monkeyp
     (folder / "c_large.dcz").write_bytes(b"x" * 1001)
     problems = {one.file: one.problem for one in collect(course)}
     assert "a link" in problems["a_link.dcz"]
-    assert "no regular file" in problems["b_pipe.dcz"]
+    assert "not a regular file" in problems["b_pipe.dcz"]
     assert "at most 1,000 are allowed" in problems["c_large.dcz"]
     assert measured[0] == []
 
