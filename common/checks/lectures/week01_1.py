@@ -30,8 +30,8 @@ def brighten(answer: Callable) -> str:
                 free % 256,
                 np.clip(free % 256, 0, 255),
             ),
-            ("Below 0 or above 255 nothing fits into a byte: clip to 0 and 255.", free),
             ("Clipped at 255 only: a negative amount can pass 0.", np.minimum(free, 255)),
+            ("Below 0 or above 255 nothing fits into a byte: clip to 0 and 255.", free),
             (
                 "What does not fit becomes 255 (or 0), and keeps no old value.",
                 np.where((free > 255) | (free < 0), picture, free),
