@@ -243,7 +243,7 @@ def test_missing_files_and_folders(path, tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing has been recorded yet"):
         AttendanceStore(path, create=False)
     assert not path.parent.exists()
-    with pytest.raises(StoreError, match="no regular file"):
+    with pytest.raises(StoreError, match="not a regular file"):
         AttendanceStore(tmp_path)
     path.parent.mkdir()
     path.touch()  # killed between the file's making and its first commit
