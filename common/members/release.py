@@ -35,7 +35,7 @@ MANIFEST = ".dnnc-release.json"
 _TEMPLATES = Path(__file__).with_name("templates")
 _LEFT_OUT = re.compile(
     r"^(tests|\.ci|tools|runs|attendance)/"
-    r"|(^|/)conftest\.py$|^(CHANGELOG\.md|\.github/workflows/test\.yml)$"
+    r"|(^|/)conftest\.py$|^(CHANGELOG\.md|\.github/workflows/(test|site)\.yml)$"
     r"|^week\d\d_[^/]+/assignment/source\.py$"
     r"|^members/(?!template/|README\.md$|team\.toml$|team_example\.toml$)"
     r"|(^|/)(\.git|\.venv|__pycache__|\.ipynb_checkpoints|[^/]+\.egg-info)/"
