@@ -62,6 +62,9 @@ EXPERIMENTS = {
     "choices": Entry("capstone/results/choices.json", "the shipped files' options, on validation images"),
     "relevance": Entry("week05_pruning/results/relevance.json", "pruning by relevance, VGG-16"),
     "lenets": Entry("capstone/results/lenets.json", "Deep Compression's LeNets on MNIST"),
+    "tiny_lenets": Entry(
+        "capstone/results/tiny_lenets.json", "the LeNets as small as they go, with three seeds"
+    ),
     "variational_dropout": Entry(
         "week05_pruning/results/variational_dropout.json", "sparse variational dropout's LeNets on MNIST"
     ),

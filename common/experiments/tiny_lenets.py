@@ -1,9 +1,8 @@
 """The LeNets as small as they go: units first, then weights, then values, all taught by an ensemble.
 
-    python -c "from common.experiments.tiny_lenets import run; print(run().table())"
+    dnnc reproduce tiny_lenets
 
-writes capstone/lenet_*_tiny.dcz and results/tiny_lenets.json. It is no command of ``dnnc reproduce`` before
-its result is stored.
+writes capstone/lenet_*_tiny.dcz and results/tiny_lenets.json.
 
 A network is trained for a moment, and only its most important units stay: a dense little network, whose
 weights cost fewer position bits than the same number spread over 400,000 places. It is trained on with
@@ -29,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from common.base.files import whole_file
-from common.base.results import write_result
+from common.base.results import read_result, write_result
 from common.base.text import markdown_table
 from common.codec.container import CompressedModel, save
 from common.codec.tensors import SharedTensor
@@ -177,8 +176,9 @@ def reproduce(
     Returns
     -------
     Outcome
-        Figures ``files``, one a plan: ``file_bytes``, ``error`` and ``validation_error`` (fractions),
-        ``seed``, ``is_met``, ``layers``, and ``runs``, the same for each seed with its ``candidates``.
+        Figures ``points`` for the map of methods, and ``files``, one per plan: ``file_bytes``, ``error`` and
+        ``validation_error`` (fractions), ``seed``, ``is_met``, ``layers``, and ``runs``, the same for each
+        seed with its ``candidates``.
     """
     device, folder, workdir = device or default_device(), Path(folder), Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -238,7 +238,7 @@ def reproduce(
                 "teachers": [str(teacher) for teacher in teachers],
             }
         )
-        figures = {"files": files}
+        figures = {"files": files, "points": _points(files, dataset)}
         write_result(  # after each network, so that a stopped run has stored what it has finished
             folder / "results" / "tiny_lenets.json",
             figures,
@@ -248,6 +248,28 @@ def reproduce(
             device=device,
         )
     return Outcome(figures, to_markdown(figures))
+
+
+def _points(files: Sequence[dict], dataset: str) -> list[dict]:
+    """Rows of the map of methods, beside the dense networks of ``dnnc reproduce lenets``."""
+    stored = FOLDER / "results" / "lenets.json"
+    rows = read_result(stored)["figures"]["points"] if stored.exists() else []
+    baselines = {row["network"]: row["baseline_top1"] for row in rows if row["dataset"] == dataset}
+    return [
+        {
+            "method": "units, Fisher, trained sharing",
+            "label": "tiny",
+            "network": file["network"],
+            "dataset": dataset,
+            "file_bytes": file["file_bytes"],
+            "dense_bytes": file["dense_bytes"],
+            "top1": 1.0 - file["error"],
+            "baseline_top1": baselines[file["network"]],
+            "note": f"capstone/{file['file']}",
+        }
+        for file in files
+        if file["network"] in baselines
+    ]
 
 
 def run(*, device: str | None = None, resume: bool = True) -> Outcome:

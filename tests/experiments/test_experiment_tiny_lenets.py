@@ -7,7 +7,8 @@ import torch
 
 from common.base.results import read_result
 from common.compress.pipeline import decompress
-from common.experiments.tiny_lenets import PLANS, reproduce, unit_masks
+from common.experiments.methods_map import KEYS
+from common.experiments.tiny_lenets import PLANS, _points, reproduce, unit_masks
 from common.networks.models import build
 
 TRAIN = replace(PLANS[0].whole, epochs=1, rates=((0, 1), (1, 0)))
@@ -63,6 +64,21 @@ def test_every_stage_runs_and_the_file_is_what_the_figures_say(run, tmp_path):
     again = run()
     assert again.figures == made.figures
     assert (tmp_path / "files" / "tiny.dcz").read_bytes() == data
+
+
+def test_points_stand_beside_the_dense_network_of_the_same_data():
+    file = {
+        "network": "lenet_5",
+        "file": "x.dcz",
+        "file_bytes": 1500,
+        "dense_bytes": 1_724_320,
+        "error": 0.01,
+    }
+    (point,) = _points([file], "mnist")
+    assert point["top1"] == 0.99
+    assert point["baseline_top1"] > 0.99
+    assert set(KEYS) == set(point)
+    assert not _points([file], "another")
 
 
 def test_the_units_that_stay_are_those_of_most_worth():
