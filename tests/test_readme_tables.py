@@ -62,7 +62,7 @@ def test_the_readme_is_in_step():
 def test_what_is_not_stored_is_not_run(tables, tmp_path):
     assert tables.main([]) == 0
     lines = (tmp_path / "README.md").read_text().splitlines()
-    assert len([line for line in lines if "not run |" in line]) == 5
+    assert len([line for line in lines if "not run |" in line]) == len(tables.HEADLINES)
     results = (tmp_path / "capstone/README.md").read_text().splitlines()
     rows = [line for line in results if "not run |" in line]
     assert len(rows) == 4
@@ -172,3 +172,13 @@ def test_a_headline_is_a_file_on_the_disk_beside_the_nearest_published_one(table
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_what_the_capstone_s_page_says_of_the_tiny_lenets_is_stored():
+    stored = json.loads((ROOT / "capstone/results/tiny_lenets.json").read_text())["figures"]["files"]
+    page = " ".join((ROOT / "capstone/README.md").read_text().split())
+    for file in stored:
+        for run in file["runs"]:
+            said = f"{run['file_bytes']:,} bytes" if run["seed"] == file["seed"] else f"{run['file_bytes']:,}"
+            assert any(f"{said}{word}{100 * run['error']:.2f} %" in page for word in (", ", " at "))
+        assert file["is_met"] == (file["network"] == "lenet_300_100")

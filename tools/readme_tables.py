@@ -40,6 +40,7 @@ HEADLINES = (
     ("vgg16", "capstone/vgg16_cifar10_small.dcz", "LilNetX"),
     ("lenet_5", "week05_pruning/results/lenet_5_variational_middle.dcz", "EPR"),
     ("lenet_300_100", "week05_pruning/results/lenet_300_100_variational_middle.dcz", "EPR"),
+    ("lenet_300_100", "capstone/lenet_300_100_tiny.dcz", "EPR"),
     ("alexnet", "capstone/alexnet_cifar10.dcz", "Deep Compression"),
 )
 
@@ -59,8 +60,9 @@ def measured() -> dict[str, list[dict]]:
 def headline_table() -> str:
     """A few files, each beside the published result nearest to it: bytes and accuracy of both."""
     found = [point | {"network": name} for name, points in measured().items() for point in points]
-    stored = ROOT / EXPERIMENTS["variational_dropout"].result
-    found += json.loads(stored.read_text())["figures"]["points"] if stored.exists() else []
+    for name in ("variational_dropout", "tiny_lenets"):
+        stored = ROOT / EXPERIMENTS[name].result
+        found += json.loads(stored.read_text())["figures"]["points"] if stored.exists() else []
     by_size = {(point["network"], point["file_bytes"]): point for point in found}
     rows = []
     for network, path, method in HEADLINES:
