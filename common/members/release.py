@@ -149,21 +149,21 @@ def edition(url: str, *, root: Path = ROOT) -> dict[str, tuple[bytes, bool]]:
     ValueError
         A solution region in a lecture is broken.
     """
+    folder = url.rpartition("/")[2]  # that a clone makes
     with tempfile.TemporaryDirectory(prefix="dnnc-release-") as aside:
         stage = Path(aside) / "course"
         for name in _course_files(root):
             target = stage / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(root / name, target)  # with its mode
-            if rewrite := _rewriter(name):
+            if rewrite := _rewriter(name, folder):
                 target.write_text(rewrite(target.read_text(encoding="utf-8"), name), encoding="utf-8")
         pyproject = stage / "pyproject.toml"
         text = re.sub(r'^(Repository = ")[^"]*', rf"\g<1>{url}", pyproject.read_text(), flags=re.MULTILINE)
         pyproject.write_text(text)
         (stage / "Makefile").write_text((_TEMPLATES / "mentees.mk").read_text())
         readme = (_TEMPLATES / "mentees_readme.md").read_text()
-        name = url.rpartition("/")[2]
-        (stage / "README.md").write_text(readme.format(url=url, name=name, lectures=_lecture_tables(stage)))
+        (stage / "README.md").write_text(readme.format(url=url, name=folder, lectures=_lecture_tables(stage)))
         badges = _tool("badges", root)
         for path, renewed in badges.renewed_files(stage).items():
             path.write_text(renewed, encoding="utf-8")
@@ -233,17 +233,24 @@ def _course_files(root: Path) -> list[str]:
     return sorted(name for name in taken if _is_file(root / name))
 
 
-def _rewriter(name: str) -> Callable[[str, str], str] | None:
-    """How a file's text is changed, if it is."""
+def _rewriter(name: str, folder: str) -> Callable[[str, str], str] | None:
+    """How a file's text is changed, if it is; `folder` is what a clone of the edition is called."""
     if _LECTURE.match(name):
         return mentees_notebook
     if name == "CONTRIBUTING.md":
-        return lambda text, _: text.partition("## Everyone else")[0].rstrip() + "\n"
+        return lambda text, _: _mentees_way(text, folder)
     if name == "members/team.toml":
         return lambda text, _: re.sub(
             r"^instructors = \[.*\]$", "instructors = []", _no_members(text), flags=re.M
         )
     return None
+
+
+def _mentees_way(text: str, folder: str) -> str:
+    """CONTRIBUTING.md without the part for developers, naming the folder and the forks of the edition."""
+    text = text.partition("## Everyone else")[0].rstrip() + "\n"
+    text = re.sub(r"(?m)^(git clone \S+ && cd )\S+$", rf"\g<1>{folder}", text)
+    return re.sub(r"(https://github\.com/YOU/)[\w.-]+", rf"\g<1>{folder}", text)
 
 
 def _no_members(roster: str) -> str:

@@ -118,6 +118,25 @@ def test_the_readme_says_which_edition_it_is_and_links_to_what_is_there(made):
             assert (folder / page).parent.joinpath(link).exists(), f"{page} links to {link}"
 
 
+def test_the_way_to_a_hand_in_names_the_folder_that_a_clone_makes(made):
+    folder, _ = made
+    text = (folder / "CONTRIBUTING.md").read_text()
+    assert f"git clone {URL} && cd tea\n" in text
+    assert "https://github.com/YOU/tea`" in text
+    assert "dnn-compression-course" not in text
+
+
+def test_its_workflows_run_only_what_the_edition_has(made):
+    folder, _ = made
+    targets = re.findall(r"^(\w+):", (folder / "Makefile").read_text(), re.MULTILINE)
+    workflows = sorted((folder / ".github" / "workflows").glob("*.yml"))
+    assert [path.name for path in workflows] == ["board.yml", "members.yml"]
+    for path in workflows:
+        text = path.read_text()
+        assert set(re.findall(r"\bmake (\w+)", text)) <= set(targets), path.name
+        assert "tests/" not in text, path.name
+
+
 def test_common_is_complete_and_its_commands_need_nothing_else(made):
     folder, _ = made
     tracked = subprocess.run(

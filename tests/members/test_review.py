@@ -141,3 +141,30 @@ def test_without_the_secret_there_is_nothing(course):
     assert page.post("/x/mark", json={"name": "ada", "points": 4}).status_code == 404
     assert page.get(f"/{SECRET}/mark").status_code == 405, "only its own script writes, by POST and as JSON"
     assert page.post(f"/{SECRET}/mark", data={"name": "ada", "points": 4}).status_code == 400
+
+
+@pytest.mark.slow
+def test_a_digit_then_c_then_a_comment_then_the_next(course):
+    chromium = shutil.which("chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine: apt install chromium")
+    html = client(course).get(f"/{SECRET}/").get_data(as_text=True)
+    with playwright.sync_playwright() as run:
+        browser = run.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.set_content(html)
+        page.keyboard.press("3")
+        page.keyboard.press("c")
+        page.keyboard.type("Name nice curves, p. 2")
+        comments, points = page.locator(".comment"), page.locator(".points")
+        assert points.first.input_value() == "3"
+        assert comments.first.input_value() == "Name nice curves, p. 2", "letters in a comment are text"
+        page.keyboard.press("Escape")
+        page.keyboard.press("n")
+        page.keyboard.press("2")
+        page.keyboard.press("p")
+        page.keyboard.press("c")
+        assert points.last.input_value() == "2"
+        assert page.evaluate("document.activeElement === document.querySelector('.comment')")
+        browser.close()
