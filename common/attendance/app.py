@@ -179,7 +179,8 @@ def make_app(
 
     def recorded(presence: Presence | None) -> str:
         name = None if presence is None else names.get(presence.member, presence.member)
-        return render_template("recorded.html", presence=presence, name=name)
+        late = presence is not None and store.remarks().get((lecture, presence.member)) == "late"
+        return render_template("recorded.html", presence=presence, name=name, late=late)
 
     @app.before_request
     def limit_requests() -> None:

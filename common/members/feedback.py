@@ -11,7 +11,7 @@ from common.members.board import Board, WeekCell, gather
 from common.members.checking import RESULTS, stored
 from common.members.folders import known_member, week_folder
 from common.members.marks import Mark, grades_folder, load_grades, marks_file, old_marks_file
-from common.members.roster import date_text
+from common.members.roster import date_text, in_zone
 
 
 def write_feedback(
@@ -85,7 +85,8 @@ def _week_text(name: str, cell: WeekCell, mark: Mark, board: Board, results: Pat
     if cell.by:
         lines.append(f"Group work: the notebook in the folder of {cell.by} counts for the team.")
     if cell.handed_in:
-        lines.append(f"On the main branch since {date_text(cell.handed_in.astimezone(UTC), 'UTC')}.")
+        zone = board.roster.timezone
+        lines.append(f"On the main branch since {date_text(in_zone(cell.handed_in, zone), zone)}.")
     due = board.roster.due_text(cell.week)
     if mark.extension:
         due = f"{date_text(mark.extension, board.roster.timezone)}, your extension"

@@ -212,6 +212,13 @@ def date_text(when: datetime, timezone: str) -> str:
     return f"{when:%A} {when.day} {when:%B %Y, %H:%M} {timezone}"
 
 
+def in_zone(when: datetime, timezone: str) -> datetime:
+    """The same moment on the clocks of a time zone that the roster has checked."""
+    import zoneinfo
+
+    return when.astimezone(UTC if timezone == "UTC" else zoneinfo.ZoneInfo(timezone))
+
+
 def end_of(day: date | datetime, timezone: str) -> datetime:
     """The moment that a due date means: the last second of a day, or the time that it gives.
 

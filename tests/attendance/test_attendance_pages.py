@@ -94,6 +94,14 @@ def test_a_scan_records_the_chosen_name(room):
     assert "10.0.0.1" not in str(presence), "the address itself is not kept"
 
 
+def test_who_comes_late_is_told_so(room):
+    phone = room.phone()
+    send(phone, scan(phone, room.link()), "m003")
+    assert "this counts as late" not in scan(phone, "/here")
+    room.store.mark(LECTURE, "m003", is_present=True, remark="late")
+    assert "this counts as late" in scan(phone, "/here")
+
+
 def test_the_same_phone_again_changes_nothing(room):
     phone, link = room.phone(), room.link()
     page = scan(phone, link)

@@ -1,6 +1,6 @@
 """The roster: what it holds, what it refuses, and names that are safe as folders everywhere."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ from common.members.roster import (
     Member,
     RosterError,
     account_name,
+    date_text,
+    in_zone,
     load_roster,
     read_roster,
     safe_name,
@@ -190,3 +192,9 @@ def test_suggestions_are_safe_or_empty(text):
 def test_account_names_that_cannot_be(name):
     with pytest.raises(ValueError, match="GitHub account"):
         account_name(name)
+
+
+def test_a_moment_is_told_on_the_clocks_of_the_course():
+    moment = datetime(2027, 2, 15, 17, 30, tzinfo=UTC)
+    for zone, clock in (("Europe/Berlin", "18:30"), ("UTC", "17:30")):
+        assert date_text(in_zone(moment, zone), zone) == f"Monday 15 February 2027, {clock} {zone}"
