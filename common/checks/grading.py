@@ -150,6 +150,6 @@ def grade(questions: tuple[Question, ...], namespace: Mapping[str, object]) -> G
         if question.answer in namespace:
             verdicts[question.number] = question.check(namespace[question.answer])
         else:
-            message = "The notebook defines no such function."
+            message = "The notebook defines no such function, or stopped before it."
             verdicts[question.number] = Verdict(question.number, question.answer, False, message)
     return Grades(questions, verdicts)

@@ -217,7 +217,7 @@ def test_a_failing_cell_is_named_and_what_stands_before_it_counts(ada):
     assert "division by zero" not in check_report.report([check])
     assert "division by zero" not in check_report.report([check, check])
     assert "It said: ZeroDivisionError: division by zero" in check_report.report([check], details=True)
-    assert check.answers[1]["message"] == "The notebook defines no such function."
+    assert check.answers[1]["message"] == "The notebook defines no such function, or stopped before it."
 
 
 def test_a_cell_that_may_fail_does_not_stop_the_notebook(ada):
