@@ -34,6 +34,9 @@ $(STAMP): pyproject.toml constraints.txt tools/setup.sh
 capstone: $(STAMP)
 	$(BIN)/dnnc capstone
 
+# a process per core, so one thread each: more would wait for one another
+test test-slow: export OMP_NUM_THREADS := $(or $(OMP_NUM_THREADS),1)
+
 test: $(STAMP)
 	$(BIN)/python -m pytest --nbval -m "not slow" --numprocesses auto --dist loadfile
 
