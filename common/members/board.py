@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,8 +71,8 @@ class Row:
 
     @property
     def days_late(self) -> int:
-        """All days that the member's own work was late."""
-        return sum(cell.days_late for cell in self.weeks if not cell.by)
+        """All days that the member's work was late, and the team's in group weeks."""
+        return sum(cell.days_late for cell in self.weeks)
 
     @property
     def points(self) -> float:
@@ -145,14 +145,20 @@ def gather(
         for name in names
         for week in weeks
     }
+    mates_of = {}
+    for name in names:
+        member = roster.member(name)
+        mates_of[name] = [mate.name for mate in roster.of_team(member.team if member else None)] or [name]
     for (name, week), cell in cells.items():
-        late = days_late(week, cell.handed_in, roster, marks.get((name, week))) if grades else 0
+        mark = marks.get((name, week))
+        if week in group_weeks:
+            mark = _team_mark(mates_of[name], week, marks)
+        late = days_late(week, cell.handed_in, roster, mark) if grades else 0
         cells[name, week] = replace(cell, days_late=late)
     rows = []
     for name in names:
-        member = roster.member(name)
+        member, mates = roster.member(name), mates_of[name]
         team = member.team if member else None
-        mates = [mate.name for mate in roster.of_team(team)] or [name]
         own = tuple(
             _best(week, name, mates, cells) if week in group_weeks else cells[name, week] for week in weeks
         )
@@ -195,6 +201,12 @@ def _best(week: str, name: str, mates: list[str], cells: dict[tuple[str, str], W
     best = max(candidates, key=lambda mate: (cells[mate, week].points, mate == name))
     cell = cells[best, week]
     return cell if best == name else replace(cell, by=best)
+
+
+def _team_mark(mates: list[str], week: str, marks: Mapping[tuple[str, str], Mark]) -> Mark:
+    """One notebook, one due date: the latest extension that anybody of the team has."""
+    extensions = [marks[mate, week].extension for mate in mates if (mate, week) in marks]
+    return Mark(extension=max((until for until in extensions if until), default=None))
 
 
 def _presentations(root: Path, name: str) -> tuple[str, ...]:

@@ -226,6 +226,18 @@ def test_the_public_board_has_hand_ins_and_nicknames_and_no_grades(course):
     assert "days late" in shown
 
 
+def test_a_team_s_late_days_count_for_each_and_its_latest_extension_for_all(course):
+    (course / "members/team.toml").write_text(ROSTER + "[due]\nweek02 = 2001-01-01\n")
+    hand_in(course, "ada", "week02", points=12)
+    _, rows = gathered(course)
+    assert rows["ada"].days_late == rows["bob"].days_late == rows["bob"].weeks[1].days_late > 3
+    assert rows["eve"].days_late == 0
+    until = datetime(2100, 1, 1, tzinfo=UTC)
+    set_mark("bob", 2, path=course / "members/marks.toml", extension=until)
+    _, rows = gathered(course)
+    assert rows["ada"].days_late == rows["bob"].days_late == 0
+
+
 def test_late_days_are_counted_from_the_merge_and_extensions_spare_them(tmp_path):
     from datetime import timedelta
 
