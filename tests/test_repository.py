@@ -147,8 +147,10 @@ def test_pins_hold_hashes_and_no_addresses():
 
 
 def test_torch_and_torchvision_are_a_pair():
-    from importlib.metadata import requires
+    from importlib.metadata import requires, version
 
+    if version("torchvision") not in pins()["torchvision"]:
+        pytest.skip("another torchvision than the pinned one is installed")
     wanted = [Requirement(line) for line in requires("torchvision") if Requirement(line).name == "torch"]
     assert all(wanted[0].specifier.contains(version) for version in pins()["torch"])
 
