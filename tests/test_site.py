@@ -4,12 +4,12 @@ import importlib
 import json
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from browsers import SIZES, chromium, pages_from_disk
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,9 +26,6 @@ def tool(name: str):
 stage = tool("stage")
 URL = "https://github.com/ada/engine"
 PAGES = ["README.md", "week01_x/README.md", "week01_x/01_a.ipynb", "week01_x/assignment/assignment.ipynb"]
-PATIENCE = 120_000  # milliseconds
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-SIZES = {"phone": (390, 844), "laptop": (1366, 768), "projector": (1920, 1080)}
 
 
 @pytest.fixture
@@ -210,39 +207,14 @@ def test_every_notebook_week_and_module_has_its_page(site):
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra: dev)")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: install the package chromium")
-    flags = ["--no-sandbox"] if os.geteuid() == 0 else []  # its own sandbox refuses root
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=PATIENCE)
-        yield chromium
-        chromium.close()
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture
 def open_page(browser, site):
-    contexts = []
-
-    def open_in(name: str, size: str = "laptop", **options):
-        width, height = SIZES[size]
-        context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
-        context.set_default_timeout(PATIENCE)
-        contexts.append(context)
-        page = context.new_page()
-        page.errors, page.addresses = [], []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda line: line.type == "error" and page.errors.append(line.text))
-        page.on("request", lambda request: page.addresses.append(request.url))
-        page.goto(f"{(site / name).as_uri().partition('?')[0]}")
-        return page
-
-    yield open_in
-    for context in contexts:
-        for page in context.pages:
-            assert page.errors == []
-            assert all(re.match("file:|data:|blob:", address) for address in page.addresses)
-        context.close()
+    with pages_from_disk(browser, site) as open_in:
+        yield open_in
 
 
 @pytest.mark.slow

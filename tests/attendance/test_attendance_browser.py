@@ -1,34 +1,24 @@
 """The attendance in a real browser: the projector's code is read from the screen, and a phone follows it."""
 
-import os
 import re
-import shutil
 
 import cv2
 import numpy as np
 import pytest
 from attendance_class import LECTURE, Clock, roster, scanned, served
+from browsers import PATIENCE, chromium, watch_errors
 
 from common.attendance.store import AttendanceStore
 from common.attendance.tokens import GRACE, PERIOD, AttendanceSigner
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra: dev)")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the package chromium"),
-]
-PATIENCE = 120_000  # milliseconds, for a machine that has much else to do
+pytestmark = pytest.mark.slow
 PHONE, PROJECTOR = {"width": 390, "height": 844}, {"width": 1920, "height": 1080}
 
 
 @pytest.fixture(scope="module")
 def browser():
-    flags = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium's own sandbox refuses root
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=PATIENCE)
-        yield chromium
-        chromium.close()
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -40,9 +30,7 @@ def open_page(browser):
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
-        page.errors = []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda line: line.type == "error" and page.errors.append(line.text))
+        watch_errors(page)
         return page
 
     yield open_in

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 import re
 import shutil
 import time
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from browsers import SIZES, chromium, pages_from_disk
 from PIL import Image
 
 from common.codec.container import ContainerError, file_bytes, load, read_layout, sizes
@@ -23,14 +23,7 @@ from common.data.pictures import NAMES, photograph
 from common.deploy.web_page import SHIPPED, export_web
 from tests.tiny_container import seal
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra: dev)")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the package chromium"),
-]
-PATIENCE = 120_000  # milliseconds, for a machine that has much else to do
-SIZES = {"phone": (390, 844), "laptop": (1366, 768), "projector": (1920, 1080)}
+pytestmark = pytest.mark.slow
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PAGES = ["index.html", "huffman.html", "bytes.html"]
 # Strokes on a paper of 280 by 280.
@@ -104,36 +97,14 @@ def networks() -> dict[str, torch.nn.Module]:
 
 @pytest.fixture(scope="module")
 def browser():
-    flags = [*CAMERA, *(["--no-sandbox"] if os.geteuid() == 0 else [])]  # its own sandbox refuses root
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=PATIENCE)
-        yield chromium
-        chromium.close()
+    with chromium(*CAMERA) as opened:
+        yield opened
 
 
 @pytest.fixture
 def open_page(browser, folder):
-    contexts = []
-
-    def open_in(name: str, size: str = "laptop", **options):
-        width, height = SIZES[size]
-        context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
-        context.set_default_timeout(PATIENCE)
-        contexts.append(context)
-        page = context.new_page()
-        page.errors, page.addresses = [], []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda line: line.type == "error" and page.errors.append(line.text))
-        page.on("request", lambda request: page.addresses.append(request.url))
-        page.goto((folder / name).as_uri())
-        return page
-
-    yield open_in
-    for context in contexts:
-        for page in context.pages:
-            assert page.errors == []
-            assert all(re.match("file:|data:|blob:", address) for address in page.addresses)
-        context.close()
+    with pages_from_disk(browser, folder) as open_in:
+        yield open_in
 
 
 def draw(page, strokes) -> None:

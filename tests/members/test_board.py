@@ -2,13 +2,13 @@
 
 import json
 import os
-import shutil
 import subprocess
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from browsers import chromium
 
 from common.members import board as board_page
 from common.members import board as boards
@@ -311,15 +311,8 @@ def test_an_empty_course_has_a_board():
 
 @pytest.fixture(scope="module")
 def browser():
-    """Debian's Chromium, headless."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine: apt install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as run:
-        opened = run.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+    with chromium("--disable-gpu") as opened:
         yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from browsers import chromium
 
 from common.members import review
 from common.members.marks import Mark, load_grades
@@ -145,13 +146,8 @@ def test_without_the_secret_there_is_nothing(course):
 
 @pytest.mark.slow
 def test_a_digit_then_c_then_a_comment_then_the_next(course):
-    chromium = shutil.which("chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine: apt install chromium")
     html = client(course).get(f"/{SECRET}/").get_data(as_text=True)
-    with playwright.sync_playwright() as run:
-        browser = run.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+    with chromium("--disable-gpu") as browser:
         page = browser.new_page()
         page.set_content(html)
         page.keyboard.press("3")
@@ -167,4 +163,3 @@ def test_a_digit_then_c_then_a_comment_then_the_next(course):
         page.keyboard.press("c")
         assert points.last.input_value() == "2"
         assert page.evaluate("document.activeElement === document.querySelector('.comment')")
-        browser.close()
