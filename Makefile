@@ -47,7 +47,7 @@ lab: $(STAMP)
 	$(BIN)/jupyter lab
 
 peers: $(STAMP)
-	@$(BIN)/python -c "import kmeans1d" 2>/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python \
+	@$(BIN)/python -c "import kmeans1d, zipnn" 2>/dev/null || $(BIN)/uv pip install --quiet --python $(BIN)/python \
 	    --constraint constraints.txt --editable ".[peers]" || echo "peers: goes on without kmeans1d (needs a C++ compiler) and ZipNN"
 
 bench: peers

@@ -34,7 +34,7 @@ def input_file(path: Path) -> Path:
         Nothing is there, something other than a file (a folder, a device that never ends), or it is locked.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path} is not there: check the path")
+        raise FileNotFoundError(f"file not found: {path}")
     if not path.is_file():
         raise OSError(f"{path} is not a regular file: check the path")
     if not os.access(path, os.R_OK):

@@ -44,7 +44,7 @@ fi
 
 : > "$marker"
 rm -f "$stamp"
-# Python compiles a module when it is first imported, unless it may not write: then each run compiles torch anew.
+# Python compiles a module when it is first imported, unless it may not write: then each run compiles torch again.
 compile=
 if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then compile=--compile-bytecode; fi
 sed -n '/^uv==/,/[^\\]$/p' constraints.txt > "$venv/uv.txt" # pip takes hashes from a list of requirements only

@@ -1,7 +1,7 @@
 """A list of small integers as bytes: streams, code lengths, blocks (specification: `common.codec.container`).
 
-A Huffman code spends whole bits, and at least one, on every symbol. Where the kinds are few that is dear, and
-several symbols are encoded as one: block coding (Shannon 1948, section 9).
+A Huffman code spends whole bits, and at least one, on every symbol. Where the kinds are few that is too much,
+and several symbols are encoded as one: block coding (Shannon 1948, section 9).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def share_weights(
     rate_weight: float = 0.0,
     importance: np.ndarray | None = None,
     seed: int = 0,
-    name: str = "weights",
+    name: str = "the tensor",
 ) -> SharedTensor:
     """Cluster the kept weights of one tensor.
 
@@ -50,8 +50,7 @@ def share_weights(
     importance : ndarray of the weight's shape, optional
         What an error of each weight counts, non-negative and finite: with the loss's second derivatives, or
         the Fisher information in their stead, k-means minimises what the loss gains (Choi, El-Khamy, Lee
-        2017, "Towards the limit of network quantization", eq. 8). By default all count alike. Not with
-        `rate_weight`.
+        2017, arXiv 1612.01543). By default all count alike. Not with `rate_weight`.
     seed : int
         For ``init="random"``.
     name : str

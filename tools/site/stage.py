@@ -212,7 +212,8 @@ def renewed_notebook(notebook: dict, name: str, course: Course) -> dict:
         elif cell["cell_type"] == "code":
             cells += _code_cells(cell, is_asked)
     for cell in cells:
-        cell.pop("attachments", None) if not cell.get("attachments") else None
+        if not cell.get("attachments"):
+            cell.pop("attachments", None)
     first = cells[0]
     download = f'<a class="launch" href="{_download_of(name)}" download>Download</a>'
     if 'class="launch"' in source_of(first):

@@ -42,7 +42,7 @@ def inputs_of_channels(answer: Callable) -> str:
             ),
             ("Inputs are counted from 0: channel c begins at n_places times c.", wanted + 1),
             (
-                "The channels are numbers of the whole layer: do not count the kept ones anew.",
+                "The channels are numbers of the whole layer: do not count the kept ones again from 0.",
                 np.arange(len(kept) * n_places),
             ),
         ]
