@@ -190,7 +190,7 @@ def test_a_network_by_name_needs_no_weights(capsys, tmp_path):
         (("decompress", "tiny.dcz", "--out", "folder", "--force"), "folder is not a regular file"),
         (("train", "resnet"), "no recipe for 'resnet'"),
         (("train", "lenet_5", "--dataset", "cifar10", "--out", "model.json"), "ends in '.json'"),
-        (("train", "lenet_5", "--start", "nosuch.safetensors"), "nosuch.safetensors is not there"),
+        (("train", "lenet_5", "--start", "nosuch.safetensors"), "file not found: nosuch.safetensors"),
         (("capstone", "--profile", "quick"), "expected one of full, cpu, offline, test"),
         (("capstone", "--profile", "offline", "--folder", "nowhere"), "no stored results at"),
         (("reproduce", "resnet"), "expected one of"),
