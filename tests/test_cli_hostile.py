@@ -167,7 +167,7 @@ def test_paths_are_checked_before_any_work(tmp_path, monkeypatch):
     os.mkfifo(pipe)
     assert input_file(file) == output_file(file, force=True) == file
     assert weights_file(tmp_path / "new/w.safetensors").parent.is_dir()
-    with pytest.raises(FileNotFoundError, match="is not there"):
+    with pytest.raises(FileNotFoundError, match="file not found"):
         input_file(tmp_path / "missing")
     for path in (pipe, tmp_path):
         with pytest.raises(OSError, match="is not a regular file"):
