@@ -1,5 +1,6 @@
 """The course's site: its sources are made as they should be, and, built once, it works from disk."""
 
+import html
 import importlib
 import json
 import os
@@ -203,6 +204,18 @@ def test_every_notebook_week_and_module_has_its_page(site):
     assert "<math" in lecture
     assert "<summary>Answer</summary>" in lecture
     assert "At most 4 GiB" in (site / "format.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_no_markup_is_left_over(site):
+    """Tables and formulas came out as such: no row of pipes, no dollar, outside code."""
+    left = []
+    for path in sorted([*site.glob("week*/**/*.html"), *site.glob("capstone/**/*.html")]):
+        page = re.search(r"<main.*</main>", path.read_text(encoding="utf-8"), re.DOTALL)[0]
+        page = re.sub(r"<(pre|code|script|style|math|svg)\b.*?</\1>", "", page, flags=re.DOTALL)
+        text = html.unescape(re.sub(r"<[^>]+>", " ", page))
+        left += [f"{path.name}: {found}" for found in re.findall(r".{0,40}(?:\$|\| [-—]+ \|).{0,40}", text)]
+    assert not left
 
 
 @pytest.fixture(scope="module")

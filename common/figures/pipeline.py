@@ -181,7 +181,7 @@ _TITLES = {
     "huffman": "3  Huffman-code",
 }
 _WORDS = {
-    "dense": "32 bits\na weight",
+    "dense": "32 bits\nper weight",
     "pruned": "small weights go,\nthe rest is fine-tuned",
     "shared": "a few values per layer,\neach weight names one",
     "huffman": "frequent symbols\nget short codes",

@@ -25,6 +25,7 @@ exclude_patterns = ["**.ipynb_checkpoints"]
 # Notebooks and Markdown: what is stored is shown, nothing runs.
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # its default knows no tables, and lectures show theirs as Markdown
 nb_ipywidgets_js = {}
 nb_code_prompt_show = "Show the {type}"
 nb_code_prompt_hide = "Fold the {type}"
