@@ -48,15 +48,26 @@ def bytes_of(weights: dict[str, np.ndarray]) -> bytes:
     return b"".join(weight.tobytes() for weight in weights.values())
 
 
-def zstandard_19(weights: dict[str, np.ndarray]) -> int:
+def zstandard_19(raw: bytes) -> bytes:
     import zstandard
 
-    return len(zstandard.ZstdCompressor(level=19, write_content_size=True).compress(bytes_of(weights)))
+    data = zstandard.ZstdCompressor(level=19).compress(raw)
+    assert zstandard.ZstdDecompressor().decompress(data) == raw
+    return data
 
 
-def zipnn(weights: dict[str, np.ndarray]) -> int:
+def xz(raw: bytes) -> bytes:
+    data = lzma.compress(raw, preset=9)
+    assert lzma.decompress(data) == raw
+    return data
+
+
+def zipnn(raw: bytes) -> bytes:
     module = pytest.importorskip("zipnn", reason="`make peers` installs it")
-    return len(module.ZipNN(bytearray_dtype="float32").compress(bytearray(bytes_of(weights))))
+    coder = module.ZipNN(bytearray_dtype="float32")
+    data = coder.compress(bytearray(raw))
+    assert coder.decompress(data) == raw
+    return data
 
 
 def nncodec(weights: dict[str, np.ndarray], told: dict) -> int:
@@ -68,25 +79,23 @@ def nncodec(weights: dict[str, np.ndarray], told: dict) -> int:
         np.savez(source, **weights)
         subprocess.run([python, "-c", _NNC, str(source), str(result)], check=True, capture_output=True)
         n_bytes, error = np.load(result)
+    assert error < 1e-3
     told["squared error, relative"] = f"{error:.1e}"
     return int(n_bytes)
 
 
-PEERS: dict[str, Callable[[dict, dict], int]] = {
-    "zstandard -19": lambda weights, told: zstandard_19(weights),
-    "xz -9": lambda weights, told: len(lzma.compress(bytes_of(weights), preset=9)),
-    "ZipNN": lambda weights, told: zipnn(weights),
-    "nncodec, codebook mode": nncodec,
-}
+LOSSLESS: dict[str, Callable[[bytes], bytes]] = {"zstandard -19": zstandard_19, "xz -9": xz, "ZipNN": zipnn}
+NNC = "nncodec, codebook mode"
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("peer", ["this course", *PEERS])
+@pytest.mark.parametrize("peer", ["this course", *LOSSLESS, NNC])
 def bench_size(benchmark, name, peer):
     benchmark.group = f"size of {name}.dcz"
     weights, told = weights_of(name), {}
     ours = (ROOT / "capstone" / f"{name}.dcz").stat().st_size
-    count = (lambda: ours) if peer == "this course" else partial(PEERS[peer], weights, told)
+    counts = {"this course": lambda: ours, NNC: partial(nncodec, weights, told)}
+    count = counts.get(peer) or (lambda: len(LOSSLESS[peer](bytes_of(weights))))
     n_bytes = benchmark.pedantic(count, rounds=1)
     benchmark.extra_info |= {
         "peer": peer,
