@@ -126,6 +126,10 @@ def test_every_page_of_the_checkout_is_in_a_list():
             listed.add(os.path.normpath(os.path.join(os.path.dirname(name), entry)))
     pages = set(course.pages.values()) | set(course.modules().values())
     assert not sorted(pages - listed)
+    capstone = [
+        files["capstone/index.md"].index(f"\n{name}\n") for name in ("build_it", "your_pipeline", "capstone")
+    ]
+    assert capstone == sorted(capstone), "in reading order, not by name"
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.members.release import reading_order
 from common.members.solutions import has_solution, solution_lines, without_solutions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,7 +43,8 @@ _DETAILS = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re
 
 def lectures(root: Path = ROOT) -> list[Path]:
     """The lecture notebooks in reading order: of the weeks and the capstone, no assignments, no slides."""
-    return sorted([*root.glob("week[0-9][0-9]_*/*.ipynb"), *root.glob("capstone/*.ipynb")])
+    folders = [*sorted(root.glob("week[0-9][0-9]_*")), root / "capstone"]
+    return [notebook for folder in folders for notebook in reading_order(folder / "README.md")]
 
 
 def source_of(cell: dict) -> str:

@@ -265,9 +265,16 @@ def _lecture_tables(stage: Path) -> str:
         title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
         folder = page.parent.name
         rows.append(f"| [{title}]({folder}/README.md) | | |")
-        for notebook in sorted(page.parent.glob("*.ipynb")):
+        for notebook in reading_order(page):
             rows.append(f"| | [{_title(notebook)}]({folder}/{notebook.name}) |  |")
     return "\n".join(rows)
+
+
+def reading_order(page: Path) -> list[Path]:
+    """The notebooks beside a README, in the order in which it links them; those without a link come last."""
+    text = page.read_text(encoding="utf-8")
+    places = {path: text.find(f"]({path.name}") for path in page.parent.glob("*.ipynb")}
+    return sorted(places, key=lambda path: (places[path] < 0, places[path], path.name))
 
 
 def _title(notebook: Path) -> str:

@@ -341,3 +341,16 @@ def test_the_command_tells_what_it_did(small, capsys):
         main(["course", "release", str(folder), "--repository", "nowhere"])
     assert stop.value.code == 1
     assert capsys.readouterr().err.startswith("dnnc: repository 'nowhere': expected https://github.com/")
+
+
+def test_notebooks_stand_in_the_order_in_which_the_page_links_them(tmp_path, made):
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.ipynb").touch()
+    (tmp_path / "README.md").write_text("| [First](c.ipynb) |\n| [Second](a.ipynb), after [c](c.ipynb) |\n")
+    assert [path.stem for path in module.reading_order(tmp_path / "README.md")] == ["c", "a", "b"]
+    text = (made[0] / "README.md").read_text(encoding="utf-8")
+    places = [
+        text.index(f"(capstone/{name}.ipynb)")
+        for name in ("build_it", "your_pipeline", "capstone", "methods")
+    ]
+    assert places == sorted(places)

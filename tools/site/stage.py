@@ -34,6 +34,7 @@ from badges import address, owner_and_name  # noqa: E402
 from notebook_tags import is_prediction, source_of  # noqa: E402
 
 from common import MAY_IMPORT  # noqa: E402
+from common.members.release import reading_order  # noqa: E402
 from common.members.solutions import has_solution, without_solutions  # noqa: E402
 
 OWN_PAGES = Path(__file__).with_name("pages")
@@ -277,12 +278,17 @@ def toctree(entries: list[str], *, caption: str | None = None, hidden: bool = Tr
 
 
 def own_list(index: str, course: Course) -> list[str]:
-    """Pages of the folder of an index, and the indexes of the folders in it, as its list names them."""
+    """Pages of the folder of an index, and the indexes of the folders in it, as its list names them.
+
+    Notebooks stand in the order in which the folder's README links them, and before the folders.
+    """
     folder = posixpath.dirname(index)
+    order = reading_order(course.root / folder / "README.md")
+    place = {_page_of(f"{folder}/{path.name}"): number for number, path in enumerate(order)}
     below = [page for page in course.pages.values() if page != index and page.startswith(f"{folder}/")]
     indexes = {posixpath.dirname(page) for page in below if posixpath.basename(page) == "index"}
     listed = []
-    for page in sorted(below, key=lambda page: (page.count("/"), page)):
+    for page in sorted(below, key=lambda page: (page.count("/"), place.get(page, len(place)), page)):
         parents = [
             parent for parent in indexes if page.startswith(f"{parent}/") and page != f"{parent}/index"
         ]
