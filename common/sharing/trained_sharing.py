@@ -228,7 +228,7 @@ class _Assignment:
         return p.clamp_min(1.0 / max(2, len(p)))
 
     def _probabilities(self) -> Tensor:
-        """Return those of all cells, flat; at most 0.99, so that weights can become zero where all are kept."""
+        """Return those of all cells, flat; at most 0.99, so that weights of a full tensor can become zero."""
         mask = self.mask()
         return torch.from_numpy(keep_probability(mask.cpu().numpy())).to(mask.device).view(-1).clamp_max(0.99)
 

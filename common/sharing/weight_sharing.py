@@ -66,8 +66,8 @@ def share_weights(
     ------
     ValueError
         When the mask has another shape or dtype, both or neither of ``n_bits`` and ``n_clusters`` are given
-        or one is out of range, weights are NaN or infinite, `kmeans_1d` refuses the importance, or a centroid
-        is beyond the range of a float16 codebook.
+        or one is out of range, weights are NaN or infinite, a centroid is beyond the range of a float16
+        codebook, `kmeans_1d` refuses the importance, or `rate_weight` comes with it.
     """
     weight, mask = _as_array(weight), None if mask is None else _as_array(mask)
     if (n_bits is None) == (n_clusters is None):
@@ -111,7 +111,7 @@ def _as_array(values: object) -> np.ndarray:
 
 
 def as_codebook(values: np.ndarray, dtype: type, name: str) -> np.ndarray:
-    """Return centroids in the codebook's dtype; one beyond its range is a ValueError that names the tensor."""
+    """Return centroids in the codebook's dtype; one beyond its range raises a ValueError."""
     if np.dtype(dtype) == np.float16:
         return to_half(values, name, may_vanish=False)
     return values.astype(dtype)
