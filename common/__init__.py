@@ -1,30 +1,32 @@
-"""The course's package: from a trained network to a small file, and back. A folder is a concept.
+"""The course's package: from a trained network to a small file, and back. Each folder is one concept.
 
-Follow one weight: it is trained in `networks`, pruned in `pruning`, shares its value in `sharing`, becomes
-bits in `codec`; `compress` joins these stages, `report` says what each is worth, `figures` draws it.
+Follow a weight: it is trained in `networks`, pruned in `pruning`, gets a shared value in `sharing`, and
+becomes bits in `codec`. `compress` joins these stages, `report` says how much each saves, and `figures` draws
+it.
 
 ===============  =========================================================================================
 ``base``         files written whole or not at all, results as JSON, numbers, text, progress bars
-``data``         data sets found, read, split, made into batches; photographs
+``data``         data sets: found, read, split, cut into batches; photographs
 ``codec``        tensors as bytes: Huffman codes, positions of kept weights, the ``.dcz`` container; no torch
 ``networks``     the networks, their training and evaluation, checkpoints, baselines, distillation
-``sharing``      k-means in one dimension, weights that share values, the codebook's fine-tuning
-``pruning``      criteria, masks, schedules, channels taken out, relevance
-``report``       where a file's bytes go, the course's targets, published figures, the Pareto front
+``sharing``      k-means in one dimension, weights that share values, fine-tuning of codebooks
+``pruning``      criteria, masks, schedules, removal of channels, relevance
+``report``       where a file's bytes go, the course's targets, published results, the Pareto front
 ``figures``      every figure of the results, from plain data
 ``compress``     the pipeline: prune, share, code; from a file of weights to a ``.dcz`` file
 ``methods``      other ways to a small network: low rank, few bits, variational dropout, lottery tickets
-``capstone``     VGG-16 on CIFAR-10 from end to end, judged by the course's targets
-``experiments``  measurements that take long: ``dnnc study`` and ``dnnc reproduce``
-``deploy``       compressed networks at work: a web page, ONNX, plain C, products without a dense matrix
-``checks``       what a student's function must do, and a hint where it does not
-``sandbox``      a stranger's notebook or file, run confined
+``capstone``     VGG-16 on CIFAR-10 from end to end, compared with the course's targets
+``experiments``  long measurements: ``dnnc study`` and ``dnnc reproduce``
+``deploy``       compressed networks in use: a web page, ONNX, plain C, products without a dense matrix
+``checks``       tests of a student's functions, with a hint where one fails
+``sandbox``      an untrusted notebook or file, run in isolation
 ``members``      the roster, hand-ins, marks, the leaderboard, the board
-``attendance``   who came, by a code on the projector
+``attendance``   attendance by a code on the projector
 ===============  =========================================================================================
 
-Beside them: ``cli`` (the command ``dnnc``), ``doctor`` (is this machine ready?), ``benchmarks`` (ours beside
-the peers). `MAY_IMPORT` says which folder may import which; a test compares it with the code.
+Beside them: ``cli`` (the command ``dnnc``), ``doctor`` (is this machine ready?), ``benchmarks`` (the course's
+code compared with other libraries). `MAY_IMPORT` says which folder may import which; a test compares it with
+the code.
 """
 
 from __future__ import annotations

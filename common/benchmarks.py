@@ -1,13 +1,14 @@
-"""`dnnc bench`: the benchmarks of tests/benchmarks beside their peers, as JSON and as tables for the README.
+"""`dnnc bench`: the benchmarks of tests/benchmarks, as JSON and as tables for the README.
 
-Each benchmark tells in its `extra_info` what it is (tests/benchmarks/README.md):
+The course's code is compared with *peers*, other libraries for the same work. Each benchmark describes itself
+in its `extra_info` (tests/benchmarks/README.md):
 
 peer
-    Who was measured: "this course" (or "this course, variant"), or the peer's name.
+    What was measured: "this course" (or "this course, variant"), or the peer's name.
 work, unit
-    What one call does, such as 4.0 and "M symbols": a rate is worked out from it.
+    What one call does, such as 4.0 and "M symbols": the rate follows from it.
 untimed
-    True where the time says nothing, as when memory is measured: it is left out of the table.
+    True where the time means nothing, as when memory is measured: it is left out of the table.
 anything else
     Becomes a column of its own.
 """
@@ -38,7 +39,7 @@ PEERS = (
     *("bitarray", "constriction", "dahuffman", "zstandard", "scikit-learn", "kmeans1d", "scipy", "torch"),
     *("safetensors", "numpy", "numba", "zipnn"),
 )
-HEADLINES = (  # the README's lines; all groups stand in bench.md
+HEADLINES = (  # the lines in the README; bench.md has all groups
     "Huffman, encoding of 32 kinds",
     "Huffman, encoding of gaps",
     "Huffman, decoding of 32 kinds",
@@ -57,8 +58,8 @@ def main(arguments: Sequence[str] = (), *, results: Path = RESULTS) -> int:
     Parameters
     ----------
     arguments : sequence of str
-        Passed on to pytest: ``-k "storage and 15M"`` runs some; the others' results from an earlier run on
-        this machine are kept.
+        Passed on to pytest: ``-k "storage and 15M"`` runs some benchmarks only. Results of the others from an
+        earlier run on this machine are kept.
     results : path
         Folder of the two files.
 
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] = (), *, results: Path = RESULTS) -> int:
 
 
 def too_busy() -> str:
-    """Say that other programs take the processor, where they do: times then mean nothing."""
+    """Return a warning when other programs use the processor, so that times mean nothing; else ""."""
     load, n_cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
     if load <= n_cores / 2:
         return ""
@@ -105,7 +106,7 @@ def too_busy() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the peers that are installed."""
+    """Return the versions of the peers that are installed."""
     found = {}
     for name in PEERS:
         with suppress(metadata.PackageNotFoundError):
@@ -133,14 +134,14 @@ def _run_pytest(raw: Path, arguments: Sequence[str]) -> int:
 
 
 def collect(raw: Mapping) -> dict[str, list[dict]]:
-    """The rows of each group from pytest-benchmark's JSON, ours first, then the fastest first.
+    """Return the rows of each group from pytest-benchmark's JSON, ours first, then by speed.
 
     Returns
     -------
     dict of str to list of dict
         ``peer``, ``seconds`` (median of the rounds), ``rounds``; ``rate`` and ``unit`` where the benchmark
-        tells its work; ``ours_is_faster`` (seconds for the same work, over those of our fastest) where one of
-        ours is in the group; and all other `extra_info`.
+        gives its work; for peers ``ours_is_faster`` (their seconds for the same work over those of our
+        fastest), where one of ours is in the group; and all other `extra_info`.
     """
     groups: dict[str, list[dict]] = {}
     for benchmark in raw["benchmarks"]:
@@ -160,7 +161,7 @@ def collect(raw: Mapping) -> dict[str, list[dict]]:
 
 
 def _slowness(row: Mapping) -> float:
-    """Seconds for one unit of work, or one call: a slow peer may get less to do."""
+    """Return the seconds per unit of work, since a slow peer may get less to do; or else per call."""
     return 1 / row["rate"] if "rate" in row else row["seconds"]
 
 
@@ -169,7 +170,7 @@ def _is_ours(row: Mapping) -> bool:
 
 
 def to_markdown(result: Mapping) -> str:
-    """A written result (`results.write_result`) as one table a group, with machine and date."""
+    """Return a written result (`results.write_result`) as one table per group, with machine and date."""
     lines = [_where(result)]
     for group, rows in sorted(result["figures"]["groups"].items()):
         lines += ["", f"**{group}**{_when(result, group)}", "", *_group_table(rows)]
@@ -177,7 +178,7 @@ def to_markdown(result: Mapping) -> str:
 
 
 def _when(result: Mapping, group: str) -> str:
-    """Commit and date of a group, where it was not measured by the last run."""
+    """Return commit and date of a group that was not measured by the last run; else ""."""
     how = result["figures"].get("measured", {}).get(group)
     if not how or (how["commit"], how["command"]) == (result["commit"], result["command"]):
         return ""
@@ -186,9 +187,9 @@ def _when(result: Mapping, group: str) -> str:
 
 
 def to_summary(result: Mapping) -> str:
-    """A written result as one table: a line per headline that has peers, ours beside the fastest of them.
+    """Return a written result as one table: a line per headline that has peers, ours beside the fastest one.
 
-    The first groups, by name, make up for headlines that were not measured.
+    Where no headline was measured, the first groups by name are shown.
     """
     body = []
     groups = sorted(result["figures"]["groups"].items())
@@ -240,7 +241,7 @@ def _group_table(rows: Sequence[Mapping]) -> list[str]:
 
 
 def _still_valid(path: Path) -> dict[str, dict]:
-    """Groups of earlier runs on this machine, and how each was measured."""
+    """Return the groups of earlier runs on this machine, and how each was measured."""
     kept: dict[str, dict] = {"groups": {}, "measured": {}}
     if path.exists():
         earlier, here = read_result(path), machine()
@@ -264,7 +265,7 @@ def _spell(value: object) -> str:
 
 
 def _digits(number: float) -> str:
-    """Three significant digits, no exponent."""
+    """Return a number with three significant digits; whole digits from 100 on."""
     return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 

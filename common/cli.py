@@ -1,4 +1,4 @@
-"""``dnnc``: one thin function a command; torch is imported inside them, so ``--help`` answers at once."""
+"""``dnnc``: one thin function per command; torch is imported inside them, so ``--help`` answers at once."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from common.base.text import json_text, printable
 from common.members.commands import course_app, members_app
 
 # ----------------------------------------------------------------------------------------------------
-# What a command of ``dnnc`` was given, checked before any work; and its errors, each in one line.
+# Checks of a command's arguments, before any work; and its errors, each in one line.
 #
-# torch is imported only when a device is named: a wrong path is told at once.
+# torch is imported only when a device is named, so that a wrong path is reported at once.
 
 
 def input_file(path: Path) -> Path:
-    """The path of a file that can be read.
+    """Return the path when it is a file that can be read.
 
     Raises
     ------
     OSError
-        Nothing is there, something other than a file (a folder, a device that never ends), or it is locked.
+        When there is nothing, something other than a file (a folder, a device), or reading is not permitted.
     """
     if not path.exists():
         raise FileNotFoundError(f"file not found: {path}")
@@ -43,35 +43,35 @@ def input_file(path: Path) -> Path:
 
 
 def output_file(path: Path, *, force: bool) -> Path:
-    """A path where a file can be written; with `force` one that is there may be replaced.
+    """Return the path when a file can be written there; with `force` it may replace an existing file.
 
     Raises
     ------
     ValueError
-        The place is taken, or no place for a file.
+        When there is something already, or no folder to write to.
     OSError
-        Its folder cannot be written.
+        When the folder may not be written to.
     """
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is not a regular file: choose another --out")
     if path.exists() and not force:
         raise ValueError(f"{path} exists: choose another --out, or add --force")
     if not path.parent.is_dir():
-        raise ValueError(f"{path.parent} is no folder: make it, or choose another --out")
+        raise ValueError(f"{path.parent} is not a folder: make it, or choose another --out")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise PermissionError(f"{path.parent} may not be written: choose another --out")
     return path
 
 
 def weights_file(path: Path) -> Path:
-    """A path where `train` can write weights, its result as JSON beside them, and the folder if missing.
+    """Return the path when `train` can write weights there; a missing folder is made.
 
     Raises
     ------
     ValueError
-        Another ending than ``.safetensors``, or no place for a file.
+        When the suffix is not ``.safetensors``, or the path is not that of a file.
     OSError
-        Its folder cannot be made or written.
+        When the folder cannot be made or written to.
     """
     if path.suffix.lower() != ".safetensors":
         raise ValueError(f"{path} ends in {path.suffix!r}: expected .safetensors")
@@ -80,7 +80,7 @@ def weights_file(path: Path) -> Path:
 
 
 def sparsity_options(words: list[str]) -> tuple[float, list[tuple[str, float]]]:
-    """The common sparsity, 0.9 where none is given, and those of tensors by glob.
+    """Return the common sparsity, 0.9 where none is given, and those of tensors by glob.
 
     >>> sparsity_options(["0.8", "conv*=0.95"])
     (0.8, [('conv*', 0.95)])
@@ -88,7 +88,7 @@ def sparsity_options(words: list[str]) -> tuple[float, list[tuple[str, float]]]:
     Raises
     ------
     ValueError
-        A word that is neither, or two common sparsities.
+        When a word is neither, a sparsity is outside [0, 1), or there are two common ones.
     """
     common, by_name = [], []
     for word in words:
@@ -111,7 +111,7 @@ def sparsity_options(words: list[str]) -> tuple[float, list[tuple[str, float]]]:
 
 
 def empty_notes(empty: list[str], report) -> list[str]:
-    """What to say where pruning has left nothing of a layer, or of all."""
+    """Return a note when pruning has left nothing of some layers, or of all; else an empty list."""
     if not empty:
         return []
     if not any(layer.n_kept for layer in report.layers if len(layer.shape) > 1):
@@ -123,12 +123,12 @@ def empty_notes(empty: list[str], report) -> list[str]:
 
 
 def device_name(name: str | None) -> str | None:
-    """A device that this machine has; None, for the GPU if there is one, stays None.
+    """Return the device when this machine has it; None (the GPU if there is one) stays None.
 
     Raises
     ------
     ValueError
-        Neither ``cpu`` nor a GPU that is there.
+        When it is neither ``cpu`` nor a GPU of this machine.
     """
     if name is None or name == "cpu":
         return name
@@ -148,9 +148,9 @@ def device_name(name: str | None) -> str | None:
 
 
 def speak_plainly() -> None:
-    """Let printing never fail, and each warning be one line, once.
+    """Make printing never fail, and each warning one line that is shown once.
 
-    What a terminal cannot show is replaced: the exit code speaks of the work, not of the terminal.
+    Characters that a terminal cannot show are replaced, so that they do not turn a success into a failure.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -168,7 +168,7 @@ def speak_plainly() -> None:
 
 @contextmanager
 def about(source: str | Path) -> Iterator[None]:
-    """Let an error that a file causes begin with its name."""
+    """Context in which a ValueError gets the file's name at its beginning, unless it has it already."""
     try:
         yield
     except ValueError as error:
@@ -178,12 +178,12 @@ def about(source: str | Path) -> Iterator[None]:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: torch says so in a RuntimeError, on a GPU and on a CPU in other words."""
+    """Return whether memory ran out: torch raises a RuntimeError, with different words on GPU and CPU."""
     return isinstance(error, MemoryError) or "memory" in str(error).lower()
 
 
 def one_line(text: object) -> str:
-    r"""The text in one line, and nothing in it that would steer a terminal.
+    r"""Return the text in one line, without characters that control a terminal.
 
     >>> one_line("a file\nnamed \x1b[2J")
     'a file named \\x1b[2J'
@@ -232,7 +232,7 @@ Limit = Annotated[
 Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from checkpoints, or delete them.")]
 
 ROOT = workplace()
-MAX_DENSE_BYTES = 4 << 30  # the container's, which is not imported for --help
+MAX_DENSE_BYTES = 4 << 30  # as in codec.container, whose import would slow --help down
 
 app.command()(study)
 app.add_typer(attendance_app, name="attendance")
@@ -241,7 +241,7 @@ app.add_typer(course_app, name="course")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run a command; what goes wrong is one line on stderr and exit code 1, wrong usage exit code 2."""
+    """Run a command; an error is one line on stderr and exit code 1, wrong usage is exit code 2."""
     speak_plainly()
     try:
         app(argv)
@@ -249,7 +249,7 @@ def main(argv: list[str] | None = None) -> None:
         print("dnnc:", one_line(error), file=sys.stderr)
         sys.exit(1)
     except SystemExit as stop:
-        if stop.code == 130:  # what typer makes of an interrupt, without a word
+        if stop.code == 130:  # typer's silent exit code after an interrupt
             print("dnnc: stopped", file=sys.stderr)
         raise
     except (MemoryError, RuntimeError) as error:
@@ -637,5 +637,5 @@ def _show(result: object, text: str, as_json: bool) -> None:
 
 
 def _stdout_for_result(as_json: bool):
-    """While the work goes on, keep stdout free for the JSON that a script will read."""
+    """Return a context that keeps stdout free for the JSON that a script will read."""
     return redirect_stdout(sys.stderr) if as_json else nullcontext()

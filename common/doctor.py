@@ -1,4 +1,4 @@
-"""``dnnc doctor``: is this machine ready for the course? One line a check, and what to do where it is not."""
+"""``dnnc doctor``: is this machine ready for the course? One line per check, and advice where it is not."""
 
 import importlib.util
 import os
@@ -43,12 +43,12 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Look at everything that the course needs; takes a few seconds, since the sets are really read.
+    """Check everything that the course needs; this takes a few seconds, since the data sets are really read.
 
     Returns
     -------
     list of Check
-        The machine has what the two commands need when none of them is ``fail``.
+        The machine is ready when none of them is ``fail``.
     """
     return [
         _tried("Python", check_python, sys.version_info[:2]),
@@ -66,7 +66,7 @@ def examine() -> list[Check]:
 
 
 def _tried(what: str, check: Callable[..., Check], *arguments: object) -> Check:
-    """A check that never takes the doctor with it."""
+    """Return a check's finding; an exception becomes a ``fail``, so that the other checks still run."""
     try:
         return check(*arguments)
     except Exception as error:  # a broken package may raise anything at its import
@@ -75,7 +75,7 @@ def _tried(what: str, check: Callable[..., Check], *arguments: object) -> Check:
 
 
 def check_compression() -> Check:
-    """What every command needs: the compiled loops, and a file written and read back."""
+    """Check what every command needs: the compiled loops, and a file written and read back."""
     import numpy as np
 
     from common.base.compiled import cache_place
@@ -105,8 +105,9 @@ def check_compression() -> Check:
 def warm_up() -> float:
     """Compile the inner loops of coding, k-means and sparse products, or load them; return the seconds.
 
-    numba keeps them beside the modules: the first real call then waits no more. Both widths of everything:
-    few kinds and many, short streams and long ones, gaps of one byte and of two.
+    numba caches them (`base.compiled`), so that the first real call does not wait. All types of arguments
+    have to occur, since each is compiled on its own: few kinds of symbols and many, short streams and long
+    ones, gaps of one byte and of two.
     """
     import numpy as np
 
@@ -126,7 +127,7 @@ def warm_up() -> float:
         ("kept", (500, 500), 4),
     ):
         weight = rng.normal(size=shape).astype(np.float32)
-        weight[: shape[0] // 2] *= 0.3  # so that zones pay
+        weight[: shape[0] // 2] *= 0.3  # uneven, so that the writer uses zones
         result = kmeans_1d(weight, n_clusters)
         positions = None if name == "kept" else np.flatnonzero(np.abs(weight) > 1.2)
         indices = result.indices.reshape(-1)
@@ -144,19 +145,19 @@ def warm_up() -> float:
 
 
 def is_healthy(checks: Sequence[Check]) -> bool:
-    """Whether nothing that the course needs is missing."""
+    """Return whether nothing that the course needs is missing."""
     return all(check.status != "fail" for check in checks)
 
 
 def report(checks: Sequence[Check]) -> str:
-    """The findings, one a line, and a closing line."""
+    """Return the findings, one per line, and a closing line."""
     n_failed = sum(check.status == "fail" for check in checks)
     closing = "Ready." if n_failed == 0 else f"Not ready: {n_failed} of {len(checks)} checks failed."
     return "\n".join([*map(str, checks), closing])
 
 
 def check_python(version: tuple[int, int]) -> Check:
-    """The interpreter, as (major, minor)."""
+    """Check the interpreter's version, (major, minor)."""
     found = f"{version[0]}.{version[1]} ({platform.python_implementation()})"
     if version < MIN_PYTHON:
         advice = f"install {MIN_PYTHON[0]}.{MIN_PYTHON[1]} or newer, then `make setup`"
@@ -165,7 +166,7 @@ def check_python(version: tuple[int, int]) -> Check:
 
 
 def check_torch() -> Check:
-    """torch and torchvision, and that they belong together: a wrong pair fails at import, or at nms."""
+    """Check torch and torchvision, and that their versions match: a wrong pair fails at import, or in nms."""
     try:
         import torch
         import torchvision
@@ -181,7 +182,7 @@ def check_torch() -> Check:
 
 
 def check_modules(names: Sequence[str]) -> Check:
-    """The other dependencies, by the names they are imported by."""
+    """Check the other dependencies, by their import names."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         return Check("packages", "fail", f"{', '.join(missing)} missing", _SET_UP)
@@ -189,7 +190,7 @@ def check_modules(names: Sequence[str]) -> Check:
 
 
 def check_cores() -> Check:
-    """Processor cores that this process may use, and whether others are busy on them."""
+    """Check how many processor cores this process may use, and whether other programs use them."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     load = os.getloadavg()[0]
     found = f"{n_cores}, load {load:.1f}"
@@ -201,7 +202,7 @@ def check_cores() -> Check:
 
 
 def check_memory(n_bytes: int | None = None) -> Check:
-    """Main memory of the machine, in bytes; measured where it is not given."""
+    """Check the main memory, in bytes; by default that of this machine."""
     if n_bytes is None:
         import psutil
 
@@ -214,7 +215,7 @@ def check_memory(n_bytes: int | None = None) -> Check:
 
 
 def check_gpu() -> Check:
-    """A GPU that torch can use; none is needed."""
+    """Check for a GPU that torch can use; none is needed."""
     try:
         import torch
 
@@ -222,21 +223,21 @@ def check_gpu() -> Check:
             memory = torch.cuda.get_device_properties(0).total_memory
             return Check("GPU", "ok", f"{torch.cuda.get_device_name()}, {memory / GIB:.0f} GiB")
     except (ImportError, RuntimeError, OSError):
-        pass  # check_torch has told
+        pass  # check_torch reports this
     return Check("GPU", "note", "none", "none is needed: the capstone chooses its profile for two cores")
 
 
 def check_prepared_folder(value: str | None) -> Check:
-    """The folder that DNNC_DATA names, where it is set."""
+    """Check the folder that DNNC_DATA names, where it is set."""
     if not value:
         return Check("DNNC_DATA", "ok", "not set")
     if not Path(value).expanduser().is_dir():
-        return Check("DNNC_DATA", "note", f"{value} is no folder", "correct it, or unset it")
+        return Check("DNNC_DATA", "note", f"{value} is not a folder", "correct it, or unset it")
     return Check("DNNC_DATA", "ok", value)
 
 
 def check_cache(folder: Path) -> Check:
-    """Whether downloads and decoded sets can be kept."""
+    """Check whether downloads and decoded sets can be stored."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -248,7 +249,7 @@ def check_cache(folder: Path) -> Check:
 
 
 def check_disk(folder: Path) -> Check:
-    """Free space where the cache is."""
+    """Check the free space where the cache is."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     n_free = shutil.disk_usage(existing).free
     if n_free < DISK_BYTES:
@@ -258,7 +259,7 @@ def check_disk(folder: Path) -> Check:
 
 
 def check_dataset(name: str) -> Check:
-    """Whether the test images of a set can be read without the network, and from where."""
+    """Check whether the test images of a set can be read without the network, and from where."""
     from common.data.datasets import DatasetNotFoundError, locate_dataset
 
     with warnings.catch_warnings(record=True) as caught:

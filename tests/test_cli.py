@@ -170,7 +170,7 @@ def test_a_network_by_name_needs_no_weights(capsys, tmp_path):
         (("compress", "lenet.safetensors", "--criterion", "size"), "criterion='size'"),
         (("compress", "lenet.safetensors", "--point", "huge"), "no operating point 'huge'"),
         (("compress", "lenet.safetensors", "--point", "vgg16_cifar10"), "operating points are for vgg16"),
-        (("compress", "lenet.safetensors", "--out", "nowhere/x.dcz"), "nowhere is no folder"),
+        (("compress", "lenet.safetensors", "--out", "nowhere/x.dcz"), "nowhere is not a folder"),
         (("compress", "garbage.safetensors"), "garbage.safetensors is not a safetensors file"),
         (("decompress", "broken.dcz"), "broken.dcz"),
         (("decompress", "nosuch.dcz"), "nosuch.dcz"),

@@ -110,7 +110,7 @@ def _source(number, text):
         ),
         (_source(6, "pass"), "1 cells to fill in, expected 2 or 3"),
         (_source(6, "# solution: x\ny = 1\n# end solution"), "outside of a function"),
-        (_source(6, SOLVED.replace("    # end solution", "")), "the stub is no Python"),
+        (_source(6, SOLVED.replace("    # end solution", "")), "the stub is not valid Python"),
         (
             _source(6, SOLVED.replace("return x", "x += 1\n    x += 1\n" * 3 + "    return x")),
             "lines to fill in",

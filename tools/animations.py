@@ -1,7 +1,6 @@
 """The lectures' animations, each a GIF beside its notebook: ``python tools/animations.py [name ...]``.
 
-Each is made of plain data by a function below; the same versions of matplotlib and Pillow give the same
-bytes.
+A function below makes each from plain data. The same versions of matplotlib and Pillow give the same bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _WEEK1 = ROOT / "week01_cv_foundations"
 
 
 def sliding_kernel() -> int:
-    """A kernel of 3 × 3 slides over a picture with one edge in it."""
+    """A 3 × 3 kernel slides over a picture with one edge."""
     picture = np.array([
         [1, 1, 1, 8, 8, 8, 8],
         [1, 2, 1, 8, 9, 8, 8],
@@ -50,7 +49,7 @@ def sliding_kernel() -> int:
 
 
 def hysteresis() -> int:
-    """Weak pixels that are reached from strong ones, on the horizon behind the cameraman."""
+    """Weak edge pixels are reached from strong ones, on the horizon behind the cameraman."""
     camera = cv2.GaussianBlur(photograph("camera"), (0, 0), 1.5)
     edges = [cv2.Canny(camera, threshold, threshold) > 0 for threshold in (40, 100)]
     view = slice(140, 240), slice(340, 480)
@@ -74,7 +73,7 @@ def hough_votes() -> int:
 
 
 def kmeans_1d() -> int:
-    """Lloyd's two steps on 120 weights, until no value changes its cluster."""
+    """Lloyd's two steps on 120 weights, until the centroids hardly move."""
     rng = np.random.default_rng(3)
     values = np.concatenate([rng.normal(mean, 0.13, 40) for mean in (-0.7, 0.1, 0.8)])
     centroids = np.linspace(values.min(), values.max(), 5)[
@@ -111,16 +110,16 @@ def huffman_tree() -> int:
 
 
 def centroid_tuning() -> int:
-    """Four centroids of 60 weights, from k-means to where a quadratic loss wants them; indices stay."""
+    """Four centroids of 60 weights move from k-means to the minimum of a quadratic loss; indices stay."""
     values = np.sort(np.random.default_rng(5).laplace(scale=0.45, size=60).clip(-1.8, 1.8))
-    importance = 0.1 + np.abs(values) ** 2  # the loss minds errors of large weights more
+    importance = 0.1 + np.abs(values) ** 2  # in the loss, errors of large weights count more
     centroids = np.array([-1.0, -0.3, 0.3, 1.0])
     for _ in range(50):  # Lloyd
         indices = np.abs(values[:, None] - centroids).argmin(axis=1)
         centroids = np.array([values[indices == cluster].mean() for cluster in range(4)])
     path, n_steps, rate = [centroids], 24, 0.03
     for _ in range(n_steps):
-        gradient = importance * (path[-1][indices] - values)  # of the loss, by each weight
+        gradient = importance * (path[-1][indices] - values)  # of the loss, with respect to each weight
         summed = np.bincount(indices, weights=gradient, minlength=4)
         path.append(path[-1] - rate * summed)
     errors = np.square(np.array(path)[:, indices] - values)
@@ -151,7 +150,7 @@ def table_decoder() -> int:
     while at < len(bits):
         left = len(bits) - at
         symbols, used = table[int(bits[at : at + width].ljust(width, "0"), 2)]
-        while used > left:  # the zeros behind the end are no words
+        while used > left:  # symbols decoded from the zeros behind the end do not count
             used, symbols = used - len(words[symbols[-1]]), symbols[:-1]
         title = f"look up {bits[at : at + width]}: write {symbols}, move on by {used} bits"
         frames.append(table_look_up(bits, at, table, written, title=title))
@@ -200,7 +199,7 @@ ANIMATIONS: dict[str, Callable[[], int]] = {
 
 
 def main(names: list[str]) -> int:
-    """Make the animations named, or all; 1 when a name is unknown."""
+    """Make the animations named, or all; return 1 when a name is unknown."""
     if unknown := set(names) - set(ANIMATIONS):
         print(
             f"animations: no {', '.join(sorted(unknown))}; there are {', '.join(ANIMATIONS)}", file=sys.stderr

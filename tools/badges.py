@@ -1,8 +1,9 @@
-"""Everything that names the repository's address, from the one place that has it: pyproject.toml.
+"""Updates the repository's address wherever it is used, from pyproject.toml.
 
 ``python tools/badges.py`` rewrites Colab badges, Binder links and ``git clone`` lines in the markdown files,
-CITATION.cff, and the notebooks' first cells and text; with ``--check`` it only tells what is out of step. In
-a table row that links to a notebook, an empty last cell or one with an old badge becomes that notebook's.
+CITATION.cff, and the notebooks' first cells and text. With ``--check`` it only names the files that are
+outdated. In a table row that links to a notebook, an empty last cell or an old badge becomes the badge of
+that notebook.
 """
 
 import json
@@ -19,13 +20,13 @@ _LAST_CELL = re.compile(r"\|\s*(?:\[!\[[^\]]*\]\([^)]*\)\]\([^)]*\))?\s*\|\s*$")
 
 
 def address(root: Path = ROOT) -> str:
-    """The repository's address as pyproject.toml states it, without a slash at its end."""
+    """Return the repository's address from pyproject.toml, without a slash or ".git" at its end."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     return project["urls"]["Repository"].removesuffix("/").removesuffix(".git")
 
 
 def owner_and_name(url: str) -> str:
-    """``owner/name`` of a GitHub address."""
+    """Return ``owner/name`` of a GitHub address; raise ValueError for another address."""
     match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+)", url)
     if not match:
         raise ValueError(f"Repository = {url!r} should be https://github.com/<owner>/<name>, as Colab wants")
@@ -33,13 +34,13 @@ def owner_and_name(url: str) -> str:
 
 
 def badge(url: str, notebook: str) -> str:
-    """Markdown of the badge that opens a notebook (its path from the root, with slashes) on Colab."""
+    """Return the markdown of the badge that opens a notebook (its path from the root) on Colab."""
     link = f"https://colab.research.google.com/github/{owner_and_name(url)}/blob/main/{notebook}"
     return f"[![Open in Colab]({_BADGE_IMAGE})]({link})"
 
 
 def renewed_markdown(text: str, url: str, folder: str = "") -> str:
-    """A markdown file's text with the present address; `folder` is where the file stands, from the root."""
+    """Return a markdown file's text with the current address; `folder` is the file's, from the root."""
     lines = []
     for line in text.splitlines(keepends=True):
         link = _NOTEBOOK_LINK.search(line)
@@ -51,7 +52,7 @@ def renewed_markdown(text: str, url: str, folder: str = "") -> str:
 
 
 def renewed_links(text: str, url: str) -> str:
-    """Colab, Binder and clone addresses of any repository made this one's."""
+    """Return the text with all Colab, Binder and clone addresses changed to this repository's."""
     name = owner_and_name(url)
     text = re.sub(r"(colab\.research\.google\.com/github/)[\w.-]+/[\w.-]+", rf"\g<1>{name}", text)
     text = re.sub(r"(mybinder\.org/(?:v2/gh|badge)/)(?!logo)[\w.-]+/[\w.-]+", rf"\g<1>{name}", text)
@@ -61,7 +62,7 @@ def renewed_links(text: str, url: str) -> str:
 
 
 def renewed_notebook(text: str, first_cell: str, url: str) -> str:
-    """A notebook with the present first code cell and links, otherwise byte for byte as it was."""
+    """Return a notebook's text with the current first code cell and links, otherwise the same bytes."""
     notebook = json.loads(text)
     wanted = {}
     code = [number for number, cell in enumerate(notebook["cells"]) if cell["cell_type"] == "code"]
@@ -76,7 +77,7 @@ def renewed_notebook(text: str, first_cell: str, url: str) -> str:
 
 
 def renewed_files(root: Path = ROOT) -> dict[Path, str]:
-    """Every file that is out of step, with the text that it should have."""
+    """Return every file that is outdated, with the text that it should have."""
     url = address(root)
     plain = (root / "CITATION.cff", root / FIRST_CELL)
     wanted = {path: renewed_links(path.read_text(), url) for path in plain}
@@ -91,7 +92,7 @@ def renewed_files(root: Path = ROOT) -> dict[Path, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Rewrite what is out of step, or with ``--check`` only name it; 1 when the check finds something."""
+    """Rewrite outdated files, or with ``--check`` only name them; return 1 when the check finds any."""
     stale = renewed_files()
     for path, text in stale.items():
         print(path.relative_to(ROOT))

@@ -1,8 +1,9 @@
-"""Install the dependencies that this Python lacks, and change none that will do (Colab's torch above all).
+"""Install the dependencies that this Python lacks, and change none that is good enough (Colab's torch).
 
 Run by the notebooks' first cell on Colab: ``python tools/install_missing.py [--dry-run]``. A package counts
-as there when it can be imported, whatever distribution it came in: OpenCV has four, which overwrite each
-other. One that is older than the course needs is renewed, unless others hang on it; then that is told.
+as installed when it can be imported, whatever distribution it comes from: OpenCV has four, which overwrite
+each other. One that is older than the course needs is upgraded, unless others depend on its version
+(`FIXED`); then a note says so.
 """
 
 import importlib.util
@@ -16,7 +17,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-# Names of modules that are not those of their distributions.
+# Import names that differ from the names of their distributions.
 MODULES = {
     "markdown-it-py": "markdown_it",
     "opencv-python-headless": "cv2",
@@ -24,19 +25,19 @@ MODULES = {
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",
 }
-# What a machine has chosen as a set, for its drivers and for each other: never changed.
+# Packages whose versions depend on each other and on the machine's drivers: never changed.
 FIXED = ("torch", "torchvision", "numpy", "scipy", "numba", "opencv-python-headless")
 
 
 def lacking(requirements: list[str]) -> tuple[list[str], list[str]]:
-    """What to install, and what is older than needed but stays.
+    """Return what to install, and what is older than needed but stays.
 
     Returns
     -------
     wanted : list of str
         Requirements whose module cannot be imported, or whose version is too old.
     stale : list of str
-        A line for people for each package of `FIXED` with a version outside its range.
+        A line for the user for each package of `FIXED` with a version outside its range.
     """
     wanted, stale = [], []
     for text in requirements:
@@ -66,7 +67,7 @@ def _is_importable(module: str) -> bool:
 
 
 def _version(distribution: str) -> str | None:
-    """The installed version; None where the module comes from another distribution."""
+    """Return the installed version; None where the module comes from another distribution."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -74,7 +75,7 @@ def _version(distribution: str) -> str | None:
 
 
 def pins(but: list[str]) -> list[str]:
-    """Every installed package at its present version: what the installer may not touch, but for some."""
+    """Return a pin on the installed version of every package except those in `but`, which may change."""
     renewed = {Requirement(text).name.lower() for text in but}
     found = {one.metadata["Name"]: one.version for one in metadata.distributions()}
     return sorted(
@@ -83,7 +84,7 @@ def pins(but: list[str]) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Install what is lacking; 0 when all is there afterwards."""
+    """Install what is missing; return 0 when all is installed afterwards."""
     wanted, stale = lacking(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
     for line in stale:
         print("note:", line, file=sys.stderr)

@@ -6,11 +6,11 @@ notebook ``assignment.ipynb`` beside it is the same with these changes:
 - a region from ``# solution: <reminder>`` to ``# end solution`` becomes one
   ``raise NotImplementedError("<reminder>")``, at the region's indentation;
 - a markdown cell tagged ``answer`` (a model answer) becomes a place for the student's own;
-- the first cell of all notebooks stands after the title, and the Colab badge below the title;
-- cells have ids that only their content decides.
+- the first cell of all notebooks is inserted after the title, and the Colab badge below the title;
+- cells have ids that depend on their content alone.
 
-Cells tagged ``raises-exception`` are those that stop while an answer is missing. Stale notebooks are written
-and executed; with ``--check`` they are only named.
+Cells tagged ``raises-exception`` are those that stop with an error while an answer is missing. Outdated
+notebooks are written and executed; with ``--check`` they are only named.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def sources(root: Path = ROOT) -> list[Path]:
-    """The assignments' sources, in the order of the weeks."""
+    """Return the assignments' sources, in the order of the weeks."""
     return sorted(root.glob("week*/assignment/source.py"))
 
 
 def notebook_path(source: Path) -> Path:
-    """Where the student's notebook of a source is."""
+    """Return the path of the student's notebook of a source."""
     return source.with_name("assignment.ipynb")
 
 
 def solved_notebook(source: Path, root: Path = ROOT) -> NotebookNode:
-    """The source as a notebook with its solutions, in which no cell may fail."""
+    """Return the source as a notebook with its solutions, in which no cell may fail."""
     cells = []
     for cell in jupytext.read(source, fmt="py:percent").cells:
         if cell.cell_type == "markdown":
@@ -53,7 +53,7 @@ def solved_notebook(source: Path, root: Path = ROOT) -> NotebookNode:
 
 
 def student_notebook(source: Path, root: Path = ROOT) -> NotebookNode:
-    """The source as the notebook that a student gets, not executed."""
+    """Return the source as the notebook that a student gets, not executed."""
     cells = []
     for number, cell in enumerate(jupytext.read(source, fmt="py:percent").cells):
         if cell.cell_type == "markdown":
@@ -69,7 +69,7 @@ def student_notebook(source: Path, root: Path = ROOT) -> NotebookNode:
 
 
 def is_stale(source: Path, root: Path = ROOT) -> bool:
-    """Whether the stored notebook is not the one that its source makes now; outputs do not count."""
+    """Return whether the stored notebook differs from what its source makes now; outputs do not count."""
     path = notebook_path(source)
     if not path.exists():
         return True
@@ -78,7 +78,7 @@ def is_stale(source: Path, root: Path = ROOT) -> bool:
 
 
 def is_executed(notebook: NotebookNode) -> bool:
-    """Whether every code cell has been run."""
+    """Return whether every code cell has been run."""
     return all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
 
 
@@ -88,14 +88,14 @@ def _tagged(cell: NotebookNode, *, without: str = "") -> dict:
 
 
 def _completed(cells: list[NotebookNode], source: Path, root: Path) -> NotebookNode:
-    """With badge, first cell, kernel and ids."""
+    """Return a notebook of the cells, with badge, first cell, kernel and ids."""
     title, newline, rest = cells[0].source.partition("\n")
     if not title.startswith("# "):
         raise ValueError(f"{source}: the first cell should begin with the title, and begins with {title!r}")
     taken: set[str] = set()
     for cell in cells:
         cell.id = _id(cell, taken)
-    # after the ids, so that another address changes no id
+    # After the ids are made, so that they do not depend on the repository's address.
     place = notebook_path(source).relative_to(root).as_posix()
     cells[0].source = f"{title}\n\n{badge(address(root), place)}{newline}{rest}"
     cells.insert(1, new_code_cell((root / FIRST_CELL).read_text().rstrip("\n"), id="first-cell"))
@@ -103,7 +103,7 @@ def _completed(cells: list[NotebookNode], source: Path, root: Path) -> NotebookN
 
 
 def _id(cell: NotebookNode, taken: set[str]) -> str:
-    """A cell's id: a digest of what it holds, counted on where two cells hold the same."""
+    """Return a cell's id: a digest of its content, and of a counter where two cells have the same content."""
     for repetition in range(len(taken) + 1):
         digest = hashlib.sha256(f"{cell.cell_type} {repetition} {cell.source}".encode()).hexdigest()[:12]
         if digest not in taken:
@@ -117,7 +117,7 @@ def _content(notebook: NotebookNode) -> list[tuple]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write and execute what is stale, or with ``--check`` only name it; 1 when the check finds something."""
+    """Write and execute outdated notebooks, or with ``--check`` only name them; return 1 if it finds any."""
     stale = [source for source in sources() if is_stale(source)]
     for source in stale:
         print(

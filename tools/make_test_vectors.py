@@ -2,14 +2,14 @@
 
     .venv/bin/python tools/make_test_vectors.py
 
-writes `tests/data/vectors/NAME.dcz` and `NAME.json`. Whoever writes another reader starts here: together the
+writes `tests/data/vectors/NAME.dcz` and `NAME.json`, for tests of other readers of the format: together the
 files use every kind of record of the specification (`common.codec.container`). They are the same on every
 machine, and a test compares them with the stored ones.
 
 The JSON holds `metadata` and `tensors`, in the order of the file: name, dtype, shape, and the `values` in
-row-major order, "NaN", "Infinity" and "-Infinity" as text. A long list is replaced by its SHA-256 over the
-values' little-endian bytes. A tensor with shared weights is given dense, as float32, row scales multiplied
-in, and says how many weights are kept.
+row-major order, "NaN", "Infinity" and "-Infinity" as text. A long list is replaced by the SHA-256 of the
+values' little-endian bytes. A tensor with shared weights is given dense, as float32, multiplied by its row
+scales, with the number of its kept weights and clusters.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def vectors() -> dict[str, bytes]:
-    """The files by name."""
+    """Return the files by name."""
     return {
         "dense": _dense(),
         "names": _names(),
@@ -59,7 +59,7 @@ def vectors() -> dict[str, bytes]:
 
 
 def expected_json(data: bytes) -> str:
-    """What a reader must find in a file, as JSON."""
+    """Return what a reader must find in a file, as JSON."""
     model = load(data)
     tensors = [_described(name, tensor) for name, tensor in model.tensors.items()]
     lines = ",\n  ".join(json.dumps(tensor, ensure_ascii=False) for tensor in tensors)
@@ -160,7 +160,7 @@ def _gaps() -> bytes:
 
 
 def _law() -> bytes:
-    """The same in the code of the geometric law; with long gaps its tree is deeper than 15, and cut."""
+    """The same in the code of the geometric law; with wide gaps its tree is deeper than 15: package-merge."""
     records = []
     for width in range(1, 13):
         rng = np.random.default_rng(width)
@@ -193,7 +193,7 @@ def _zones() -> bytes:
 
 
 def _bitmap() -> bytes:
-    """A bit per weight; nothing kept; everything kept, said by the zone."""
+    """A bit per weight; nothing kept; everything kept, as the zone's coding says."""
     records = []
     positions = np.array([0, 2, 3, 7, 8, 18], dtype=np.int64)
     record = _shared_head((19,), positions.size)
@@ -223,7 +223,7 @@ def _fillers() -> bytes:
 
 
 def _scales() -> bytes:
-    """Row scales of other dtypes, dense and shared; products and roundings in float32."""
+    """Row scales of other dtypes, dense and shared; products rounded in float32."""
     indices = np.uint8(np.arange(12) % 4)
     codebook = np.float32([-1.1, -0.1, 0.3, 1e30])
     matrix = {"shape": (4, 3), "codebook": codebook, "positions": None, "indices": indices}
@@ -259,7 +259,7 @@ def _lanes() -> bytes:
 
 
 def _shared_head(shape: tuple[int, ...], n_kept: int) -> ByteWriter:
-    """The beginning of a record of shared weights in zones, up to the positions."""
+    """Return the beginning of a record of shared weights in zones, up to the positions."""
     record = ByteWriter()
     record.put(bytes([64, len(shape), *shape]))
     codebook = np.array([-1, 0.5, 4], dtype="<f4")
@@ -270,7 +270,7 @@ def _shared_head(shape: tuple[int, ...], n_kept: int) -> ByteWriter:
 
 
 def _file(records: list[ByteWriter]) -> bytes:
-    """A file of records without names."""
+    """Return a file of records without names."""
     for number, record in enumerate(records):
         record.put(crc(str(number), record.parts))
     return join_file({}, None, records)

@@ -1,7 +1,7 @@
 """Tags and metadata of the lectures, set by rule: ``python tools/notebook_tags.py [--check] [notebook ...]``.
 
-What a cell is for stands in its text; from there this tool sets what Jupyter, Colab and the mentees' edition
-need to know:
+A cell's text says what the cell is for. From it this tool sets the tags and metadata that Jupyter, Colab and
+the mentees' edition use:
 
 - A markdown cell that ends in a question and the line ``My prediction: …`` makes the code cells up to the
   next markdown cell, which holds the folded answer, *predictions*: tagged ``predict``, their output folded.
@@ -10,13 +10,12 @@ need to know:
 - A code cell that begins with ``#@title`` is folded (on Colab, a form), and so is the first code cell.
 
 It also counts what a learner reads and sees: words of the markdown cells, lines of the code cells that are
-not folded. What stands below a heading marked *second reading*, up to the next heading of its level or a
-higher one, is not counted; nor are the title's cell, folded answers, questions, exercises, glossary and
-references.
+not folded. What follows a heading marked *second reading*, up to the next heading of its level or a higher
+one, is not counted; nor are the title's cell, folded answers, questions, exercises, glossary and references.
 
-A lecture that has a prediction is *done*: only then are its tags set, and it is held to `limits_broken`.
-Without ``--check`` the notebooks are rewritten where they are out of step, outputs untouched, and the counts
-are printed; with it they are only named, and the exit code is 1.
+A lecture that has a prediction is *done*: only then are its tags set and its limits checked
+(`limits_broken`). Without ``--check`` outdated notebooks are rewritten, outputs untouched, and the counts are
+printed. With it they are only named, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -42,28 +41,28 @@ _DETAILS = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re
 
 
 def lectures(root: Path = ROOT) -> list[Path]:
-    """The lecture notebooks in reading order: of the weeks and the capstone, no assignments, no slides."""
+    """Return the lecture notebooks in reading order: weeks and capstone, without assignments and slides."""
     folders = [*sorted(root.glob("week[0-9][0-9]_*")), root / "capstone"]
     return [notebook for folder in folders for notebook in reading_order(folder / "README.md")]
 
 
 def source_of(cell: dict) -> str:
-    """A cell's text."""
+    """Return a cell's text."""
     return "".join(cell["source"])
 
 
 def is_prediction(cell: dict) -> bool:
-    """Whether a markdown cell asks for a prediction."""
+    """Return whether a cell is a markdown cell that asks for a prediction."""
     return cell["cell_type"] == "markdown" and source_of(cell).rstrip().endswith(PREDICTION)
 
 
 def is_done(notebook: dict) -> bool:
-    """Whether a lecture has been written to be worked through: it asks for a prediction."""
+    """Return whether a lecture is done: whether it asks for a prediction."""
     return any(map(is_prediction, notebook["cells"]))
 
 
 def set_tags(notebook: dict) -> None:
-    """Give every cell the tags and metadata that its text asks for; what else is there stays."""
+    """Give every cell the tags and metadata that follow from its text; other tags and metadata stay."""
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     asked = after_exercise = False
     for cell in notebook["cells"]:
@@ -90,7 +89,7 @@ def _set_cell(cell: dict, tags: dict[str, bool], *, hide_source: bool, hide_outp
 
 
 def _set(where: dict, name: str, value: object) -> None:
-    """Set a value, or remove the name when the value is empty: no two notations of the same."""
+    """Set a value, or remove the name when the value is empty, so that there is one notation only."""
     if value:
         where[name] = value
     else:
@@ -150,7 +149,7 @@ def count(notebook: dict) -> Counts:
 
 
 def n_words(line: str) -> int:
-    r"""Words of one line of Markdown: a formula is one, a mark-up or a picture none.
+    r"""Return the number of words in a line of Markdown: a formula counts as one, markup and pictures as 0.
 
     >>> n_words("| **at most** $H + 1$ | [bits](x.md) |"), n_words("[![Open in Colab](a)](b)")
     (4, 0)
@@ -160,7 +159,7 @@ def n_words(line: str) -> int:
 
 
 def _folded(notebook: dict, section: str, summary: str) -> list[str]:
-    """The folded texts of one section whose summary begins with a word."""
+    """Return the folded texts of one section whose summary begins with the given word."""
     found: list[str] = []
     inside = False
     for cell in notebook["cells"]:
@@ -175,7 +174,7 @@ def _folded(notebook: dict, section: str, summary: str) -> list[str]:
 
 
 def limits_broken(notebook: dict) -> list[str]:
-    """What a lecture that is done lacks, each in one line."""
+    """Return which limits a lecture that is done breaks, one line each."""
     counts, cells = count(notebook), notebook["cells"]
     broken = []
     if counts.words > MOST_WORDS:
@@ -226,7 +225,7 @@ def _exercise_broken(text: str, following: list[dict]) -> list[str]:
         stub = without_solutions(text, todo=True)
         compile(stub, "stub", "exec")
     except (ValueError, SyntaxError) as error:
-        return [f"the stub is no Python: {error}"]
+        return [f"the stub is not valid Python: {error}"]
     if re.search(r"^raise NotImplementedError", stub, re.MULTILINE):
         broken.append("a solution stands outside of a function: its stub would end the lecture")
     for lines in solution_lines(text):
@@ -238,12 +237,12 @@ def _exercise_broken(text: str, following: list[dict]) -> list[str]:
 
 
 def dumped(notebook: dict) -> str:
-    """A notebook's text as nbformat writes it."""
+    """Return a notebook's text as nbformat writes it."""
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
 def main(arguments: list[str]) -> int:
-    """Set the tags, or with ``--check`` only say where they are wrong; 1 when something is."""
+    """Set the tags, or with ``--check`` only say where they are wrong; return 1 when something is wrong."""
     is_check = "--check" in arguments
     named = [Path(name) for name in arguments if name != "--check"]
     n_broken = 0

@@ -1,8 +1,8 @@
 """The pages' tables of results and the README's figure, from the JSON files that the commands wrote.
 
-``python tools/readme_tables.py`` rewrites what stands between the markers and draws the figure; with
-``--check`` it only tells whether the tables are out of step. A result that is not stored is "not run": no
-figure of ours is typed in.
+``python tools/readme_tables.py`` rewrites the text between the markers and draws the figure; with ``--check``
+it only says whether the tables are outdated. A result that is not stored appears as "not run": none of the
+course's own figures is typed by hand.
 """
 
 import json
@@ -23,7 +23,7 @@ RESULTS = ROOT / "capstone" / "results"
 
 
 def read(name: str) -> dict:
-    """The figures of a results file, or nothing."""
+    """Return the figures of a results file; an empty dict where there is no file."""
     path = RESULTS / name
     return json.loads(path.read_text())["figures"] if path.exists() else {}
 
@@ -46,7 +46,7 @@ HEADLINES = (
 
 
 def measured() -> dict[str, list[dict]]:
-    """The capstone's files by network, each with ``path``, ``baseline_top1`` and ``top1``."""
+    """Return the capstone's files by network, each with ``path``, ``baseline_top1`` and ``top1``."""
     found = {"vgg16": list(read("operating_points.json").values())}
     found["alexnet"] = list(read("alexnet.json").values())
     for point in read("lenets.json").get("points", []):
@@ -58,7 +58,7 @@ def measured() -> dict[str, list[dict]]:
 
 
 def headline_table() -> str:
-    """A few files, each beside the published result nearest to it: bytes and accuracy of both."""
+    """Return a few files, each beside the nearest published result: bytes and accuracy of both."""
     found = [point | {"network": name} for name, points in measured().items() for point in points]
     for name in ("variational_dropout", "tiny_lenets"):
         stored = ROOT / EXPERIMENTS[name].result
@@ -83,7 +83,7 @@ def headline_table() -> str:
 
 
 def results_table() -> str:
-    """Ours, beside the best published of the same network."""
+    """Return our results, beside the best published ones of the same network."""
     rows, found = [], measured()
     for name, (title, methods) in NETWORKS.items():
         theirs = "; ".join(quoted(name, method) for method in methods)
@@ -95,7 +95,11 @@ def results_table() -> str:
 
 
 def methods_table() -> str:
-    """For each other method, network, data: the smallest file within a point of its baseline, or the best."""
+    """Return the other methods' best files.
+
+    For each method, network and data set: the smallest file within a point of its baseline, or else the most
+    accurate one.
+    """
     rows = []
     for name, entry in EXPERIMENTS.items():
         path = ROOT / entry.result
@@ -135,7 +139,7 @@ def methods_table() -> str:
 
 
 def neighbour(figures: dict, network: str, dataset: str) -> str:
-    """The first published row of a network and data set that counts bytes or errors, in a few words."""
+    """Return in a few words the first published row of a network and data set that has sizes or errors."""
     for row in figures.get("published", ()):
         if (row.get("network", network), row.get("dataset", dataset)) != (network, dataset):
             continue
@@ -160,7 +164,7 @@ def neighbour(figures: dict, network: str, dataset: str) -> str:
 
 
 def quoted(network: str, method: str) -> str:
-    """A published row in a few words, accuracies as in our own."""
+    """Return a published row in a few words, with accuracies in place of errors, as in ours."""
     (found,) = (row for row in PUBLISHED[network] if row.method == method)
     where = " (ImageNet)" if network == "alexnet" else ""
     before = "" if found.baseline_error is None else f"{100 - found.baseline_error:.2f} % → "
@@ -168,7 +172,7 @@ def quoted(network: str, method: str) -> str:
 
 
 def row(title: str, figures: dict, published: str) -> list[str]:
-    """One compressed network."""
+    """Return the row of one compressed network."""
     before, after = 100 * figures["baseline_top1"], 100 * figures["top1"]
     return [
         title,
@@ -182,13 +186,13 @@ def row(title: str, figures: dict, published: str) -> list[str]:
 
 
 def bench_table() -> str:
-    """What ``make bench`` wrote, ours beside the fastest peers only."""
+    """Return the results of ``make bench``, ours beside the fastest peers only."""
     path = RESULTS / "bench.json"
     return to_summary(json.loads(path.read_text())).strip() if path.exists() else "Not run yet: `make bench`."
 
 
 def draw_figure(path: Path = ROOT / "capstone/figures/three_stages.png") -> None:
-    """The three stages with the sizes of the headline's file."""
+    """Draw the three stages, with the sizes of the headline's file."""
     from common.figures import three_stages  # matplotlib takes a second, and the check needs none
 
     stages = read("operating_points.json")["vgg16_cifar10"]["stages"]
@@ -196,7 +200,7 @@ def draw_figure(path: Path = ROOT / "capstone/figures/three_stages.png") -> None
     three_stages(stages).savefig(path, dpi=110, bbox_inches="tight")
 
 
-# Which tables stand in which file.
+# Which tables are in which file.
 PAGES = {
     "README.md": {"headlines": headline_table, "bench": bench_table},
     "capstone/README.md": {"results": results_table, "methods": methods_table},
@@ -204,7 +208,7 @@ PAGES = {
 
 
 def renewed(page: str, text: str) -> str:
-    """A page's text with present tables."""
+    """Return a page's text with current tables."""
     for name, table in PAGES[page].items():
         pattern = rf"(<!-- {name}:start -->\n)(?:.*?\n)?(<!-- {name}:end -->)"
         content = table()
@@ -215,7 +219,7 @@ def renewed(page: str, text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Rewrite the pages, or with ``--check`` only tell; 1 when the check finds one out of step."""
+    """Rewrite the pages, or with ``--check`` only compare; return 1 when the check finds an outdated one."""
     is_check, status = "--check" in arguments, 0
     for page in PAGES:
         text = (ROOT / page).read_text()

@@ -1,8 +1,8 @@
 """Execute notebooks and store their outputs: ``python tools/run_notebooks.py [notebook ...]``, else all.
 
-Each runs from a clean kernel of this Python, in its own folder, as under test; progress bars are off. A
+Each runs in a new kernel of this Python, in its own folder, as in the tests; progress bars are off. A
 notebook is only written when it ran to its end. Cells tagged ``raises-exception`` may fail, as the stubs of
-an assignment do; of their errors the last line is stored, and no place on this machine.
+an assignment do; of their errors only the last line is stored, without paths of this machine.
 """
 
 import argparse
@@ -19,21 +19,21 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def course_notebooks() -> list[Path]:
-    """The course's notebooks in reading order; members' are their own."""
+    """Return the course's notebooks in reading order, without those of the members."""
     folders = [*sorted(ROOT.glob("week*")), ROOT / "capstone"]
     found = (path for folder in folders for path in sorted(folder.rglob("*.ipynb")))
     return [path for path in found if ".ipynb_checkpoints" not in path.parts]
 
 
 def execute(path: Path, *, timeout_s: float) -> None:
-    """Run one notebook and replace it with itself and its outputs."""
-    os.environ["DNNC_QUIET"] = "1"  # a progress bar differs at every run
+    """Run one notebook and store its outputs in it."""
+    os.environ["DNNC_QUIET"] = "1"  # a progress bar differs in every run
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
         timeout=timeout_s,
         kernel_name="python3",
-        record_timing=False,  # times of day would change the file at every run
+        record_timing=False,  # times of day would change the file in every run
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
@@ -52,7 +52,7 @@ def _shorten_tracebacks(notebook: nbformat.NotebookNode) -> None:
 
 
 def main() -> int:
-    """Run the notebooks named, or all; 1 when one of them failed."""
+    """Run the notebooks named, or all; return 1 when one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="*", type=Path)
     parser.add_argument("--timeout", type=float, default=3600, help="seconds a cell may take")

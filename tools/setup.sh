@@ -1,13 +1,13 @@
 #!/bin/sh
 # Builds or renews the virtual environment: tools/setup.sh <folder>. Called by make when pyproject.toml or
-# constraints.txt is newer than the stamp. An interrupted run leaves a marker, and the next one starts anew.
+# constraints.txt is newer than the stamp. An interrupted run leaves a marker, and the next one starts again.
 set -eu
 
 venv=$1
 stamp=$venv/.installed
 marker=$venv/.installing
 
-# The stamp holds what it was made from: a checkout that only touched the files costs no network.
+# The stamp holds a checksum of what it was made from: files that only have a new date cause no download.
 torch=${TORCH:-default}
 case $torch in
     default | cpu) ;;
@@ -44,7 +44,7 @@ fi
 
 : > "$marker"
 rm -f "$stamp"
-# Python compiles a module when it is first imported, unless it may not write: then each run compiles torch again.
+# Python compiles a module on its first import, unless it may not write: then each run would compile torch again.
 compile=
 if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then compile=--compile-bytecode; fi
 sed -n '/^uv==/,/[^\\]$/p' constraints.txt > "$venv/uv.txt" # pip takes hashes from a list of requirements only

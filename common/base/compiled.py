@@ -1,10 +1,11 @@
-"""Loops compiled by numba, and kept compiled from one run to the next wherever that can be done.
+"""`numba.njit` with a cache, so that loops are compiled once and not in every run, wherever that is possible.
 
-numba keeps compiled code beside the source, or below the home folder. Where neither can be written (a package
-that somebody else has installed, a user without a home), it raises at import; here our own cache folder comes
-next, then a temporary one, and at last the code is compiled again in every run.
+numba stores compiled code beside the source, or below the home folder. Where neither can be written (a
+package that somebody else has installed, a user without a home), it raises at import. Here the course's own
+cache folder is tried next, then a temporary one; without any, the code is compiled again in every run.
 
-What is kept is read back by pickle: a folder that others may write is never taken.
+Compiled code is read back with pickle, which can run anything. So a folder into which other users may write
+is never used.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from pathlib import Path
 import numba
 from numba.core import config
 
-from common.base import compiling as compiling  # tells a terminal when it takes long
+from common.base import compiling as compiling  # prints a notice before the first compilation
 from common.base.files import user_cache
 
-# What was found for the first function holds for all: the word that `dnnc doctor` shows.
+# The folder that was found for the first function is used for all; `dnnc doctor` shows it.
 _found: dict[str, object] = {}
 
 
 def njit(function: Callable | None = None, **options) -> Callable:
-    """`numba.njit` with a cache where there can be one; with or without options, like the original."""
+    """Compile as `numba.njit`, with a cache where possible; a decorator with or without options."""
     if function is None:
         return lambda decorated: njit(decorated, **options)
     for folder in _folders():
@@ -47,7 +48,7 @@ kernel = njit(nogil=True, error_model="numpy")
 
 
 def cache_place() -> str:
-    """Where compiled code is kept, for people."""
+    """Return where compiled code is kept, in words for the user."""
     where = _found.get("where")
     if where is None:
         return os.environ.get("NUMBA_CACHE_DIR") or "beside the source"
@@ -55,7 +56,7 @@ def cache_place() -> str:
 
 
 def _folders() -> Iterator[Path | None]:
-    """Places to try: None is numba's own choice."""
+    """Yield the folders to try; None is numba's own choice."""
     if "where" in _found:
         if _found["where"] != "":
             yield _found["where"]
@@ -68,7 +69,7 @@ def _folders() -> Iterator[Path | None]:
 
 @contextmanager
 def _cache_in(folder: Path | None) -> Iterator[None]:
-    """numba's choice of a folder, for one decoration; other packages' functions keep theirs."""
+    """Set numba's cache folder for one decoration; functions of other packages keep theirs."""
     before = config.CACHE_DIR
     if folder is not None:
         config.CACHE_DIR = str(folder)
@@ -79,7 +80,7 @@ def _cache_in(folder: Path | None) -> Iterator[None]:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether the folder is there or could be made, is ours, and only we may write into it."""
+    """Return whether the folder exists (or could be made) and this user alone owns it and may write to it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
@@ -97,7 +98,7 @@ def _user() -> int:
 
 
 def _bear_a_broken_cache(compiled: Callable) -> None:
-    """Let a full disk, or a file cut short, cost a compilation and no more."""
+    """Let a full disk or a truncated file lead to a new compilation, not to an error."""
     cache = getattr(compiled, "_cache", None)
     if not (hasattr(cache, "load_overload") and hasattr(cache, "save_overload")):
         return

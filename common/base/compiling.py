@@ -1,7 +1,7 @@
-"""The loops that numba compiles, and what a newcomer waits for: one line on stderr before the first.
+"""A notice on stderr before numba compiles the first loop, so that users know what they are waiting for.
 
-numba keeps what it compiled beside the modules, so only the first call waits. `doctor.warm_up` makes
-that call ahead of time: ``dnnc doctor --warm``, and at the end of ``make setup``.
+numba caches what it compiled (`compiled`), so only the first call takes long. `doctor.warm_up` makes that
+call ahead of time: ``dnnc doctor --warm``, and at the end of ``make setup``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a folder hands on: names that users import from it, each read from its module when first asked for.
+"""Facades: the names that users import from a folder, each imported from its module on first use.
 
-So ``from common.codec import load`` works, while ``import common.codec.gaps`` loads neither numba's kernels
-nor torch on behalf of names that nobody asked for.
+So ``from common.codec import load`` works, while ``import common.codec.gaps`` imports nothing for the sake of
+names that are not used, such as torch.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 def hand_on(
     package: str, names: Mapping[str, str]
 ) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
-    """The ``__getattr__``, ``__dir__`` and ``__all__`` of a package.
+    """Return the ``__getattr__``, ``__dir__`` and ``__all__`` of a package (PEP 562).
 
     Parameters
     ----------
     package : str
-        Its ``__name__``.
+        The package's ``__name__``.
     names : mapping of str to str
-        Each name to the module of the package that defines it.
+        From each name to the module of the package that defines it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and the folders that the course writes to."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ ROOT = Path(__file__).resolve().parents[2]  # of the repository
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to, which takes its name when the block ends well.
+    """Yield a path beside `path` to write to, which is renamed to `path` when the block ends without error.
 
-    Whoever looks sees the old file or the new one. When the block raises, an interrupt included, what was
-    written is deleted, and the old file stands as it was. The folder is made when missing.
+    A reader sees the old file or the new one, never a part. When the block raises (an interrupt included),
+    what was written is deleted, and the old file stays as it was. The folder is made when missing.
 
     Parameters
     ----------
     path : path
-        Where the file is to be.
+        Name of the finished file.
 
     Raises
     ------
     OSError
-        The folder cannot be written, or `path` is a folder.
+        When the folder cannot be written to, or `path` is a folder.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")  # processes that write the same file: one each
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")  # processes may write the same file: one each
     try:
         yield aside
         os.replace(aside, path)
@@ -48,27 +48,27 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def is_checkout() -> bool:
-    """Whether the package runs from a clone: an installed wheel has no place for outputs beside it."""
+    """Return whether the package runs from a clone: an installed wheel has no place for outputs beside it."""
     return (ROOT / "pyproject.toml").is_file()
 
 
 def workplace() -> Path:
-    """Where outputs go: the clone that the package runs from, or the present folder; never site-packages."""
+    """Return the folder for outputs: the clone that the package runs from, or else the current folder."""
     return ROOT if is_checkout() else Path.cwd()
 
 
 def needs_checkout(what: str) -> None:
-    """Raise ValueError, in one line for people, where there is no clone."""
+    """Raise ValueError, in one line for the user, unless the package runs from a clone."""
     if not is_checkout():
         raise ValueError(f"{what} needs the course's files: run it in a clone of the repository")
 
 
 def user_cache() -> Path:
-    """The cache folder: ``DNNC_CACHE`` if set, else the platform's (``~/.cache/dnnc`` on Linux).
+    """Return the cache folder: ``DNNC_CACHE`` if set, or else the platform's (``~/.cache/dnnc`` on Linux).
 
-    A user without a home folder has a temporary one.
+    For a user without a home folder it is a temporary one.
     """
-    import platformdirs  # the gate of the members' folders runs before anything is installed
+    import platformdirs  # here, since this module is also imported before anything is installed
 
     try:
         return Path(os.environ.get("DNNC_CACHE") or platformdirs.user_cache_dir("dnnc")).expanduser()

@@ -1,4 +1,4 @@
-"""What was measured with some options, remembered in a file: a stopped run does not measure it again."""
+"""Figures measured with some options, stored in a file: a stopped run does not measure them again."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ _FILE = "figures.json"
 
 
 class Memo:
-    """Figures that were measured with given options, in a folder of these options alone.
+    """Figures that were measured with given options, in a folder for these options alone.
 
-    A digest of the options is part of the folder's name, so whatever was made with others is never an answer.
-    Checkpoints that belong to the options may stand in `folder` too.
+    A digest of the options is part of the folder's name, so figures made with other options are never found.
+    Checkpoints that belong to the options may be stored in `folder` too.
 
     Parameters
     ----------
     path : path
         The folder, without the digest.
     options : dataclass, mapping, sequence, str, number or None
-        All that decides the figures: options, and digests of the images and of the network they start from.
+        Everything that decides the figures: options, and digests of the images and of the network they start
+        from.
     resume : bool
-        Whether what was measured before counts; else the folder is deleted.
+        Whether figures that were measured before are used; else the folder is deleted.
 
     Examples
     --------
@@ -53,9 +54,9 @@ class Memo:
         return key in self._known
 
     def get(self, key: str, measure: Callable[[], object]) -> Any:
-        """The figures under `key`: remembered, else measured now and written down at once.
+        """Return the figures under `key`: the stored ones, or else those of ``measure()``, which are stored.
 
-        They come as JSON gives them back (lists for tuples), whether remembered or measured.
+        Both are as JSON gives them back: lists for tuples.
         """
         if key not in self._known:
             self._known[key] = as_json(measure())
@@ -64,7 +65,7 @@ class Memo:
         return self._known[key]
 
     def _read(self) -> dict:
-        """What the file holds; nothing where there is none, or another thing."""
+        """Return the file's figures; none where there is no file, or one of another kind."""
         try:
             stored = json.loads((self.folder / _FILE).read_text())
         except (OSError, ValueError):
@@ -74,7 +75,7 @@ class Memo:
 
 
 def as_json(value: object) -> Any:
-    """The same value as JSON gives it back: lists for tuples, mappings for dataclasses.
+    """Return the value as JSON gives it back: lists for tuples, dicts for dataclasses.
 
     >>> as_json({"shape": (2, 3)})
     {'shape': [2, 3]}

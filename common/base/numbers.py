@@ -1,4 +1,4 @@
-"""Numbers on their way into fewer bits: what does not fit is an error that names the tensor, never infinity.
+"""Rounding to float16: a value that does not fit is an error that names the tensor, never infinity.
 
 >>> to_half(np.float32([1.5, -2.0]), "conv1.bias").tolist()
 [1.5, -2.0]
@@ -16,21 +16,23 @@ HALF_MAX = 65504.0  # the largest finite float16 (IEEE 754 binary16)
 
 
 def to_half(values: np.ndarray, name: str, *, may_vanish: bool = True) -> np.ndarray:
-    """The values as float16, each rounded to the nearest.
+    """Return the values as float16, each rounded to the nearest.
 
     Parameters
     ----------
     values : ndarray of real numbers
+        Of any shape.
     name : str
-        Of the tensor, for the message.
+        Name of the tensor, for the message.
     may_vanish : bool
-        Whether all may become zero, being below float16's smallest (6e-8): biases may, weights may not.
+        Whether it is allowed that all become zero, because all are below float16's smallest number (6e-8). A
+        layer can do without its biases, but not without its weights.
 
     Raises
     ------
     ValueError
-        A value that is NaN or infinite, or that would become infinite; or, unless they may vanish, values of
-        which nothing would be left.
+        When a value is NaN or infinite or would become infinite; or, unless `may_vanish`, when all would
+        become zero.
     """
     values = np.asarray(values)
     check_finite(values, name)
@@ -51,13 +53,7 @@ def to_half(values: np.ndarray, name: str, *, may_vanish: bool = True) -> np.nda
 
 
 def check_finite(values: np.ndarray, name: str) -> None:
-    """Refuse NaN and infinite values.
-
-    Raises
-    ------
-    ValueError
-        With the tensor's name and how many there are.
-    """
+    """Raise ValueError when values are NaN or infinite; the message says how many, and the tensor's name."""
     n_broken = int(values.size - np.isfinite(values).sum())
     if n_broken:
         raise ValueError(

@@ -1,7 +1,7 @@
 """Progress bars, with one switch: ``DNNC_QUIET=1`` in the environment turns all of them off.
 
-Bars write timings to stderr, so a notebook under test would never compare equal with its stored
-outputs; the switch lives here, and no notebook needs to know of it.
+Bars write timings to stderr, so a notebook under test would never equal its stored outputs. The switch is
+here, so that no notebook has to care about it.
 """
 
 import os
@@ -13,22 +13,22 @@ from tqdm import tqdm
 
 
 def is_quiet() -> bool:
-    """Whether ``DNNC_QUIET`` asks for silence (set, and neither empty nor ``0``)."""
+    """Return whether ``DNNC_QUIET`` turns bars off (set, and neither empty nor ``0``)."""
     return os.environ.get("DNNC_QUIET", "") not in ("", "0")
 
 
 def has_bars() -> bool:
-    """Whether a bar can be drawn: in a terminal or a notebook; a log file would get thousands of lines."""
+    """Return whether a bar can be drawn, in a terminal or a notebook; a log would get thousands of lines."""
     return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
 
 
 def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
-    """A progress bar over `iterable`; none when ``DNNC_QUIET`` is set, nor where it cannot be drawn.
+    """Return a progress bar over `iterable`; invisible when ``DNNC_QUIET`` is set or it cannot be drawn.
 
     Parameters
     ----------
     iterable : iterable, optional
-        What to walk through; without it, the bar is moved by ``update(n)``.
+        What to iterate over; without it, ``update(n)`` advances the bar.
     **options
         Passed on to ``tqdm`` (``desc``, ``total``, ``unit``, ...).
 

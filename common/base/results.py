@@ -1,4 +1,4 @@
-"""Results as JSON, with all that is needed to make them again: nothing in the course's tables is typed in.
+"""Results as JSON, with all that is needed to reproduce them: no number in the tables is typed by hand.
 
 A file holds::
 
@@ -10,10 +10,10 @@ A file holds::
     date        when, in UTC
     seed        the seed, null when nothing was random
     dataset     name and SHA-256 of every image set that was used
-    device      the word for the device, such as ``cpu`` or ``cuda``
-    machine     processor, its widest vectors, cores, memory, operating system, and the GPU when there is one
-    versions    of Python and of the libraries that decide the figures
-    sha256      of all the above, so that a figure edited by hand is noticed
+    device      name of the device, such as ``cpu`` or ``cuda``
+    machine     processor, its widest vector instructions, cores, memory, operating system, and the GPU if any
+    versions    those of Python and of the libraries that influence the figures
+    sha256      checksum of all the above, so that a figure edited by hand is noticed
 """
 
 import hashlib
@@ -42,7 +42,7 @@ _OUTPUTS = (":(exclude)*/results/*", ":(exclude)*.dcz")
 
 
 class ResultError(ValueError):
-    """A result file is broken, edited, or of another format."""
+    """A result file is damaged, was edited, or has another format."""
 
 
 def write_result(
@@ -54,20 +54,23 @@ def write_result(
     dataset: Any,
     device: Any,
 ) -> dict[str, Any]:
-    """Write measured figures with how they were made; the file is replaced whole or not at all.
+    """Write measured figures and how they were made; the file is replaced whole or not at all.
 
     Parameters
     ----------
     path : path
         Its folder is made when missing.
     figures : mapping
-        Strings to numbers, strings, booleans, None, and lists and mappings of them; NumPy's scalars and
-        arrays are converted. Not-a-number and infinity are refused: JSON has no word for them.
+        From strings to numbers, strings, booleans, None, and lists and mappings of them; NumPy's scalars and
+        arrays are converted. NaN and infinity are refused: JSON does not have them.
     command : str or sequence of str
         As typed in a shell, or as in ``sys.argv``.
     seed : int or None
+        None when nothing was random.
     dataset : ImageSet, mapping with ``name`` and ``sha256``, a sequence of these, or None
+        The image sets that were used.
     device : str or torch.device
+        Where it was computed.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def write_result(
     Raises
     ------
     ValueError
-        If a figure cannot be written as JSON.
+        When a figure cannot be written as JSON.
 
     Examples
     --------
@@ -112,9 +115,9 @@ def read_result(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        When there is no such file.
     ResultError
-        If it is not a result, of another format, or changed since it was written.
+        When it is not a result, has another format, or was changed since it was written.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -130,11 +133,16 @@ def read_result(path: str | Path) -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """The commit of the code that runs, ``-dirty`` when tracked files differ from it.
+    """Return the commit of the code that runs, with ``-dirty`` when tracked files differ from it.
 
-    Results and `.dcz` files do not count, also those that a command reads: one that stores after each part
-    would call its own code changed. Outside git, such as in a copy on a rented machine, what ``DNNC_COMMIT``
-    in the environment says, or None.
+    Results and `.dcz` files do not count: a command that stores results after each part would otherwise find
+    its own code changed. Outside git, for example in a copy on a rented machine, it is the value of
+    ``DNNC_COMMIT`` in the environment, or None.
+
+    Raises
+    ------
+    ResultError
+        When ``DNNC_COMMIT`` is not 40 hexadecimal digits.
     """
     if not (ROOT / ".git").exists():
         told = os.environ.get("DNNC_COMMIT") or None
@@ -155,7 +163,7 @@ def _git(*arguments: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the installed libraries that decide the figures."""
+    """Return the versions of Python and of the installed libraries that influence the figures."""
     found = {"python": platform.python_version()}
     for library in _LIBRARIES:
         try:
@@ -166,7 +174,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on: no host name, no path, nothing that tells whose it is."""
+    """Return what the figures were measured on, without anything that shows whose it is: host name, path."""
     found: dict[str, Any] = {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
@@ -189,7 +197,7 @@ def _processor() -> str:
 
 
 def _vectors() -> str:
-    """The widest vector instructions: one name stands for several kinds of processor."""
+    """Return the widest vector instructions, which the processor's name does not always show."""
     with suppress(OSError):
         flags = set(Path("/proc/cpuinfo").read_text().split())
         return next((name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if name in flags), "")
@@ -207,7 +215,7 @@ def _dataset_ids(dataset: Any) -> list[dict[str, str]]:
 
 
 def _plain(value: Any, where: str) -> Any:
-    """The same value in JSON's types."""
+    """Return the value in JSON's types; `where` is its place, for the message."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, np.ndarray):

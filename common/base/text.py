@@ -1,4 +1,4 @@
-"""Tables as markdown, for reports that people read in a terminal, a notebook or on the web."""
+"""Markdown tables, text that is safe to print, and JSON that every parser reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    r"""The lines of a table; a name read from a file stays in its cell, whatever it holds.
+    r"""Return the lines of a markdown table; a text from a file stays in its cell, whatever it contains.
 
     >>> markdown_table(["kind", "bytes"], [["header", "12"], ["a|b\n", "3"]])
     ['| kind | bytes |', '| --- | --- |', '| header | 12 |', '| a\\|b\\n | 3 |']
@@ -18,7 +18,7 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""The text with what cannot be shown, or would steer a terminal, escaped, but for what is to be kept.
+    r"""Return the text with escapes for what cannot be printed or controls a terminal, except for `keep`.
 
     >>> printable("two\nlines \x1b[2J", keep="\n"), printable("half a character \udc80")
     ('two\nlines \\x1b[2J', 'half a character \\udc80')
@@ -27,7 +27,7 @@ def printable(text: str, *, keep: str = "") -> str:
 
 
 def json_text(value: object, *, indent: int | None = 1, ensure_ascii: bool = True) -> str:
-    """The value as JSON that every parser reads: NaN and infinity, for which JSON has no word, become null.
+    """Return the value as JSON that every parser reads: NaN and infinity, which JSON lacks, become null.
 
     >>> json_text({"loss": float("nan"), "n": [1, 2]}, indent=None)
     '{"loss": null, "n": [1, 2]}'

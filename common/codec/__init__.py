@@ -1,4 +1,4 @@
-"""The file: tensors as bits and bytes, and back. Nothing here imports torch."""
+"""The `.dcz` file format: NumPy tensors to bytes and back. Nothing here imports torch."""
 
 from common.base.facade import hand_on
 

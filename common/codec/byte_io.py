@@ -1,15 +1,16 @@
 """Bounded reading and tallied writing of the container's bytes.
 
-Every read of a file passes through `ByteReader`: it says what it wanted, how many bytes, and what it got, and
-every failure is a `ContainerError`. Reader and writer keep the same tally of bits by kind, so that a size
-report counts the real bytes. A file can announce far more than it holds, so what it asks for is charged to a
-`MemoryBudget` before it is allocated.
+Every read of a file passes through `ByteReader`. Where it fails, it says what it wanted, how many bytes, and
+what it got; every failure is a `ContainerError`. Reader and writer keep the same tally of bits by kind, so
+that a size report counts the real bytes. A few bytes can announce a tensor of gigabytes, so the memory that a
+file asks for is charged to a `MemoryBudget` before it is allocated.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
+# What the bits of a record are spent on; `container.TensorSizes` explains each.
 KINDS = ("header", "codebook", "table", "values", "index", "dense", "padding", "checksum")
 
 
@@ -18,7 +19,7 @@ class ContainerError(ValueError):
 
 
 class ByteWriter:
-    """Bytes in the making, with a tally of bits by kind; large parts are kept, not copied."""
+    """A list of byte strings to be joined, with a tally of their bits by kind; large parts are not copied."""
 
     def __init__(self) -> None:
         self.parts: list[bytes | memoryview] = []
@@ -33,7 +34,7 @@ class ByteWriter:
         self.bits["padding"] += padding_bits
 
     def varint(self, value: int, kind: str = "header") -> None:
-        """Append an integer >= 0, 7 bits a byte, lowest first, the top bit set in all bytes but the last."""
+        """Append an integer >= 0: 7 bits per byte, lowest first, the top bit set in all but the last byte."""
         data = bytearray()
         while value > 0x7F:
             data.append(value & 0x7F | 0x80)
@@ -85,7 +86,13 @@ class ByteReader:
         return ContainerError(f"{self.where}: {field}: got {got}, expected {expected}")
 
     def charge(self, n_bytes: int, field: str) -> None:
-        """Take memory that a field is about to need from the budget; a negative number gives it back."""
+        """Subtract from the budget the memory that a field is about to need; a negative number gives it back.
+
+        Raises
+        ------
+        ContainerError
+            When less is left.
+        """
         if self._budget is None:
             return
         if n_bytes > self._budget.n_left:
@@ -97,7 +104,13 @@ class ByteReader:
         self._budget.n_left -= n_bytes
 
     def take(self, n_bytes: int, field: str, kind: str = "header", padding_bits: int = 0) -> memoryview:
-        """Return the next `n_bytes` bytes, the last `padding_bits` bits of which only fill the last byte."""
+        """Return the next `n_bytes` bytes, the last `padding_bits` bits of which only fill the last byte.
+
+        Raises
+        ------
+        ContainerError
+            When fewer bytes are left; the message names `field`.
+        """
         if n_bytes > self.n_left:
             raise self.error(field, f"{self.n_left} bytes", f"{n_bytes} bytes; the data is damaged")
         part = self._data[self._at : self._at + n_bytes]
@@ -107,7 +120,7 @@ class ByteReader:
         return part
 
     def rest(self) -> memoryview:
-        """Return the bytes not read yet, without reading them."""
+        """Return the bytes not read yet, without moving on."""
         return self._data[self._at :]
 
     def byte(self, field: str, kind: str = "header", *, most: int = 255) -> int:
@@ -118,7 +131,7 @@ class ByteReader:
         return value
 
     def varint(self, field: str, kind: str = "header", *, most: int) -> int:
-        """Return the next integer, at most `most`, in its shortest spelling."""
+        """Return the next integer, at most `most`; refuse one that is written in more bytes than it needs."""
         value = shift = 0
         while True:
             byte = self.take(1, field, kind)[0]
@@ -135,6 +148,6 @@ class ByteReader:
         return value
 
     def done(self) -> None:
-        """Raise when bytes are left over."""
+        """Raise ContainerError when bytes are left over."""
         if self.n_left:
             raise self.error("end", f"{self.n_left} bytes more", "nothing more")

@@ -6,9 +6,9 @@ specification: a reader refuses a file that differs from it in anything. `tests/
 files that use all of it, with what a reader must find in them as JSON; `common/deploy/web/dcz.js` is a second
 reader, in JavaScript.
 
-Multi-byte numbers are little-endian; floats are IEEE 754. A `varint` is an unsigned integer, 7 bits a byte,
-lowest first, the top bit set in all bytes but the last, in its shortest spelling, at most nine bytes. Bits
-fill a byte from its highest one, and the last byte of any run of bits ends in zeros.
+Multi-byte numbers are little-endian; floats are IEEE 754. A `varint` is an unsigned integer, 7 bits per byte,
+lowest first, the top bit set in all bytes but the last, in as few bytes as possible, at most nine. Bits fill
+a byte from its highest one, and the last byte of any run of bits ends in zeros.
 
 File
 ----
@@ -25,14 +25,14 @@ At most 4 GiB::
     8 bytes  BLAKE2b of all bytes before, with a digest size of 8 (RFC 7693: the size is part of the hash)
 
 Stored names ascend in natural order (conv2 before conv10) without repeats: cut each into runs of digits 0 to
-9 and what stands between them, beginning with what stands before the first run, be it empty. Compare part by
-part, runs of digits as numbers, the others by code points; a name that ends first comes first. Names that are
-equal in this (a1, a01) go by their code points. Without stored names the tensors are called "0", "1", ... and
-the reader knows what they are, say from the architecture in the metadata.
+9 and what stands between them, beginning with what stands before the first run, even if it is empty. Compare
+part by part, runs of digits as numbers, the others by code points; a name that ends first comes first. Names
+that are equal so far (a1, a01) are ordered by their code points. Without stored names the tensors are called
+"0", "1", ... and the reader has to know what they are, for example from the architecture in the metadata.
 
 Metadata
 --------
-A JSON object in UTF-8 in one spelling, that of Python's ``json.dumps(metadata, sort_keys=True,
+A JSON object in UTF-8, written in one way only: that of Python's ``json.dumps(metadata, sort_keys=True,
 separators=(",", ":"), ensure_ascii=False, allow_nan=False)``:
 
 - no spaces; keys ascend by code points, without repeats; objects and arrays at most 64 deep, the outer one
@@ -85,22 +85,22 @@ kind that does not occur. ::
              i * symbols // 4. They are not counted in the payload bits.
     bits     the codes in a row
 
-How many symbols a stream has is never stored: it follows from what is read. Codes are canonical: ordered by
-length, then by symbol, each is the one before plus 1, shifted to its length by zeros; the first is all zeros.
-One kind alone has length 1, and its code is 0. More kinds make a complete code: the sum of 2 ** -length is 1.
-Without symbols there are 0 bits.
+How many symbols a stream has is never stored: it follows from what was read before. Codes are canonical:
+ordered by length, then by symbol, each is the one before plus 1, shifted to its length by zeros; the first is
+all zeros. Where only one kind occurs, its length is 1 and its code is 0. Where more kinds occur, the code is
+complete: the sum of 2 ** -length is 1. Without symbols there are 0 bits.
 
-*Blocks* bring their own code, and may encode several symbols a, b, c, ... below n as one, a + b * n
+*Blocks* carry their own code, and may encode several symbols a, b, c, ... below n as one, a + b * n
 + c * n ** 2 + ..., zeros filling up the last::
 
-    byte     symbols in a block, 1 to 8; n ** symbols is at most 256 unless it is 1
+    byte     symbols in a block, 1 to 8; if it is not 1, n ** symbols is at most 256
     table    the code lengths of all n ** symbols kinds of blocks, also of an empty list; no byte if n = 0
-    stream   the blocks, as many as it takes
+    stream   the blocks: as many as there are symbols, divided by the symbols in a block and rounded up
 
-A *table* is a row of runs, each a length and how often it comes, until every kind has its length. The first
+A *table* is a sequence of runs, each a length and a repeat count, until every kind has its length. The first
 length takes four bits; a later one differs from the one before and is `0` for one more, `10` for one less,
-`11` and four bits for any. How often is an Elias gamma code: z zeros, then the z + 1 bits of the number,
-whose highest is 1.
+`11` and four bits for any. The repeat count is an Elias gamma code: z zeros, then the z + 1 bits of the
+number, whose highest is 1.
 
 Positions
 ---------
@@ -114,7 +114,7 @@ row-major order. ::
     labels   for each axis that has them, in this order: a byte m, at most 8, and blocks of labels below m + 1
     zones    for each zone that has cells, the lowest sum of labels first:
       byte     0 no weight is kept; 1 to 12 gaps of that width; 13 a bitmap; 14 all are kept;
-               17 to 28 gaps of that width plus 16, in the code of the geometric law; no other
+               17 to 28 gaps whose width is that less 16, in the code of the geometric law; no other
       1-12     varint of gaps, at least 1, then blocks of gaps below 2 ** width
       13       a bit for each cell
       17-28    varint of kept weights, at least 1, varint of skips (gaps that are skips), then a stream of all
@@ -138,9 +138,10 @@ code for these counts, in integers (`//` rounds down)::
 
 and Huffman's code is this one. Leaves are the symbols by ascending count, of equal counts the higher symbol
 first. They are joined with two queues: the leaves, and the joined nodes in the order in which they were made.
-Twice the lesser of the two heads is taken, the leaf where they are equal, and the pair's sum joins the second
-queue, until one node is left. A symbol's length is its depth. Where a depth is above 15, all lengths are made
-again by package-merge: list 1 is the leaves' counts; list i + 1 merges the leaves with the sums of list i's
+Each step takes two nodes, one after the other, each time the smaller of the two heads, the leaf where they
+are equal; the pair's sum joins the second queue. The steps go on until one node is left. A symbol's length is
+its depth. Where a depth is above 15, all lengths are computed again by package-merge: list 1 is the leaves'
+counts; list i + 1 merges the leaves with the sums of list i's
 pairs (first and second, third and fourth, ..., a last one alone left out), ascending, leaves first where
 equal; there are 15 lists. From list 15 the first 2 * n - 2 entries are taken (n leaves); of each list before,
 the first two for every pair taken from the list behind it. A leaf's length is the number of lists in which it
@@ -206,19 +207,19 @@ def join_file(metadata: dict, names: list[str] | None, records: list[ByteWriter]
 
 
 def read_file(path: str | os.PathLike, max_bytes: int = MAX_FILE_BYTES) -> bytes:
-    """Return the bytes of the container at `path`, of which only magic and size have been looked at.
+    """Return the bytes of the container at `path`; only its magic and its size are checked here.
 
     Raises
     ------
     ContainerError
-        When it begins in another way, or is larger than any network that may be read.
+        When the file does not begin with the magic, or has more than `max_bytes` bytes.
     OSError
         When the file cannot be read.
     """
     with open(path, "rb") as file:
         start = file.read(len(MAGIC))
         if start != MAGIC:
-            raise ContainerError(f"file: magic: got {start}, expected {MAGIC}; this is no .dcz file")
+            raise ContainerError(f"file: magic: got {start}, expected {MAGIC}; this is not a .dcz file")
         n_bytes = os.fstat(file.fileno()).st_size
         if n_bytes > max_bytes:
             raise ContainerError(f"file: size: got {n_bytes} bytes, expected at most {max_bytes}")
@@ -227,11 +228,19 @@ def read_file(path: str | os.PathLike, max_bytes: int = MAX_FILE_BYTES) -> bytes
 
 
 def read_layout(data: bytes) -> tuple[dict, dict[str, memoryview]]:
-    """Return the metadata, and the bytes of each record by name, in the order of the file."""
+    """Return the metadata, and the bytes of each record by name, in the order of the file.
+
+    The records are not decoded, and neither their checksums nor the file's digest are compared.
+
+    Raises
+    ------
+    ContainerError
+        When magic, version, metadata, names or lengths are not as the specification says.
+    """
     reader = ByteReader(data, "file")
     magic = bytes(reader.take(len(MAGIC), "magic"))
     if magic != MAGIC:
-        raise reader.error("magic", magic, f"{MAGIC}; this is no .dcz file")
+        raise reader.error("magic", magic, f"{MAGIC}; this is not a .dcz file")
     version = reader.byte("version")
     if version != VERSION:
         raise reader.error("version", version, f"{VERSION}; a newer file needs a newer reader")
@@ -274,6 +283,8 @@ def check_crc(name: str, record: memoryview) -> None:
 
 def natural_order(name: str) -> tuple[list[tuple[int, str]], str]:
     """Return a sort key in which conv2 stands before conv10: runs of digits compare as numbers."""
+    # The pattern's group makes every second part a run of digits. Without leading zeros, the longer run is
+    # the larger number, and runs of equal length compare as text: no int() of a number of any length.
     parts = re.split("([0-9]+)", name)
     parts[1::2] = [digits.lstrip("0") for digits in parts[1::2]]
     return [(len(part) if i % 2 else 0, part) for i, part in enumerate(parts)], name
@@ -288,7 +299,7 @@ def _read_name(reader: ByteReader) -> str:
 
 
 def _encode_metadata(metadata: dict) -> bytes:
-    """Return the one JSON spelling that files hold."""
+    """Return the metadata as JSON, in the one form that the specification allows."""
     _check_metadata(metadata, 1)
     try:
         options = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
@@ -298,7 +309,7 @@ def _encode_metadata(metadata: dict) -> bytes:
 
 
 def _check_metadata(value: object, depth: int) -> None:
-    """Raise ContainerError where JSON would change a key, or where nesting has no end."""
+    """Raise ContainerError where JSON would change a key, or where nesting is too deep (or circular)."""
     if not isinstance(value, dict | list | tuple):
         return
     if depth > MAX_NESTING:
@@ -334,14 +345,28 @@ class TensorSizes:
 
     Parameters
     ----------
-    name, shape
-        The tensor's.
+    name : str
+        Name of the tensor.
+    shape : tuple of int
+        Shape of the tensor.
     n_weights, n_kept, n_clusters : int
-        Weights, those that are stored, and the values they share (0 in a dense tensor).
-    header_bytes, codebook_bytes, dense_bytes, checksum_bytes : int
-        Shape and sizes; shared values; values of dense tensors; CRC-32.
-    table_bits, values_bits, index_bits, padding_bits : int
-        Huffman code lengths; which value; where; what fills up last bytes.
+        Number of weights, of kept weights, and of shared values (0 for a dense tensor).
+    header_bytes : int
+        Kind, shape, and the sizes of all lists.
+    codebook_bytes : int
+        Shared values.
+    table_bits : int
+        Code lengths of the Huffman codes.
+    values_bits : int
+        Cluster indices of the kept weights (of the fillers too, where there are any), Huffman-coded.
+    index_bits : int
+        Positions of the kept weights.
+    dense_bytes : int
+        Values of a dense tensor.
+    padding_bits : int
+        Zero bits that fill up last bytes.
+    checksum_bytes : int
+        The CRC-32.
     """
 
     name: str
@@ -412,7 +437,8 @@ class CompressedModel:
     tensors : dict of str to DenseTensor or SharedTensor
         The tensors by name.
     metadata : dict
-        Anything that JSON can hold: {"architecture": "vgg16", "num_classes": 10, ...}.
+        Anything that JSON can hold, with text as keys, at most 1 MiB of it: for example
+        {"architecture": "vgg16", "num_classes": 10}.
     """
 
     tensors: dict[str, DenseTensor | SharedTensor]
@@ -430,8 +456,14 @@ def save(model: CompressedModel, *, store_names: bool = True, index: str = "smal
         With names the tensors are written in the natural order of their names, whatever the order of the
         dictionary. Without names they keep its order, and are called "0", "1", ... when they are read.
     index : str
-        How positions are encoded: "smallest" tries what the format has; "gaps", "bitmap" (of all weights) and
-        "fillers" (the paper's) are there to compare with.
+        How positions are encoded: "smallest" tries what the format offers and keeps the shortest. "gaps",
+        "bitmap" (a bit per weight) and "fillers" (the coding of Han et al. 2016) force one coding, for
+        comparison.
+
+    Returns
+    -------
+    bytes
+        The whole file. Equal models give equal bytes.
 
     Raises
     ------
@@ -463,14 +495,16 @@ def load(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> CompressedMo
     data : bytes-like
         The whole file.
     max_dense_bytes : int
-        Most memory, in bytes, that the tensors may take: all of them dense as float32, with the lists of
-        positions and indices that are read from the file. A file that announces more is refused before that
-        is allocated; the file's own bytes come on top.
+        Limit of the memory, in bytes, that the tensors may take: all of them dense as float32, and the lists
+        of positions and indices that are read from the file. A small file can announce huge tensors; one that
+        announces more than this is refused before the memory is allocated. The file's own bytes are not
+        counted.
 
     Raises
     ------
     ContainerError
-        When anything is not as the specification says. The message names the tensor and the field.
+        When the file differs from the specification in anything, or needs more than `max_dense_bytes`. The
+        message names the tensor and the field.
     """
     return load_with_sizes(data, max_dense_bytes=max_dense_bytes)[0]
 
@@ -478,7 +512,7 @@ def load(data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> CompressedMo
 def load_with_sizes(
     data: bytes, *, max_dense_bytes: int = MAX_DENSE_BYTES
 ) -> tuple[CompressedModel, list[TensorSizes]]:
-    """Return what `load` and `sizes` do, decoded once.
+    """Return what `load` and `sizes` return, but decode the file only once.
 
     Raises
     ------
@@ -498,9 +532,9 @@ def load_with_sizes(
 def load_tensor(
     data: bytes, name: str | int, *, max_dense_bytes: int = MAX_DENSE_BYTES
 ) -> DenseTensor | SharedTensor:
-    """Return one tensor, by name or by its place in the file, without reading the others.
+    """Return one tensor, by name or by its place in the file (from 0), without decoding the others.
 
-    Its own checksum is compared, not that of the file.
+    Its own checksum is compared, not the digest of the whole file. `max_dense_bytes` is as in `load`.
 
     Raises
     ------
@@ -558,6 +592,8 @@ def save_file(
 def load_file(path: str | os.PathLike, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> CompressedModel:
     """Return the model of the container at `path`.
 
+    `max_dense_bytes` is as in `load`; a file larger than that is not read at all.
+
     Raises
     ------
     ContainerError
@@ -573,7 +609,7 @@ def load_file(path: str | os.PathLike, *, max_dense_bytes: int = MAX_DENSE_BYTES
 
 @dataclass(frozen=True)
 class Container:
-    """A whole file, decoded once: all that is asked of it afterwards is read from here.
+    """A whole file together with what it decodes to, so that nothing has to decode it a second time.
 
     Attributes
     ----------
@@ -582,7 +618,7 @@ class Container:
     model : CompressedModel
         What it holds.
     sizes : tuple of TensorSizes
-        Where its bytes go, tensor by tensor; with those of no tensor they add up to ``len(data)``.
+        Where its bytes go, tensor by tensor; with `own_bytes` they add up to ``len(data)``.
     """
 
     data: bytes
@@ -591,7 +627,7 @@ class Container:
 
     @classmethod
     def open(cls, data: bytes | Container, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> Container:
-        """Decode a file; one that is decoded already is given back as it is.
+        """Decode a file; a `Container` is returned as it is.
 
         Raises
         ------
@@ -613,7 +649,7 @@ class Container:
 
     @property
     def metadata(self) -> dict:
-        """As it was stored."""
+        """The metadata, as it was stored."""
         return self.model.metadata
 
     @property

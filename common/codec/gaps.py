@@ -1,14 +1,15 @@
-"""Where the kept weights stand, told by gaps (Deep Compression: Han, Mao, Dally 2016, section 2).
+"""Positions of the kept weights as gaps, or relative indices (Deep Compression: Han et al. 2016, section 2).
 
-A gap is the number of pruned weights that are passed before the next kept one, in `n_bits` bits. Where a
-gap does not fit, the largest, 2 ** n_bits - 1, is a *skip*: it passes that many weights and stands for none.
+Most weights are pruned, so the distance to the next kept one is a smaller number than its position, and takes
+fewer bits. A gap is the number of pruned weights before the next kept one, in `n_bits` bits. Where a gap does
+not fit, the largest value, 2 ** n_bits - 1, is a *skip*: it passes that many weights and stands for none.
 
 >>> encode_gaps(np.array([1, 4, 15]), 3).tolist()
 [1, 2, 7, 3]
 >>> decode_gaps(np.array([1, 2, 7, 3]), 3).tolist()
 [1, 4, 15]
 
-The paper has *fillers* instead: weights of zero that are stored like kept ones and stand in a cell.
+The paper has *fillers* instead: weights of zero that are stored like kept ones, at a position of their own.
 
 >>> gaps, is_filler = encode_gaps_with_fillers(np.array([1, 4, 15]), 3)
 >>> gaps.tolist(), is_filler.tolist()
@@ -16,7 +17,7 @@ The paper has *fillers* instead: weights of zero that are stored like kept ones 
 >>> (np.cumsum(gaps + 1) - 1).tolist()
 [1, 4, 12, 15]
 
-Skips are never worse once gaps and values are Huffman-coded: a filler costs a symbol in both lists.
+A filler costs a symbol in both Huffman-coded lists, gaps and values; a skip costs one in the gaps alone.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def encode_gaps(positions: np.ndarray, n_bits: int) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_gaps,)
-        uint8, or uint16 for more than eight bits; below 2 ** n_bits; n_gaps >= n_kept.
+        uint8, or uint16 for more than eight bits; below 2 ** n_bits. n_gaps counts the kept weights and the
+        skips.
 
     Raises
     ------
@@ -54,14 +56,14 @@ def encode_gaps(positions: np.ndarray, n_bits: int) -> np.ndarray:
 
 
 def spell_gaps(positions: np.ndarray, n_bits: int, n_gaps: int) -> np.ndarray:
-    """Return what `encode_gaps` does, from checked positions whose gaps are counted."""
+    """Return what `encode_gaps` returns, from positions that were checked and whose gaps were counted."""
     gaps = np.empty(n_gaps, dtype=np.uint8 if n_bits <= 8 else np.uint16)
     kernels.gap_symbols(positions, n_bits, gaps)
     return gaps
 
 
 def decode_gaps(gaps: np.ndarray, n_bits: int) -> np.ndarray:
-    """Return the int64 positions of shape (n_kept,) that `encode_gaps` encoded.
+    """Return the int64 positions of shape (n_kept,) that `encode_gaps` encoded with the same `n_bits`.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def decode_gaps(gaps: np.ndarray, n_bits: int) -> np.ndarray:
 
 
 def encode_gaps_with_fillers(positions: np.ndarray, n_bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return gaps as the paper stores them: a filler takes a cell, and a zero in the list of values.
+    """Return gaps as the paper stores them: a filler has a position, and a zero in the list of values.
 
     Parameters
     ----------
@@ -91,10 +93,10 @@ def encode_gaps_with_fillers(positions: np.ndarray, n_bits: int) -> tuple[np.nda
     Returns
     -------
     gaps : ndarray of shape (n_stored,)
-        uint16, below 2 ** n_bits: the distances of the paper's figure 2 less one. The cells that are stored,
-        fillers included, are the running sums of gap + 1, less one.
+        uint16, below 2 ** n_bits: the distances of the paper's figure 2 less one. The stored positions,
+        fillers included, are ``np.cumsum(gaps + np.int64(1)) - 1``.
     is_filler : ndarray of shape (n_stored,)
-        bool.
+        bool, True where a gap leads to a filler.
 
     Raises
     ------
@@ -112,12 +114,19 @@ def encode_gaps_with_fillers(positions: np.ndarray, n_bits: int) -> tuple[np.nda
 
 
 def law_lengths(n_kept: int, n_cells: int, n_bits: int) -> np.ndarray:
-    """Return code lengths for the gaps of `n_kept` weights strewn evenly over `n_cells` cells.
+    """Return code lengths for the gaps of `n_kept` weights scattered at random over `n_cells` cells.
 
     Where every cell is kept with the same probability p, a gap of g has the probability p * (1 - p) ** g: the
-    geometric law, whose Huffman codes are Golomb's (Gallager and Van Voorhis 1975, IEEE Trans. Inf. Theory
-    21(2)). Reader and writer work the lengths out, and the file spends no bits on them; in integers, so that
-    every machine finds the same.
+    geometric distribution, whose Huffman codes are Golomb's (Gallager and Van Voorhis 1975, IEEE Trans. Inf.
+    Theory 21(2)). Reader and writer both compute the lengths, so the file spends no bits on them. They are
+    computed with integers, so that every machine gets the same.
+
+    Parameters
+    ----------
+    n_kept, n_cells : int
+        Kept weights and all weights, 1 <= n_kept <= n_cells; p is their quotient.
+    n_bits : int
+        Width of a gap; the largest, 2 ** n_bits - 1, is a skip.
 
     Returns
     -------
@@ -131,7 +140,7 @@ def law_lengths(n_kept: int, n_cells: int, n_bits: int) -> np.ndarray:
 
 
 def _check_positions(positions: np.ndarray, n_bits: int) -> np.ndarray:
-    """Return the positions as int64 when they are ascending."""
+    """Return the positions as int64; raise ValueError unless they are ascending."""
     _check_bits(n_bits)
     positions = np.asarray(positions)
     if positions.size and positions.dtype.kind not in "iu":

@@ -1,7 +1,8 @@
 """Canonical Huffman codes: from counts to code lengths, and from symbols to bits and back.
 
-Its *lengths*, one per symbol, 0 for a symbol that does not occur, say all of a code. The codes follow from
-them (canonical: shorter codes first, and among equals the lower symbol first), so a file stores lengths only.
+A canonical code is known from its *lengths* alone: one per symbol, 0 for a symbol that does not occur. The
+codes follow from them (shorter codes first, and among equal lengths the lower symbol first), so a file stores
+lengths only.
 
 >>> lengths = code_lengths([5, 1, 0, 2])
 >>> lengths.tolist(), canonical_codes(lengths).tolist()  # the codes 0, 10 and 11
@@ -15,8 +16,8 @@ zero bits. From `LANE_SYMBOLS` symbols on, three *entry points* go before it (ui
 bits that the first, second and third quarter of the symbols take), so that a decoder can start at four places
 at once; the bits themselves are the same.
 
-Edge rules: no symbols give no bits. A code for one symbol has length 1 and spends one bit, 0, a symbol. Every
-other code is complete: its Kraft sum, the sum of 2 ** -length, is 1.
+Edge rules: no symbols give no bits. A code for one symbol has length 1 and spends one bit, 0, per symbol.
+Every other code is complete: its Kraft sum, the sum of 2 ** -length, is 1, so that no bits are wasted.
 """
 
 from __future__ import annotations
@@ -30,24 +31,20 @@ from common.codec.huffman_kernels import MAX_LENGTH, N_LANES
 
 # ----------------------------------------------------------------------------------------------------
 # The code book of Huffman coding: from counts to code lengths, and from lengths to canonical codes.
-#
-# >>> code_lengths([5, 1, 0, 2]).tolist()
-# [1, 2, 0, 2]
-# >>> canonical_codes([1, 2, 0, 2]).tolist()  # 0, 10 and 11
-# [0, 2, 0, 3]
 
 MAX_KINDS = 1 << 16
 
 
 class HuffmanError(ValueError):
-    """Code lengths that are no code, or bits that are not what the code and the sizes announce."""
+    """Code lengths that make no prefix code, or bits that are not as many whole codes as announced."""
 
 
 def code_lengths(counts: ArrayLike, *, max_length: int = MAX_LENGTH) -> np.ndarray:
     """Return the optimal code lengths for the counts, none longer than `max_length`.
 
-    Huffman's own code (1952); where that has longer ones, package-merge (Larmore and Hirschberg 1990, J. ACM
-    37(3), A fast algorithm for optimal length-limited Huffman codes).
+    Optimal: no other prefix code within the limit takes fewer bits in all. It is Huffman's code (1952); where
+    that has codes above the limit, package-merge (Larmore and Hirschberg 1990, J. ACM 37(3), A fast algorithm
+    for optimal length-limited Huffman codes).
 
     Parameters
     ----------
@@ -59,12 +56,13 @@ def code_lengths(counts: ArrayLike, *, max_length: int = MAX_LENGTH) -> np.ndarr
     Returns
     -------
     ndarray of shape (n_kinds,)
-        uint8; 0 for a symbol of count 0. Among equal counts the lower symbol has the shorter code.
+        uint8; 0 for a symbol of count 0. Among equal counts the lower symbol never has the longer code.
 
     Raises
     ------
     ValueError
-        When counts are no integers, or more symbols occur than `max_length` bits can tell apart.
+        When counts are not integers >= 0 along one axis, their sum is 2 ** 62 or more, `max_length` is out of
+        range, or more symbols occur than `max_length` bits can tell apart.
     """
     counts = np.asarray(counts)
     if counts.size == 0:
@@ -81,13 +79,16 @@ def code_lengths(counts: ArrayLike, *, max_length: int = MAX_LENGTH) -> np.ndarr
     lengths = np.zeros(counts.size, dtype=np.uint8)
     present = np.flatnonzero(counts)
     if present.size > 1 << max_length:
-        raise ValueError(f"max_length: got {max_length} for {present.size} symbols, expected enough for all")
+        raise ValueError(
+            f"max_length: got {max_length} for {present.size} symbols, expected enough for all: "
+            f"at least {(present.size - 1).bit_length()}"
+        )
     if present.size <= 1:
         lengths[present] = 1
         return lengths
     rarest_first = present[np.lexsort((-present, counts[present]))]
     depths = kernels.huffman_depths(counts[rarest_first])
-    if depths[0] > max_length:
+    if depths[0] > max_length:  # the rarest symbol is the deepest leaf
         depths = _package_merge(counts[rarest_first], max_length)
     lengths[rarest_first] = depths
     return lengths
@@ -96,9 +97,9 @@ def code_lengths(counts: ArrayLike, *, max_length: int = MAX_LENGTH) -> np.ndarr
 def _package_merge(leaves: np.ndarray, max_length: int) -> np.ndarray:
     """Return the limited code lengths of two or more ascending counts.
 
-    Each list holds the leaves and the pairs of the list before, ascending; a leaf's length is the number of
-    lists in which it is among those taken, 2n - 2 of the last list and two for every pair taken, list by
-    list.
+    List 1 holds the leaves, and each further list the leaves and the sums of the previous list's pairs, all
+    ascending. From the last list the first 2n - 2 entries are taken; from each list before it, two for every
+    pair taken from the list behind. A leaf's length is the number of lists in which it was taken.
     """
     merged, leaf_flags = leaves, [np.ones(leaves.size, dtype=bool)]
     for _ in range(max_length - 1):
@@ -117,12 +118,13 @@ def _package_merge(leaves: np.ndarray, max_length: int) -> np.ndarray:
 
 
 def check_lengths(lengths: ArrayLike) -> np.ndarray:
-    """Return the lengths as uint8 of shape (n_kinds,) when they are a code.
+    """Return the lengths as uint8 of shape (n_kinds,) when they make a code.
 
     Raises
     ------
     HuffmanError
-        When a length is above 15, or the Kraft sum is not exactly 1 (one symbol: its length is not 1).
+        When they are not one axis of at most 65,536 integers from 0 to 15, or the Kraft sum is not exactly 1
+        (for a single symbol: its length is not 1).
     """
     lengths = np.asarray(lengths)
     if lengths.ndim != 1 or lengths.size > MAX_KINDS or (lengths.size and lengths.dtype.kind not in "iu"):
@@ -131,8 +133,10 @@ def check_lengths(lengths: ArrayLike) -> np.ndarray:
             f"expected one axis of at most {MAX_KINDS} integers"
         )
     if lengths.size and not 0 <= int(lengths.min()) <= int(lengths.max()) <= MAX_LENGTH:
-        raise HuffmanError(f"code lengths: got up to {lengths.max()}, expected 0 to {MAX_LENGTH}")
+        got = f"{lengths.min()} to {lengths.max()}"
+        raise HuffmanError(f"code lengths: got {got}, expected 0 to {MAX_LENGTH}")
     used = lengths[lengths > 0].astype(np.int64)
+    # The Kraft sum in units of 2 ** -15, so that it is an integer, and exact.
     kraft = int((1 << (MAX_LENGTH - used)).sum())
     if used.size == 1 and used[0] != 1:
         raise HuffmanError(f"code lengths: got one symbol of {used[0]} bits, expected 1 bit")
@@ -142,12 +146,14 @@ def check_lengths(lengths: ArrayLike) -> np.ndarray:
 
 
 def canonical_codes(lengths: ArrayLike) -> np.ndarray:
-    """Return the uint32 code of each symbol, of shape (n_kinds,); 0 where the length is 0.
+    """Return the code of each symbol: uint32 of shape (n_kinds,), 0 where the length is 0.
+
+    A code's bits are the lowest `length` bits of its number: 2 of length 2 is the code 10.
 
     Raises
     ------
     HuffmanError
-        When the lengths are no code.
+        When the lengths make no code.
     """
     return _codes_of(check_lengths(lengths))
 
@@ -161,7 +167,10 @@ def _codes_of(lengths: np.ndarray) -> np.ndarray:
 
 
 def entropy_bits(counts: ArrayLike) -> float:
-    """Return the Shannon bound: the fewest bits, on average, for a stream with these counts."""
+    """Return the Shannon bound, in bits, for a stream with these counts: their sum times their entropy.
+
+    No code that spends whole bits on each symbol takes fewer.
+    """
     counts = np.asarray(counts, dtype=np.float64)
     counts = counts[counts > 0]
     return float((counts * np.log2(counts.sum() / counts)).sum()) + 0.0
@@ -180,7 +189,7 @@ __all__ = [
 
 LANE_SYMBOLS = 1 << 16
 _ENTRY_POINTS = np.dtype("<u4")
-_LONG_CODES = 5  # bits per symbol, on average, from which on narrow table entries are the faster
+_LONG_CODES = 5  # mean code length, in bits, from which narrow table entries are faster
 
 
 def coded_bytes(n_bits: int, n_symbols: int) -> int:
@@ -198,7 +207,7 @@ def _quarters(n_symbols: int) -> np.ndarray:
 
 
 def encode(symbols: np.ndarray, lengths: ArrayLike) -> tuple[bytes, int]:
-    """Spell the symbols in the code of these lengths.
+    """Encode the symbols with the canonical code of these lengths.
 
     Parameters
     ----------
@@ -217,9 +226,9 @@ def encode(symbols: np.ndarray, lengths: ArrayLike) -> tuple[bytes, int]:
     Raises
     ------
     HuffmanError
-        When the lengths are no code.
+        When the lengths make no code.
     ValueError
-        When a symbol has no code.
+        When the symbols are not one axis of uint8 or uint16, or one of them has no code.
     """
     lengths = check_lengths(lengths)
     symbols = np.asarray(symbols)
@@ -232,6 +241,8 @@ def encode(symbols: np.ndarray, lengths: ArrayLike) -> tuple[bytes, int]:
     n_kinds = int(used[-1]) + 1 if used.size else 0
     lengths = lengths[:n_kinds]
     most = int(lengths.max(initial=1))
+    # Where few kinds occur, the kernel looks up two symbols at a time, in a table of 4 ** n_bits pairs;
+    # filling it pays for a stream at least as long.
     paired_bits = 0
     if symbols.itemsize == 1 and n_kinds <= kernels.PAIR_KINDS and most <= kernels.MOST_PAIRED:
         n_bits = max(n_kinds - 1, 1).bit_length()
@@ -252,7 +263,7 @@ def encode(symbols: np.ndarray, lengths: ArrayLike) -> tuple[bytes, int]:
 
 
 def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.ndarray:
-    """Read `n_symbols` symbols back from a stream of `encode`.
+    """Decode `n_symbols` symbols from a stream that `encode` returned.
 
     Parameters
     ----------
@@ -261,7 +272,7 @@ def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.n
     n_bits, n_symbols : int
         Payload bits and number of symbols.
     lengths : array_like of shape (n_kinds,)
-        Code lengths.
+        The code lengths that `encode` was given.
 
     Returns
     -------
@@ -271,14 +282,14 @@ def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.n
     Raises
     ------
     HuffmanError
-        When the lengths are no code, the sizes do not fit, or the bits are not `n_symbols` whole codes.
+        When the lengths make no code, the sizes do not fit, or the bits are not `n_symbols` whole codes.
     """
     lengths = np.array(lengths)
     if lengths.dtype != np.uint8 or lengths.ndim != 1 or lengths.size > MAX_KINDS:
         lengths = check_lengths(lengths)
     by_code, limits, offsets, kraft = kernels.code_book(lengths)
     n_used = by_code.size
-    if kraft != 1 << MAX_LENGTH:  # a complete code is the usual case; another is told, or has a single symbol
+    if kraft != 1 << MAX_LENGTH:  # not complete: no symbol or one only, or lengths that are refused here
         check_lengths(lengths)
     if not n_symbols <= n_bits <= n_symbols * MAX_LENGTH or (n_symbols > 0 and n_used == 0):
         raise HuffmanError(
@@ -291,7 +302,7 @@ def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.n
     if n_symbols == 0:
         return out
     payload = np.frombuffer(data, dtype=np.uint8)[_entry_bytes(n_symbols) :]
-    payload.flags.writeable = False  # as bytes are: the kernels are compiled for this only
+    payload.flags.writeable = False  # as those of a bytes object: the kernels are compiled for this type only
     if n_bits % 8 and payload[-1] & (0xFF >> n_bits % 8):
         raise HuffmanError("stream: got set bits behind the last code, expected zero bits")
     table, table_bits = _decode_table(lengths, by_code, n_bits, n_symbols, out.itemsize)
@@ -319,7 +330,8 @@ def _decode_table(
 ) -> tuple[np.ndarray, int]:
     """Return the table that the decoding kernels look up, and its width in bits.
 
-    The widest tables fill the processor's first cache; a short stream would not pay for one.
+    The widest tables take 32 KiB, a processor's level-1 data cache. For a short stream, filling one would
+    cost more than it saves.
     """
     is_narrow = itemsize == 1 and n_bits >= _LONG_CODES * n_symbols
     table_bits = min(13 if is_narrow else 12, n_symbols.bit_length())

@@ -18,10 +18,10 @@ MAX_LENGTH = 15
 _ZERO, _ONE, _THREE, _SEVEN, _EIGHT = (np.uint64(number) for number in (0, 1, 3, 7, 8))
 _16, _32, _48, _63, _64 = np.uint64(16), np.uint64(32), np.uint64(48), np.uint64(63), np.uint64(64)
 _BYTE, _FIELD = np.uint64(0xFF), np.uint64(0xFFFF)
-_FIELDS = 0x0001_0001_0001_0001  # times a number of 16 bits: four of them in a word
-PAIR_KINDS = 64
-MOST_PAIRED = 14  # bits of a code in a pair: four of them fit in a store
-_PAIRS_PAY = 1 << 12  # symbols from which on a table of pairs is worth filling
+_FIELDS = 0x0001_0001_0001_0001  # multiplied by a 16-bit number: four copies of it in a word
+PAIR_KINDS = 64  # most kinds of symbols of which two are looked up at a time
+MOST_PAIRED = 14  # longest code, in bits, in a pair: four of 14 bits fill a store of 56
+_PAIRS_PAY = 1 << 12  # symbols from which a table of pairs is worth filling
 
 
 @intrinsic
@@ -88,7 +88,7 @@ def count_symbols(symbols, n_kinds):
 
 @kernel
 def _count_symbols(data, itemsize, n_kinds):
-    """Return the counts. Several tables side by side, so that a repeat need not wait for the one before."""
+    """Return the counts, gathered in four tables: equal symbols in a row need not wait for each other."""
     counts = np.zeros((4, n_kinds), dtype=np.int64)
     whole = data.size - data.size % 8
     if itemsize == 2:
@@ -130,8 +130,8 @@ def _count_pairs(data, whole, seen, counts):
         n_bits += 1
     shift, low = np.uint64(8 - n_bits), np.uint64(((1 << n_bits) - 1) * _FIELDS)
     high = low << np.uint64(n_bits)
-    other = np.uint64(1 << 2 * n_bits if n_bits < 6 else 0)  # two tables where both fit in the first cache
-    for start in range(0, whole, 1 << 30):  # counts of 32 bits: that is what makes the tables fit
+    other = np.uint64(1 << 2 * n_bits if n_bits < 6 else 0)  # two tables where both fit in the level-1 cache
+    for start in range(0, whole, 1 << 30):  # 32-bit counts keep the tables small; in parts, none overflows
         pairs = np.zeros(2 << 2 * n_bits, dtype=np.uint32)
         for i in range(start, min(start + (1 << 30), whole), 8):
             word = _load_raw(data, i)
@@ -148,10 +148,11 @@ def _count_pairs(data, whole, seen, counts):
 
 @kernel
 def huffman_depths(counts):
-    """Return the depth of each leaf of Huffman's tree over two or more ascending counts.
+    """Return the depth of each leaf of Huffman's tree over two or more ascending counts: int64, descending.
 
-    Huffman 1952 with two queues, leaves and joined nodes, both ascending by themselves (van Leeuwen 1976):
-    the two least of both are joined; a leaf goes first where they are equal, which keeps the tree shallow.
+    Huffman 1952 with two queues, leaves and joined nodes (van Leeuwen 1976). Both are ascending without any
+    sorting, so the two smallest nodes are at their heads. A leaf goes first where they are equal, which keeps
+    the tree shallow.
     """
     n = counts.size
     weights = np.empty(2 * n - 1, dtype=np.int64)
@@ -169,7 +170,7 @@ def huffman_depths(counts):
                 joined += 1
             weights[node] += weights[least]
             parents[least] = node
-    depths = np.zeros(2 * n - 1, dtype=np.int64)
+    depths = np.zeros(2 * n - 1, dtype=np.int64)  # the last node is the root; parents come after children
     for node in range(2 * n - 3, -1, -1):
         depths[node] = depths[parents[node]] + 1
     return depths[:n]
@@ -183,14 +184,15 @@ def huffman_depths(counts):
 #
 # A step of a lane takes four *entries* from a table: a code in the highest bits and its length in the lowest.
 # Up to 64 kinds an entry is a pair of symbols. The entries are merged from the last to the first, each time
-# `merged >> length | entry`: the first ends up in the highest bits, where the stream begins, and lengths that
-# slip in below the codes are cut off in the end. Four entries nearly always take at most 56 bits and go
-# out in one store; where they do not, one by one.
+# `merged >> length | entry`: the first ends up in the highest bits, where the stream begins. The lengths stay
+# below the codes, and are cut off in the end. Four entries nearly always take at most 56 bits and are written
+# in one store; where they do not, they are written one by one.
 
 _LENGTH = np.uint64(0x3FF)  # the lowest bits of an entry, or of a sum of four
 _MISSING = 0x80  # the length of a symbol without a code: makes any sum too long for a store
-_MOST_STORED = np.uint64(56)  # bits of a store that begins anywhere in a byte
-_UNDER, _WHOLE = np.uint64(0xFF), np.uint64(0x38)
+_MOST_STORED = np.uint64(56)  # bits of a store of 64 that may begin anywhere in a byte
+_UNDER = np.uint64(0xFF)  # the bits of an entry below every code
+_WHOLE = np.uint64(0x38)  # of a number of bits below 64, those in whole bytes: all but the lowest three
 
 
 @kernel
@@ -214,7 +216,10 @@ def _entries(codes, lengths, table, paired_bits):
 
 @kernel
 def _put(out, at, used, pending, bits, length):
-    """Store `length` bits behind the `used` bits that are pending; return at, used and pending moved on."""
+    """Store `length` bits behind the `used` pending bits of an unfinished byte; return at, used and pending.
+
+    All 8 bytes of the word are written; the next store begins at the byte that is left unfinished.
+    """
     word = pending | bits >> used
     _store_big(out, at, word)
     used += length
@@ -262,9 +267,9 @@ def _put_singly(out, at, used, pending, entries):
 
 @kernel
 def encode_lanes(data, itemsize, codes, lengths, paired_bits, max_length, head, out):
-    """Write the codes of the symbols to `out` from byte `head` on; return the bits of each quarter.
+    """Write the codes of the symbols to `out` from byte `head` on; return the bits of each quarter (a lane).
 
-    `out` has room for `lane_bytes` of every lane. A first value of -1: some symbol has no code.
+    `out` has room for `lane_bytes` of every lane. Where some symbol has no code, all four values are -1.
     """
     n_symbols = data.size // itemsize
     singles = np.empty(256 if itemsize == 1 else max(lengths.size, 1), dtype=np.uint64)
@@ -355,7 +360,7 @@ def encode_lanes(data, itemsize, codes, lengths, paired_bits, max_length, head, 
 
 @kernel
 def lane_bytes(n_symbols, max_length):
-    """Return the bytes that a quarter of the symbols may take, and those that a store writes beyond."""
+    """Return the bytes that a quarter of the symbols may take, with room for what a store writes beyond."""
     return ((n_symbols // 4 + 1) * max_length >> 3) + 24
 
 
@@ -378,15 +383,16 @@ def _join(out, end, start, n_bits):
 # ----------------------------------------------------------------------------------------------------
 # The loops that read a Huffman stream; `common.codec.huffman` checks everything before.
 #
-# The decoder looks up the next bits of the stream, as many as its table is wide, in a table whose entry holds
-# every whole code that fits in them: the bits that these take (lowest byte), their symbols, and how many they
-# are (highest byte). No symbol: the code is longer than the table is wide, or none.
+# The decoder looks up the next bits of the stream, as many as its table is wide. The entry that it finds
+# stands for all whole codes that fit in them: how many bits they take (lowest byte), their symbols, and how
+# many symbols these are (highest byte). It has no symbols where the code is longer, or there is none.
 #
 #     wide entries, 8 bytes     six symbols of one byte, or three of two: for codes that are short on average
-#     narrow entries, 4 bytes   two symbols of one byte: for long codes, of which hardly three fit anyway; the
-#                               table takes half the cache, so that it may be wider
+#     narrow entries, 4 bytes   two symbols of one byte: for long codes, of which three rarely fit anyway; an
+#                               entry takes half the memory, so the table may have twice as many
+#
 # A *window* is the next 57 bits of the stream or more, from one load, and below them a set bit that no
-# look-up reaches: moved up with the rest, it tells in the end how many bits were taken.
+# look-up reaches. It is shifted up with the rest, so its place shows in the end how many bits were taken.
 #
 # Symbols are written 8 bytes at a time, so a loop stops that far from the end of its output. Nothing here
 # checks another bound.
@@ -395,8 +401,8 @@ N_LANES = 4
 LOOKUPS = 4  # in a window of 57 bits: tables are at most 14 bits wide
 
 _56 = np.uint64(56)
-_WINDOW = 64
-_STORE = 8
+_WINDOW = 64  # bits of a load
+_STORE = 8  # elements of `out` that a store may write
 _MOST = LOOKUPS * 6  # symbols of a window
 
 
@@ -412,11 +418,18 @@ def _trailing_zeros(_context, value):
 
 @kernel
 def code_book(lengths):
-    """Return the canonical order of a code, and what finds a symbol there.
+    """Return the canonical order of a code, and the numbers with which a code finds its symbol there.
 
-    The symbols by code (uint16); of each length 0 to `MAX_LENGTH` the limit below which its codes lie, as
-    numbers of 15 bits, and what to add to a code for its place in that order; and the Kraft sum, in units of
-    2 ** -15, or -1 where a length is above `MAX_LENGTH`.
+    Returns
+    -------
+    by_code : ndarray of shape (n_used,)
+        uint16, the symbols that have a code, in the order of their codes.
+    limits : ndarray of shape (MAX_LENGTH + 1,)
+        int64; for each length, the bound below which its codes lie when zeros extend them to 15 bits.
+    offsets : ndarray of shape (MAX_LENGTH + 1,)
+        int64; for each length, what to add to a code to get its place in `by_code`.
+    kraft : int
+        The Kraft sum in units of 2 ** -15, or -1 where a length is above `MAX_LENGTH`.
     """
     n_of_length = np.zeros(MAX_LENGTH + 1, dtype=np.int64)
     limits = np.zeros(MAX_LENGTH + 1, dtype=np.int64)
@@ -474,9 +487,10 @@ def fill_table(table, table_bits, symbol_bits, lengths, by_code):
 
 @kernel
 def _step(table, window, shift, out, at):
-    """One look-up: write its symbols; return the window moved on, the new `at`, and how many they were."""
+    """One look-up: write its symbols; return the shifted window, the new `at`, and the number of symbols."""
     entry = np.uint64(table[window >> shift])
-    _store(out, at, entry >> _EIGHT | entry << _56)  # rotated: an instruction less than shifted
+    # Rotated by 8, which saves an instruction; what it writes behind the symbols is overwritten by the next.
+    _store(out, at, entry >> _EIGHT | entry << _56)
     count = np.int64(entry >> np.uint64(8 * table.itemsize - 8))
     return window << (entry & _63), at + count, count
 
@@ -489,9 +503,9 @@ def _window(data, bit):
 
 @kernel
 def _one_symbol(data, bit, limits, offsets, by_code):
-    """Return the symbol at `bit`, one bit after the other, and its bits; 0 bits where no code matches.
+    """Return the symbol whose code begins at `bit`, and its length; the length is 0 where no code matches.
 
-    Behind the data there are zeros.
+    Tries one length after the other. The data counts as followed by zeros.
     """
     peek = 0
     for at in range(bit >> 3, (bit >> 3) + 3):
@@ -507,7 +521,7 @@ def _one_symbol(data, bit, limits, offsets, by_code):
 
 @kernel
 def decode_lane(data, bit, end, out, at, stop, table, table_bits, limits, offsets, by_code):
-    """Decode `out[at:stop]` from the bits [bit, end); return whether exactly those bits were a code each."""
+    """Decode `out[at:stop]` from the bits [bit, end); return whether whole codes took exactly these bits."""
     shift = np.uint64(64 - table_bits)
     while at + _MOST + _STORE <= stop and bit + _WINDOW <= end:
         window, count = _window(data, bit), 0
@@ -541,9 +555,10 @@ def _long_code(data, bit, out, at, limits, offsets, by_code):
 
 @kernel
 def decode_four(data, bits, ends, out, ats, stops, table, table_bits, limits, offsets, by_code):
-    """Decode four lanes side by side until one is nearly done; move `bits` and `ats` on. For complete codes.
+    """Decode four lanes side by side until one is nearly done; update `bits` and `ats`. For complete codes.
 
-    Four look-ups that do not wait for each other keep the processor busy: about three times a single lane.
+    A look-up needs the result of the one before it in its lane. Four lanes do not wait for each other, and
+    keep the processor busy: about three times as fast as a single lane.
     """
     shift = np.uint64(64 - table_bits)
     bit0, bit1, bit2, bit3 = bits[0], bits[1], bits[2], bits[3]
@@ -568,7 +583,8 @@ def decode_four(data, bits, ends, out, ats, stops, table, table_bits, limits, of
                 window3, at3, count3 = _step(table, window3, shift, out, at3)
             bit0, bit1 = bit0 + _trailing_zeros(window0), bit1 + _trailing_zeros(window1)
             bit2, bit3 = bit2 + _trailing_zeros(window2), bit3 + _trailing_zeros(window3)
-            # An entry without symbols leaves its lane where it is: then the last entry is empty, too.
+            # An entry without symbols does not move its lane on, so all later look-ups of the window find it
+            # again. It is enough to test the last one.
             if count0 == 0:
                 bit0, at0 = _long_code(data, bit0, out, at0, limits, offsets, by_code)
             if count1 == 0:
@@ -584,13 +600,13 @@ def decode_four(data, bits, ends, out, ats, stops, table, table_bits, limits, of
 # ----------------------------------------------------------------------------------------------------
 # The loop that writes a table of code lengths, compiled (specification: `common.codec.container`).
 #
-# It runs for every code that the writer considers, and most are only measured.
+# It runs for every code that the writer considers; of most, only the number of bits is used.
 
 
 @kernel
 def spell_table(lengths):
     """Return a table of code lengths as bits: uint8, 0 or 1."""
-    bits = np.zeros(8 * lengths.size, dtype=np.uint8)  # a run of n takes at most 6 bits and 2 * n
+    bits = np.zeros(8 * lengths.size, dtype=np.uint8)  # a run of n takes at most 6 + 2 * n bits
     at, start, previous = 0, 0, -1
     while start < lengths.size:
         length, stop = np.int64(lengths[start]), start + 1
@@ -623,9 +639,16 @@ TABLE_READ, TABLE_ENDS, TABLE_RUN, TABLE_FULL, TABLE_LENGTH = range(5)
 def read_table(data, lengths):
     """Fill `lengths` from the table at the beginning of `data`.
 
-    Returns the bits it takes, a status, and the number that is wrong: `TABLE_ENDS` within the table,
-    `TABLE_RUN` longer than the alphabet, `TABLE_FULL` with more lengths than it has, a `TABLE_LENGTH` out of
-    range or like the one before.
+    Returns
+    -------
+    n_bits : int
+        Bits that the table takes.
+    status : int
+        `TABLE_READ`, or what is wrong: `TABLE_ENDS`, the data ends within the table; `TABLE_RUN`, a run is
+        longer than the alphabet; `TABLE_FULL`, the runs together are; `TABLE_LENGTH`, a length is out of
+        range or equal to the one before.
+    got : int
+        The wrong number of lengths or the wrong length; else 0.
     """
     n_kinds, n_data = lengths.size, 8 * data.size
     longest = 0

@@ -1,7 +1,9 @@
-"""The loops over positions, compiled by numba. `common.codec.gaps` and `common.codec.zones` check all before.
+"""The loops over positions, compiled by numba.
 
-Positions are ascending, so a row pointer that only moves on replaces a division, and no list is as long as
-the tensor. Nothing here checks a bound.
+Nothing here checks a bound: `common.codec.gaps` and `common.codec.zones` check everything before. Positions
+are ascending, so a row pointer that only moves forward replaces a division, and no array is as long as the
+tensor. A *strand* is a pair (column, tap); its label is the sum of the two labels, or 0 where one of them is
+0. The smallest sum of three labels is 3, so row label + strand label - 3 is the number of a zone.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ import numpy as np
 from common.base.compiled import kernel
 from common.codec.huffman_kernels import _trailing_zeros
 
-_USUAL = 1 << 9
+_USUAL = 1 << 9  # distances below which a table replaces a division
 
 
 @kernel
 def _count_gap(counts, skip, passed, times):
-    """Count the gaps of a weight before which `passed` others were pruned, `times` over."""
+    """Count the gaps, skips included, of `times` kept weights that each follow `passed` pruned ones."""
     if passed >= skip:
         counts[skip] += passed // skip * times
         passed %= skip
@@ -49,7 +51,11 @@ def gap_counts(positions, narrowest, widest):
 
 @kernel
 def law_counts(n_kept, n_cells, n_bits):
-    """Return 2 ** n_bits counts, as gaps have them when each cell is kept with the same probability."""
+    """Return the 2 ** n_bits counts of gaps where all cells are kept with the same probability.
+
+    They add up to about 2 ** 30; the last is that of the skip. The loop is that of the specification
+    (`common.codec.container`, The geometric law).
+    """
     counts = np.empty(1 << n_bits, dtype=np.int64)
     left = 1 << 30
     for gap in range(counts.size - 1):
@@ -62,7 +68,7 @@ def law_counts(n_kept, n_cells, n_bits):
 
 @kernel
 def gap_symbols(positions, n_bits, gaps):
-    """Fill `gaps` with the gaps before the positions, the all-ones ones included."""
+    """Fill `gaps` with the gaps before the positions, skips included."""
     skip = (1 << n_bits) - 1
     gaps[:] = skip
     n_skips_before = np.arange(_USUAL) // skip  # no division for usual distances
@@ -78,7 +84,7 @@ def gap_symbols(positions, n_bits, gaps):
 
 @kernel
 def gap_positions(gaps, n_bits, positions):
-    """Fill `positions` from the gaps, as many as there are gaps that are not all ones."""
+    """Fill `positions` from the gaps: one for every gap that is not a skip."""
     skip = (1 << n_bits) - 1
     position, at = -1, 0
     for gap in gaps:
@@ -107,9 +113,10 @@ def axis_counts(positions, n_rows, n_columns, n_taps):
 
 @kernel
 def line_counts(positions, of_rows, of_strands, n_counts):
-    """Return how many positions have each sum of a number of their row and one of their strand.
+    """Return how often each sum `of_rows[row] + of_strands[strand]` occurs among the positions.
 
-    Strands are columns times taps. The sums, below `n_counts`, stand for a line and the other labels at once.
+    The sums lie below `n_counts`. The caller chooses the two arrays so that a sum stands for a row (column,
+    tap) and the labels of the other two axes at once.
     """
     counts = np.zeros(n_counts, dtype=np.int64)
     n_strands = of_strands.size
@@ -138,7 +145,7 @@ def zone_counts(positions, row_labels, strand_labels, n_zones):
 
 @kernel
 def zone_ranks(positions, row_labels, strand_labels, strand_ranks, n_of_label, ats, ranks):
-    """Write each position's number within its zone to `ranks`, zone by zone from `ats` on (moved on)."""
+    """Write each position's number within its zone to `ranks`, from `ats[zone]` on, which is advanced."""
     n_strands, n_zones = strand_labels.size, ats.size
     starts = np.zeros(n_zones, dtype=np.int64)
     row, row_start = 0, 0
@@ -172,13 +179,13 @@ def zone_positions(ranks, zone, row_labels, n_of_label, label_starts, strands, n
 
 @kernel
 def sort_positions(positions, marks):
-    """Sort distinct positions in place: each sets its bit of `marks` (uint64, zero), which are then read."""
+    """Sort distinct positions in place: each sets its bit of `marks` (uint64, all 0), which are then read."""
     for position in positions:
         marks[position >> 6] |= np.uint64(1) << np.uint64(position & 63)
     at = 0
     for word in range(marks.size):
         left = marks[word]
-        while left:
+        while left:  # x & -x keeps the lowest set bit alone
             lowest = left & (~left + np.uint64(1))
             positions[at] = word << 6 | _trailing_zeros(lowest)
             at += 1

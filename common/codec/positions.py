@@ -1,7 +1,7 @@
 """Positions of kept weights as bytes (specified in `common.codec.container`, section Positions).
 
-The writer tries a few sets of labels (`common.codec.zones`) and, zone by zone, the widths of a gap around the
-usual one, and keeps what takes the fewest bytes.
+The writer tries a few sets of labels (`common.codec.zones`). In each zone it tries gap widths around what the
+mean distance needs, and a bitmap. It keeps what takes the fewest bytes.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from common.codec.zones import MAX_LABEL, Zones, axis_sizes, can_label, candidat
 
 MAX_WIDTH = 12
 _NONE_KEPT, _BITMAP, _ALL_KEPT, _LAW = 0, 13, 14, 16
-_BLOCK_WIDTH = 4  # two gaps of more bits make no block
+_BLOCK_WIDTH = 4  # widest gaps of which blocks can be made: two of 4 bits have 256 kinds
 _PER_GAP = 4  # bytes of memory while a zone is read: the gap, its block, and a flag
 _CHUNK = 1 << 20  # cells made into positions at a time
-_RARE = 512  # cells per kept weight from which on a bit per cell takes longer than sorting
+_RARE = 512  # cells per kept weight from which marking a bit per cell takes longer than sorting
 _SIZE_BITS = 24  # of a gap stream: its number of gaps, its number of bits
 
 
 def write_positions(
     writer: ByteWriter, positions: np.ndarray, shape: tuple[int, ...], *, plain: str = ""
 ) -> None:
-    """Append ascending int64 positions; `plain`, "gaps" or "bitmap", asks for one zone in that coding."""
+    """Append ascending int64 positions; `plain` "gaps" or "bitmap" forces one zone in that coding."""
     best = None
     for labels in [None] if plain else candidates(positions, axis_sizes(shape)):
         attempt = ByteWriter()
@@ -70,7 +70,7 @@ def read_positions(reader: ByteReader, shape: tuple[int, ...], n_kept: int) -> n
 
 
 def _sort_(positions: np.ndarray, n_cells: int) -> None:
-    """Sort distinct positions in place: by a bit per cell, unless hardly any is kept."""
+    """Sort distinct positions in place: by marking a bit per cell, unless very few are kept."""
     if positions.size < 64 or positions.size < n_cells // _RARE:
         positions.sort(kind="stable")
     else:
@@ -136,7 +136,11 @@ def _write_zone(writer: ByteWriter, ranks: np.ndarray, n_cells: int, plain: str 
 
 
 def _best_coding(ranks: np.ndarray, n_cells: int, *, may_be_bitmap: bool) -> tuple[int, int]:
-    """Return the coding that takes the fewest bits, and its gaps: a bitmap, or a width by table or by law."""
+    """Return the coding of a zone that takes the fewest bits, and its number of gaps (0 for a bitmap).
+
+    Tried are a bitmap and a few gap widths, each with the code lengths in a table and with those of the
+    geometric law.
+    """
     best = (n_cells if may_be_bitmap else math.inf, _BITMAP, 0)
     usual = min((n_cells // ranks.size).bit_length(), MAX_WIDTH)
     narrowest, widest = max(usual - 2, 1), min(usual + 1, MAX_WIDTH)

@@ -18,15 +18,15 @@ MAX_WEIGHTS = 1 << 33
 _DTYPE_NAMES = ("<f4", "<f2", "<f8", "?", "u1", "<u2", "<u4", "<u8", "i1", "<i2", "<i4", "<i8")
 _DTYPES = tuple(np.dtype(name) for name in _DTYPE_NAMES)
 _SHARED, _HAS_SCALES = 0x40, 0x20
-# Bytes of memory that are charged: the float32 that a weight becomes; the index of a weight that needs no
-# position; position, index and what is temporary on the way to them for all others.
+# Bytes of memory that the reader charges to its budget: per weight, the float32 it becomes; per kept weight,
+# its index, or, where positions are stored, its position, its index and the temporary arrays behind them.
 _PER_WEIGHT, _PER_INDEX, _PER_KEPT = 4, 4, 16
 _CHUNK = 1 << 20  # stored weights at a time
 _ALL, _ZONES, _FILLERS = range(3)
 
 
 def write_tensor(writer: ByteWriter, tensor: DenseTensor | SharedTensor, index: str = "smallest") -> None:
-    """Append a tensor, its positions in one of `INDEX_CODINGS`."""
+    """Append a tensor, its positions in one of `INDEX_CODINGS`; ValueError when the format cannot hold it."""
     if isinstance(tensor, DenseTensor):
         _write_dense(writer, tensor.values)
         return
@@ -125,9 +125,12 @@ def _read_shape(reader: ByteReader) -> tuple[int, ...]:
 
 
 def _write_fillers(writer: ByteWriter, tensor: SharedTensor) -> None:
-    """Append values and gaps as the paper has them: a filler is value 0, cluster k is value k + 1."""
+    """Append values and gaps as the paper has them: a filler is value 0, cluster k is value k + 1.
+
+    Gap widths around what the mean distance needs are tried, and the one with the fewest bits is kept.
+    """
     if tensor.n_clusters == MAX_CLUSTERS:
-        raise ValueError(f"codebook: got {MAX_CLUSTERS} values, expected fewer: the filler needs one, too")
+        raise ValueError(f"codebook: got {MAX_CLUSTERS} values, expected fewer: the filler takes one index")
     usual = min((tensor.n_weights // max(tensor.n_kept, 1)).bit_length(), MAX_WIDTH)
     best = None
     for width in range(max(usual - 2, 1), min(usual + 2, MAX_WIDTH) + 1):

@@ -1,7 +1,8 @@
 """A list of small integers as bytes: streams, code lengths, blocks (specification: `common.codec.container`).
 
-A Huffman code spends whole bits, and at least one, on every symbol. Where the kinds are few that is too much,
-and several symbols are encoded as one: block coding (Shannon 1948, section 9).
+A Huffman code spends whole bits, and at least one, on every symbol. With few kinds of symbols this can be far
+above their entropy: two kinds cost one bit per symbol, even where one of them hardly ever occurs. So several
+symbols are encoded as one, a *block* (Shannon 1948, section 9).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from common.codec.huffman_kernels import count_symbols, spell_table
 
 MAX_BLOCK = 8
 _BLOCK_KINDS = 256
-_MANY = 1 << 20
+_MANY = 1 << 20  # symbols from which fewer sizes of blocks are tried, and blocks that are unpacked at a time
 
 
 def code_bits(counts: np.ndarray) -> int:
@@ -25,7 +26,7 @@ def code_bits(counts: np.ndarray) -> int:
 
 
 def payload_bits(counts: np.ndarray, lengths: np.ndarray) -> int:
-    """Return the bits of symbols with these counts in the code of these lengths."""
+    """Return the bits that symbols with these counts take in the code of these lengths."""
     return int(counts @ lengths.astype(np.int64))
 
 
@@ -59,9 +60,9 @@ def write_blocks(writer: ByteWriter, symbols: np.ndarray, n_kinds: int, kind: st
 
 
 def best_block(symbols: np.ndarray, n_kinds: int) -> tuple[int, int]:
-    """Return the size of block that takes the fewest bits, and the table and payload bits it takes."""
+    """Return the symbols per block that take the fewest bits, and these bits: those of table and payload."""
     sizes = [size for size in range(1, MAX_BLOCK + 1) if size == 1 or n_kinds**size <= _BLOCK_KINDS]
-    if symbols.size >= _MANY:  # a table is nothing then, and the largest block the best
+    if symbols.size >= _MANY:  # the table's bits hardly count then, and the largest block is the best
         sizes = sorted({1, sizes[-1]})
     bits = [code_bits(count_symbols(_join_blocks(symbols, n_kinds, size), n_kinds**size)) for size in sizes]
     best = int(np.argmin(bits))
@@ -77,10 +78,11 @@ def read_blocks(reader: ByteReader, n_symbols: int, n_kinds: int, field: str, ki
     blocks = read_symbols(reader, -(-n_symbols // size), lengths, field, kind)
     if size == 1:
         return blocks
+    # Row b holds the symbols of block b: the digits of b in base n_kinds, the lowest first.
     places = (np.arange(n_kinds**size)[:, None] // n_kinds ** np.arange(size) % n_kinds).astype(np.uint8)
     symbols = np.empty(blocks.size * size, dtype=np.uint8)
     by_block = symbols.reshape(-1, size)
-    for start in range(0, blocks.size, _MANY):  # NumPy makes 8-byte numbers of indices: of a part at a time
+    for start in range(0, blocks.size, _MANY):  # np.take copies its indices as int64: of one part at a time
         part = slice(start, start + _MANY)
         np.take(places, blocks[part], axis=0, out=by_block[part], mode="clip")
     if symbols[n_symbols:].any():
@@ -89,7 +91,7 @@ def read_blocks(reader: ByteReader, n_symbols: int, n_kinds: int, field: str, ki
 
 
 def _join_blocks(symbols: np.ndarray, n_kinds: int, size: int) -> np.ndarray:
-    """Return each `size` symbols as one."""
+    """Return blocks: every `size` symbols a, b, c, ... as one, a + b * n_kinds + c * n_kinds ** 2 + ..."""
     if size == 1:
         return symbols
     filled = np.zeros(-(-symbols.size // size) * size, dtype=np.uint8)
@@ -117,7 +119,7 @@ def _read_table(reader: ByteReader, n_kinds: int, field: str) -> np.ndarray:
     rest.flags.writeable = False
     n_bits, status, got = kernels.read_table(rest, lengths)
     if status == kernels.TABLE_ENDS:
-        reader.take(rest.size + 1, field)  # says what is missing
+        reader.take(rest.size + 1, field)  # raises: more than is left
     if status == kernels.TABLE_RUN:
         raise reader.error(field, f"a run of more than {n_kinds}", "a run within the alphabet")
     if status == kernels.TABLE_FULL:

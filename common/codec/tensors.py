@@ -1,8 +1,8 @@
 """What the codec stores: tensors as they are (`DenseTensor`), and weights that share values (`SharedTensor`).
 
 The three stages of Deep Compression meet in `SharedTensor`: pruning leaves the `positions` of the kept
-weights, weight sharing leaves a `codebook` and one small `index` a kept weight, and Huffman coding has
-only those two lists of small integers left to encode.
+weights, weight sharing leaves a `codebook` and one small integer per kept weight (`indices`), and Huffman
+coding has only two lists of small integers left to encode: the gaps between positions, and the indices.
 
 >>> tensor = SharedTensor(shape=(2, 2), codebook=np.float32([-1, 2]), positions=np.array([0, 3]),
 ...                       indices=np.uint8([1, 0]))
@@ -21,7 +21,7 @@ from common.codec.position_kernels import scatter
 
 CODEBOOK_DTYPES = (np.dtype(np.float32), np.dtype(np.float16))
 INDEX_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
-_CHUNK = 1 << 20  # kept weights unpacked at a time: no second list as long as the tensor
+_CHUNK = 1 << 20  # kept weights unpacked at a time, so that no second array is as long as the tensor
 MAX_CLUSTERS = 1 << 15
 
 
@@ -33,6 +33,11 @@ class DenseTensor:
     ----------
     values : ndarray of any shape
         float32, float16, float64, signed or unsigned integers, or bool; kept bit for bit.
+
+    Raises
+    ------
+    TypeError
+        When `values` is not a NumPy array.
     """
 
     values: np.ndarray
@@ -81,7 +86,9 @@ class SharedTensor:
     indices : ndarray of shape (n_kept,)
         uint8 or uint16, the cluster of each kept weight, in the order of `positions`.
     row_scales : DenseTensor, SharedTensor or None
-        Factor of each row, of shape (shape[0],): how a folded batch norm is carried cheaply.
+        One factor per row (index of the first axis: a filter, an output unit), of shape (shape[0],). Folding
+        batch normalization into a layer scales each filter by a factor of its own; with the factors kept
+        apart, all filters still share one codebook.
 
     Raises
     ------
@@ -123,7 +130,7 @@ class SharedTensor:
         return 1.0 - self.n_kept / self.n_weights if self.n_weights else 0.0
 
     def to_dense(self) -> np.ndarray:
-        """Return the float32 tensor of `shape`, with zeros where weights were pruned."""
+        """Return the float32 tensor of `shape`: codebook values times row scales, 0 for pruned weights."""
         codebook = self.codebook.astype(np.float32)
         dense = np.zeros(self.n_weights, dtype=np.float32)
         if self.positions is None:
@@ -133,7 +140,8 @@ class SharedTensor:
             scatter(dense, self.positions, self.indices, codebook)
         dense = dense.reshape(self.shape)
         if self.row_scales is not None:
-            with np.errstate(over="ignore", invalid="ignore"):  # a file may hold any scales: inf is an answer
+            # A file may hold any scales, so a product may overflow: the result is inf, without a warning.
+            with np.errstate(over="ignore", invalid="ignore"):
                 scales = self.row_scales.to_dense().astype(np.float32, copy=False)
                 dense *= scales.reshape(-1, *[1] * (len(self.shape) - 1))
         return dense

@@ -1,13 +1,16 @@
-"""A tensor's cells grouped by how crowded with kept weights they are.
+"""A tensor's cells, grouped into zones of about the same density of kept weights.
 
-Pruned networks are uneven: some filters and some channels keep many weights, others few or none, and a gap in
-a crowded place is short. So each row, column and tap of a weight tensor (of shape (rows, columns, ...); taps
-are all further axes together) gets a *label*: 0 where nothing is kept, otherwise 1, 2, ..., one more for each
-power of two (or of 2 ** 0.5, or 2 ** 1.5) by which it keeps more. The cells whose three labels have the same
-sum make up a *zone*. A zone's cells are numbered in row-major order, and its kept weights are encoded on
-their own, with a code of their own; cells with a label 0 are in no zone and cost nothing.
+Pruned networks are uneven: some filters and some channels keep many weights, others few or none, and gaps are
+short where many are kept. A code for both kinds of places suits neither. So each row, column and tap of a
+weight tensor (of shape (rows, columns, ...); taps are all further axes together) gets a *label*: 0 where
+nothing is kept, otherwise 1, 2, ..., one more for each factor of 2 (or of 2 ** 0.5, or 2 ** 1.5) by which it
+keeps more. The cells whose three labels have the same sum make up a *zone*. A zone's cells are numbered in
+row-major order, and its kept weights are encoded on their own, with a code of their own. Cells with a label 0
+are in no zone and cost nothing.
 
 Labels are logarithms, so their sum stands for the product of a row's, a column's and a tap's density.
+
+Below, a *line* is a row, a column or a tap, whichever axis is meant, and a *strand* is a pair (column, tap).
 """
 
 from __future__ import annotations
@@ -37,20 +40,21 @@ def axis_sizes(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def can_label(sizes: tuple[int, int, int]) -> bool:
-    """Return whether the axes are short enough for labels: at most 2 ** 20 rows, and columns times taps."""
+    """Return whether the axes are short enough for labels: at most 2 ** 20 rows, and as many strands."""
     return sizes[0] <= _MAX_LABELLED and sizes[1] * sizes[2] <= _MAX_LABELLED
 
 
 def axis_counts(positions: np.ndarray, sizes: tuple[int, int, int]) -> list[np.ndarray]:
-    """Return how many of the positions lie in each row, in each column and in each tap: three of int64."""
+    """Return how many of the positions lie in each row, column and tap: three int64 arrays, one per axis."""
     return list(kernels.axis_counts(positions, *sizes))
 
 
 def labels_of(counts: np.ndarray, n_labels: int, half_octaves: int) -> np.ndarray:
     """Return the label of each row (column, tap) from how many weights it keeps.
 
-    The fullest has label `n_labels`, one that keeps 2 ** (half_octaves / 2) times less a label less, and so
-    on down to 1. Integers throughout, so that every machine draws the same lines.
+    The fullest has label `n_labels`. Each factor of 2 ** (half_octaves / 2) below it lowers the label by one,
+    down to 1; where nothing is kept the label is 0. The bounds are integers, so that every machine finds the
+    same.
 
     Parameters
     ----------
@@ -59,7 +63,7 @@ def labels_of(counts: np.ndarray, n_labels: int, half_octaves: int) -> np.ndarra
     n_labels : int
         Number of labels beside 0, 1 to `MAX_LABEL`.
     half_octaves : int
-        Width of a label, in halves of a power of two.
+        Width of a label: 2 for a factor of 2, 1 for a factor of 2 ** 0.5.
 
     Returns
     -------
@@ -75,11 +79,11 @@ def labels_of(counts: np.ndarray, n_labels: int, half_octaves: int) -> np.ndarra
 
 
 def keep_probability(mask: np.ndarray) -> np.ndarray:
-    """How probable a kept weight is at each cell, from how many its row, its column and its tap keep.
+    """Return the probability that each cell is kept, from how many weights its row, column and tap keep.
 
     The three are taken as independent, as the sum of labels takes them: row count times column count times
-    tap count over the squared total. Lines of one label (`labels_of`, powers of two) count as equal: what
-    tells them apart is chance, which no label describes.
+    tap count over the squared total. Lines with the same label (`labels_of`, factors of 2) get the mean of
+    their counts: the differences within a label are chance, which no label describes.
 
     Parameters
     ----------
@@ -98,16 +102,16 @@ def keep_probability(mask: np.ndarray) -> np.ndarray:
 
 
 def _label_means(counts: np.ndarray) -> np.ndarray:
-    """Each count replaced by the mean of the counts that have its label."""
+    """Return the counts, each replaced by the mean of all that have the same label."""
     labels = labels_of(counts, MAX_LABEL, 2)
     return (np.bincount(labels, counts) / np.maximum(np.bincount(labels), 1))[labels]
 
 
 def place_bits(mask: np.ndarray) -> np.ndarray:
-    """Bits that it takes to say where a kept weight stands, at each cell: an estimate.
+    """Estimate, for each cell, how many bits it takes to store the position of a weight kept there.
 
-    A cell that keeps a weight with probability p takes H(p) bits, so a kept weight takes H(p) / p. Where a
-    row or column keeps nothing, the answer is what a first weight there would take, were the tensor empty.
+    A cell that is kept with probability p takes H(p) bits, kept or not (H is the binary entropy), so a kept
+    weight takes H(p) / p. Where a row, column or tap keeps nothing, p counts as 1 / size.
 
     Parameters
     ----------
@@ -123,12 +127,19 @@ def place_bits(mask: np.ndarray) -> np.ndarray:
 
 
 class Zones:
-    """Numbered cells of all zones.
+    """The zones that labels make, and the number of each cell within its zone.
 
     Parameters
     ----------
     row_labels, column_labels, tap_labels : ndarray of uint8
         A label of 0 to `MAX_LABEL` for each row, column and tap.
+
+    Attributes
+    ----------
+    n_zones : int
+        Number of zones, some of which may have no cells; zone z has the sum of labels z + 3.
+    n_cells : ndarray of shape (n_zones,)
+        Cells of each zone.
     """
 
     def __init__(self, row_labels: np.ndarray, column_labels: np.ndarray, tap_labels: np.ndarray) -> None:
@@ -141,6 +152,7 @@ class Zones:
         self._n_of_label[0] = 0
         self.n_zones = max(int(row_labels.max(initial=0)) + self._n_of_label.size - 3, 0)
         n_rows = np.bincount(row_labels, minlength=2)[1:]
+        # Rows of label a and strands of label b make n_a * n_b cells of zone a + b - 3: a convolution.
         self.n_cells = np.convolve(n_rows, self._n_of_label[2:])[: self.n_zones]
 
     def counts(self, positions: np.ndarray) -> np.ndarray:
@@ -148,7 +160,7 @@ class Zones:
         return kernels.zone_counts(positions, self.row_labels, self._strand_labels, self.n_zones)
 
     def ranks(self, positions: np.ndarray) -> list[np.ndarray]:
-        """Return for each zone the ascending numbers of the positions that lie in it.
+        """Return for each zone the numbers, within the zone and ascending, of the positions that lie in it.
 
         Parameters
         ----------
@@ -163,7 +175,7 @@ class Zones:
         return [ranks[edges[zone] : edges[zone + 1]] for zone in range(self.n_zones)]
 
     def locate_(self, zone: int, ranks: np.ndarray) -> None:
-        """Replace the ascending numbers within a zone, each below `n_cells[zone]`, by positions."""
+        """Replace numbers within a zone, ascending and below `n_cells[zone]`, by positions, in place."""
         n_of_label = self._n_of_label
         strands, _ = self._strand_order
         starts = np.cumsum(n_of_label) - n_of_label
@@ -171,7 +183,7 @@ class Zones:
 
     @cached_property
     def _strand_order(self) -> tuple[np.ndarray, np.ndarray]:
-        """All strands (column, tap) by label, dead ones last, and the place of each among its label's."""
+        """All strands by label, those of label 0 last, and the place of each among those of its label."""
         order = np.argsort(np.where(self._strand_labels == 0, 255, self._strand_labels), kind="stable")
         starts = np.cumsum(self._n_of_label) - self._n_of_label
         places = np.empty(order.size, dtype=np.int64)
@@ -180,20 +192,20 @@ class Zones:
 
 
 # ----------------------------------------------------------------------------------------------------
-# Which labels make a tensor's positions cheap: the writer's search.
+# The writer's search for the labels that make a tensor's positions take the fewest bits.
 #
-# How many weights each row, column and tap keeps tells which are alike, but not how many labels pay, nor how
-# wide they are. So a few of both are tried, one axis after the other, and the bits are guessed: entropies,
-# and a round figure a zone.
+# The counts of kept weights show which rows, columns and taps are alike, but not how many labels to use, nor
+# how wide each should be. So a few of both are tried, one axis after the other. The bits are estimated, not
+# measured: entropies, and a fixed cost per zone.
 
 _N_LABELS = (1, 2, 3, 4, 6, 8)
 _HALF_OCTAVES = (1, 2, 3)
-_MANY = 1 << 22  # positions of which less is tried
-_ZONE_BITS = 56  # coding, sizes, perhaps code lengths; a guess that steers the search
+_MANY = 1 << 22  # positions from which fewer labels are tried
+_ZONE_BITS = 56  # coding, sizes, perhaps code lengths of a zone: a rough guess, which only steers the search
 
 
 def candidates(positions: np.ndarray, sizes: tuple[int, int, int]) -> Iterator[list[np.ndarray] | None]:
-    """Yield the labels to try: none, dead lines only, and the best guess of a search, axis by axis."""
+    """Yield the labels to try: none (one zone); 0 for empty lines, 1 for others; those of a search."""
     yield None
     if positions.size == 0 or not can_label(sizes):
         return
@@ -207,7 +219,7 @@ def candidates(positions: np.ndarray, sizes: tuple[int, int, int]) -> Iterator[l
 
 
 def _search(positions: np.ndarray, counts: list[np.ndarray]) -> list[np.ndarray] | None:
-    """Return the labels of the three axes with the best guess, or None where no labels are as good."""
+    """Return the labels of the three axes with the lowest estimate, or None where none beat a single zone."""
     best = [np.ones(of_axis.size, dtype=np.uint8) for of_axis in counts]
     n_cells = math.prod(of_axis.size for of_axis in counts)
     least, is_plain = _guess_bits(np.array([positions.size]), np.array([n_cells])), True
@@ -226,10 +238,10 @@ def _search(positions: np.ndarray, counts: list[np.ndarray]) -> list[np.ndarray]
 
 
 class _Lines:
-    """The rows (columns, taps) of one axis, while the labels of the other two stay.
+    """The lines of one axis, while the labels of the other two axes are fixed.
 
-    Lines that keep equally many weights have the same label and are taken together: so the positions are
-    counted once, and what any labels cost follows from a small table.
+    Lines that keep equally many weights always get the same label, so they are counted together. The
+    positions are counted once, and the cost of any labels follows from a small table.
     """
 
     def __init__(
@@ -241,7 +253,7 @@ class _Lines:
         others = [of_axis.astype(np.int64) - 1 for of_axis in labels]
         others[axis][:] = 0
         n_of_label = [np.bincount(of_axis)[1:] for k, of_axis in enumerate(labels) if k != axis]
-        self.n_cells = np.convolve(*n_of_label)  # of a line, by the sum of the other labels, less 2
+        self.n_cells = np.convolve(*n_of_label)  # of one line, by the sum of the other two labels, less 2
         self.label_bits = sum(entropy_bits(np.bincount(labels[k])) for k in range(3) if k != axis)
         # A cell's line and the sum of its other labels as one number: line * sums + sum, added up from parts.
         n_sums = self.n_cells.size
@@ -253,7 +265,7 @@ class _Lines:
         self.n_kept = n_kept.reshape(self.counts.size, n_sums)
 
     def guess_bits(self, n_labels: int, half_octaves: int) -> int:
-        """Return about how many bits all positions take when this axis gets such labels."""
+        """Return about how many bits all positions take when this axis gets `n_labels` labels this wide."""
         labels = labels_of(self.counts, n_labels, half_octaves)
         n_of_label = np.bincount(labels, weights=self.n_lines).astype(np.int64)
         cells = np.convolve(n_of_label[1:], self.n_cells)
@@ -264,7 +276,7 @@ class _Lines:
 
 
 def _guess_bits(kept: np.ndarray, cells: np.ndarray, label_bits: float = 0.0) -> int:
-    """Return about how many bits it takes to tell which cells of each zone are kept."""
+    """Return about how many bits say which cells of each zone are kept: cells * H(kept / cells) per zone."""
     bits = label_bits + _ZONE_BITS * np.count_nonzero(kept)
     for part in (kept, cells - kept):
         bits += float((part * np.log2(np.maximum(cells, 1) / np.maximum(part, 1))).sum())

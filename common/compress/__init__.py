@@ -1,4 +1,4 @@
-"""Compress: the pipeline, and its doors for any network.
+"""The whole pipeline: prune, share weights, Huffman-code, write one file; for the course's or any network.
 
 >>> from common.compress import compress, load_into, open_file
 """
@@ -16,7 +16,7 @@ __all__ = ["compress", "load_into", "open_file"]
 
 
 def __getattr__(name: str) -> object:
-    """Hand on what the modules have when it is asked for: importing this folder loads no torch."""
+    """Import a name from its module on first use, so that importing this folder does not load torch."""
     if name in _FROM:
         return getattr(importlib.import_module(_FROM[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

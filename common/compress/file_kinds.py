@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: a suffix says nothing about a download that went wrong."""
+"""What kind of file a file is, by its first bytes: a download that went wrong has the right suffix, too."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from common.codec.container import MAGIC
 
 
 def sniff(path: str | Path) -> str:
-    """``"dcz"``, ``"safetensors"`` or ``"torch"``: what a file holds, whatever it is called.
+    """Return ``"dcz"``, ``"safetensors"`` or ``"torch"``: what a file holds, whatever it is called.
 
     Raises
     ------
     FileNotFoundError
-        Nothing is there.
+        When there is no file.
     ValueError
-        Something else; the message says what, and what to do.
+        When it holds something else; the message says what, and what to do.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,8 +42,9 @@ def sniff(path: str | Path) -> str:
             raise ValueError(f"{path} {what}")
     if start.startswith(MAGIC):
         return "dcz"
-    if start.startswith(b"PK") or start[:1] == b"\x80":
+    if start.startswith(b"PK") or start[:1] == b"\x80":  # torch.save: a zip archive, or before 1.6 a pickle
         return "torch"
+    # safetensors: eight bytes for the length of the header, and the header is a JSON object.
     header = int.from_bytes(start[:8], "little")
     if len(start) > 8 and start[8:9] == b"{" and header < 1 << 32:
         return "safetensors"

@@ -1,9 +1,9 @@
-"""Networks from files: whatever the file is, the network in it and the words that rebuild it.
+"""Networks from files of any kind, and from a file of weights to a `.dcz` file and back.
 
-A `.dcz` of the pipeline says in its metadata what it holds. Any other file holds names and shapes only, so
-the network is recognised by them: names decide which one it is, the first layer its width, the last its
-classes.
-A network that is not recognised is compressed all the same, by its names alone (`state_files`).
+A `.dcz` of the pipeline names its architecture in the metadata. Any other file holds names, shapes and values
+only, so the network is recognised by them: its names decide which one it is, the widest layer gives its
+width, and the last layer its number of classes. A network that is not recognised is compressed, too, from the
+names and shapes of its tensors alone (`state_files`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from common.networks.models import INPUT_SHAPES, build, build_from
 
 
 class UnknownNetwork(ValueError):
-    """Tensors that are not those of a network of ours; the message names the nearest."""
+    """Tensors that are not those of one of the course's networks; the message names the nearest."""
 
 
 def open_model(source: str | Path, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> tuple[nn.Module, dict]:
@@ -44,21 +44,21 @@ def open_model(source: str | Path, *, max_dense_bytes: int = MAX_DENSE_BYTES) ->
     source : path or str
         A ``.dcz``, a ``.safetensors`` or a file of ``torch.save``, or a key of `models.INPUT_SHAPES`.
     max_dense_bytes : int
-        Most memory that the tensors of a ``.dcz`` may take (`container.load`).
+        Limit of the memory, in bytes, that the tensors of a ``.dcz`` may take (`container.load`).
 
     Returns
     -------
     model : nn.Module
         In evaluation mode.
     architecture : dict
-        ``architecture``, ``num_classes`` and, unless it is 1, ``width``: a container's metadata.
+        ``architecture``, ``num_classes`` and, unless it is 1, ``width``, as in a container's metadata.
 
     Raises
     ------
     FileNotFoundError
-        Neither a file nor a network's name.
+        When the source is neither a file nor a network's name.
     ValueError
-        A file that holds no network of ours.
+        When the file is damaged, or holds none of the course's networks (then an `UnknownNetwork`).
     """
     if str(source) in INPUT_SHAPES:
         return build(str(source)).eval(), {"architecture": str(source), "num_classes": 10}
@@ -83,7 +83,7 @@ def _known_file(source: str | Path) -> Path:
 
 
 def _model_of(state: State) -> tuple[nn.Module, dict]:
-    """The recognised network with its weights, and its architecture."""
+    """Return the recognised network with its weights, and its architecture."""
     tensors = {name: value for name, value in state.full().items() if value.is_floating_point()}
     architecture, batch_norm = recognise(tensors)
     model = build_from(architecture, batch_norm=batch_norm)
@@ -92,12 +92,13 @@ def _model_of(state: State) -> tuple[nn.Module, dict]:
 
 
 def recognise(tensors: Mapping[str, Tensor]) -> tuple[dict, str]:
-    """The architecture that has these tensors, and whether its batch norm is "live" or "folded".
+    """Return the architecture that has these tensors, and whether its batch norm is "live" or "folded".
 
     Raises
     ------
     UnknownNetwork
-        Names or shapes of no network of ours; the message tells the nearest and what differs first.
+        When the names or shapes are those of none of the course's networks; the message names the nearest,
+        and the first differences.
     """
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
     nearest: tuple[float, str, dict] = (0.0, "", {})
@@ -118,14 +119,14 @@ def recognise(tensors: Mapping[str, Tensor]) -> tuple[dict, str]:
 
 
 def _describe(name: str, batch_norm: str, shapes: dict[str, tuple[int, ...]]) -> dict:
-    """The architecture whose state has these shapes; the shortest width of all that round to them."""
+    """Return the architecture whose state has these shapes; its width has as few digits as possible."""
     plain = _shapes(name, batch_norm)
     for key, shape in plain.items():
         if len(shapes[key]) != len(shape) or 0 in shapes[key]:
             raise UnknownNetwork(
                 f"tensor {key} has shape {shapes[key]}: expected one such as {name}'s {shape}"
             )
-    last = list(plain)[-1]  # in the network's order; a file's is that of the alphabet
+    last = list(plain)[-1]  # in the network's order; the names in a file may be sorted by alphabet
     architecture = {"architecture": name, "num_classes": shapes[last][0]}
     own = _shapes(name, batch_norm, num_classes=shapes[last][0])
     if own == shapes:
@@ -144,7 +145,7 @@ def _describe(name: str, batch_norm: str, shapes: dict[str, tuple[int, ...]]) ->
 
 
 def _shapes(name: str, batch_norm: str, **options) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a network's floating-point state, without its memory."""
+    """Return the names and shapes of a network's floating-point state, without allocating its memory."""
     with torch.device("meta"):
         model = build(name, batch_norm=batch_norm, **options)
     return {key: tuple(value.shape) for key, value in model.state_dict().items() if value.is_floating_point()}
@@ -156,7 +157,17 @@ def _shapes(name: str, batch_norm: str, **options) -> dict[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Told:
-    """What the user should know: a summary in a line (or ""), notes, and why which tensors stayed dense."""
+    """What the user should know after a compression.
+
+    Attributes
+    ----------
+    summary : str
+        One line, or "".
+    notes : tuple of str
+        What was changed or noticed on the way, a line each.
+    dense : mapping of tensor name to str, optional
+        The tensors that were stored dense, and why.
+    """
 
     summary: str = ""
     notes: tuple[str, ...] = ()
@@ -179,10 +190,11 @@ def compress_file(
     target_ratio: float | None = None,
     target_drop: float | None = None,
 ) -> Told:
-    """Compress a network with the three stages of Deep Compression.
+    """Compress a network in a file with the three stages of Deep Compression: what ``dnnc compress`` does.
 
-    A network of ours is fine-tuned on request; any other, and one with options of its own for single tensors,
-    is compressed by its names (`state_files.compress_state`).
+    The course's networks are fine-tuned on request. Any other network, and one with options for single
+    tensors and without fine-tuning, is compressed one-shot, by its tensors' names
+    (`state_files.compress_state`).
 
     Parameters
     ----------
@@ -197,16 +209,26 @@ def compress_file(
     clusters : int, optional
         Shared values per layer; by default the paper's 256 for convolutions and 32 for linear layers.
     epochs, share_epochs : int
-        Fine-tuning after pruning, and of the centroids; without any, no data set is read.
+        Epochs of fine-tuning while and after pruning, and of the centroids. With neither, and without a
+        target, no data set is read.
     dataset : str, optional
-        By default the network's own, by its classes.
+        By default the network's own, by its number of classes.
+    device : str, optional
+        By default the GPU if there is one.
     target_ratio, target_drop : float, optional
-        In the place of `sparsity` and `clusters`: a target for `target_search.search`, on validation images.
+        One of them, in place of `sparsity` and `clusters`: a target for `search.search`, on validation
+        images.
+
+    Returns
+    -------
+    Told
 
     Raises
     ------
+    FileNotFoundError
+        When the source is neither a file nor a network's name.
     ValueError
-        Options that do not fit the network, or a weight that cannot be stored; the message names it.
+        When options do not fit the network, or a weight cannot be stored; the message names it.
     """
     by_name = StateConfig(
         sparsity=sparsity, sparsities=tuple(sparsities), keep=tuple(keep), criterion=criterion
@@ -294,12 +316,12 @@ def _compress_by_name(state: State, out: str | Path, config: StateConfig, notes:
 
 
 def training_sets(dataset: str, architecture: dict) -> tuple[ImageSet, ImageSet]:
-    """Training and validation images of the recipe's split, in the network's shape.
+    """Return the training and validation images of the recipe's split, in the network's input shape.
 
     Raises
     ------
     ValueError
-        The set has another number of classes than the network.
+        When the set has another number of classes than the network.
     """
     shape = INPUT_SHAPES[architecture["architecture"]]
     whole = fit_images(load_dataset(dataset, "train"), shape, n_classes=architecture["num_classes"])
@@ -313,12 +335,14 @@ def training_sets(dataset: str, architecture: dict) -> tuple[ImageSet, ImageSet]
 def decompress_file(source: str | Path, out: str | Path, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> None:
     """Decode a `.dcz` file to safetensors, or with the suffix .pt or .pth to a file of ``torch.save``.
 
-    `max_dense_bytes` is the most memory that its tensors may take (`container.load`).
+    `max_dense_bytes` limits the memory that its tensors may take (`container.load`).
 
     Raises
     ------
+    FileNotFoundError
+        When there is no file.
     ValueError
-        No `.dcz` file, a damaged one, or one whose tied tensors would take more memory than is allowed.
+        When it is not a `.dcz` file, is damaged, or its tensors would take more memory than is allowed.
     """
     if (kind := sniff(source)) != "dcz":
         raise ValueError(f"{source} is a {kind} file, not a .dcz file: there is nothing to decompress")

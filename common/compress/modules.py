@@ -5,8 +5,9 @@
     compress(model, "mine.dcz", train_loader, sparsity=0.9, epochs=10, share_epochs=2)
     load_into(MyNetwork(), "mine.dcz")
 
-The stages are the course's own: L1 pruning while fine-tuning, k-means weight sharing, fine-tuning of the
-centroids, batch norm estimated again, Huffman coding. Without data it is one-shot.
+The stages are those of the course: pruning by magnitude while fine-tuning, k-means weight sharing,
+fine-tuning of the centroids, new batch norm statistics, Huffman coding. Without data there is no training: it
+is one-shot.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from common.pruning.masks import apply_masks_
 from common.pruning.network import SCORES
 from common.sharing.centroid_tuning import CentroidTuner
 
-RAMP = 0.6  # of the fine-tuning's steps in which the sparsity rises
+RAMP = 0.6  # fraction of the fine-tuning's steps during which the sparsity rises
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,9 @@ class CompressedModule:
     notes : tuple of str
         What the user should know: layers pruned empty, values outside float16.
     ratio : float
-        Bytes of all values as float32, over those of the file.
+        Compression ratio: the bytes of all values as float32 (tied tensors once), over those of the file.
     sparsity : float
-        Fraction of zeros among the tensors that were pruned.
+        Fraction of zeros in [0, 1], over the tensors that were pruned.
     """
 
     data: bytes
@@ -88,7 +89,7 @@ def compress(
 ) -> CompressedModule:
     """Compress a module and, if `out` is given, write the `.dcz` file.
 
-    The module is changed in place: afterwards it computes what the file holds.
+    The module is changed in place: afterwards it has the weights that the file holds.
 
     Parameters
     ----------
@@ -97,32 +98,39 @@ def compress(
     out : path, optional
         Written whole or not at all.
     data : ImageSet, DataLoader or iterable, optional
-        Training batches: pairs of inputs and labels. Fine-tuning and batch norm need them.
+        Training batches: pairs of inputs and labels. Fine-tuning needs them, and the new statistics of batch
+        norm.
     sparsity : float in [0, 1)
+        Fraction of zeros, over all tensors that are pruned and have no sparsity of their own.
     sparsities : sequence of (glob, float)
-        For tensors by name, such as ``[("conv*", 0.95)]``.
+        Sparsities of tensors by name, for example ``[("conv*", 0.95)]``.
     keep : sequence of glob
-        Tensors that stay as they are, such as ``["head.*"]``.
+        Names of tensors that stay as they are, for example ``["head.*"]``.
     criterion : {"magnitude", "normalized", "lamp"}
+        Which weights are pruned (`common.pruning.masks`).
     clusters : int, optional
         Shared values per tensor; by default 256 for three and more axes, 32 for two.
     epochs, share_epochs : int
-        Fine-tuning while pruning, and of the centroids.
+        Epochs of fine-tuning while pruning, and of the centroids.
     training : TrainConfig, optional
-        Options of the fine-tuning; its epochs are replaced by the two above. By default SGD at 0.01 in
-        batches of 128, in float32, without augmentation. An iterable brings its own batches.
+        Options of the fine-tuning; its epochs are replaced by the two above. By default SGD with a learning
+        rate of 0.01 in batches of 128, in float32, without augmentation. An iterable has its own batches.
     loss : callable, optional
         From the module's output and the labels to a scalar; by default the cross-entropy.
     device : str, optional
         By default the GPU if there is one.
     workdir : path, optional
-        Where checkpoints are kept, so that an interrupted run on an ImageSet resumes.
+        Folder for checkpoints, so that an interrupted run on an ImageSet resumes.
+
+    Returns
+    -------
+    CompressedModule
 
     Raises
     ------
     ValueError
-        Epochs without data, a data set of another class count, a glob that fits nothing, or a weight that is
-        not finite.
+        When there are epochs but no data, the data set has another number of classes, a glob matches no name,
+        an option is out of its range, or a weight is not finite.
     """
     if (epochs or share_epochs) and data is None:
         raise ValueError(f"epochs={epochs}, share_epochs={share_epochs}: fine-tuning needs data")
@@ -163,12 +171,19 @@ def compress(
 
 
 def load_into(model: nn.Module, source: str | Path | bytes | CompressedModel) -> nn.Module:
-    """Read a `.dcz` file into a module of the architecture that it was made from; returns the module.
+    """Read a `.dcz` file into a module of the architecture that it was made from; return the module.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Its weights are overwritten.
+    source : path, bytes or CompressedModel
+        The file, its bytes, or what they decode to.
 
     Raises
     ------
     ValueError
-        The names or shapes differ; the message shows the first that do.
+        When names or shapes differ (the message shows the first that do), or the file is damaged.
     """
     target = unwrapped(model)
     if isinstance(source, CompressedModel):
@@ -188,7 +203,10 @@ def load_into(model: nn.Module, source: str | Path | bytes | CompressedModel) ->
 
 
 def differing(theirs: dict, own: dict, optional: Iterable[str] = ()) -> str:
-    """The first names and shapes by which a file differs from a network; empty where it fits."""
+    """Return the first names or shapes in which a file differs from a network; "" where it fits.
+
+    `theirs` and `own` map names to shapes; names in `optional` may be missing in `theirs`.
+    """
     lacking = [name for name in own if name not in theirs and name not in set(optional)]
     extra = [name for name in theirs if name not in own]
     told = []
@@ -205,7 +223,7 @@ def differing(theirs: dict, own: dict, optional: Iterable[str] = ()) -> str:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The module itself, out of DataParallel's and torch.compile's wrappers."""
+    """Return the module itself, without the wrappers of DataParallel and torch.compile."""
     while True:
         if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
             model = model.module
@@ -216,7 +234,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 class _Objective:
-    """A loss of outputs and labels, as `training.train` wants it."""
+    """A loss of outputs and labels, as an objective for `training.train`, which also gets the inputs."""
 
     def __init__(self, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
         self.loss = loss
@@ -227,7 +245,7 @@ class _Objective:
 
 
 def _chosen(model: nn.Module, config: StateConfig) -> dict[str, Treatment]:
-    """What is done with each tensor: buffers are never pruned, nor what no longer learns."""
+    """Return what is done with each tensor: tied ones count once, and buffers are never pruned."""
     parameters = dict(model.named_parameters())
     by_identity = {id(parameter): name for name, parameter in parameters.items()}
     state = model.state_dict(keep_vars=True)
@@ -241,7 +259,7 @@ def _chosen(model: nn.Module, config: StateConfig) -> dict[str, Treatment]:
 
 
 def _pruned(model, data, config, chosen, training, workdir, options) -> dict[str, Tensor]:
-    """Prune in place, while fine-tuning if there are epochs; returns the masks."""
+    """Prune in place, while fine-tuning if there are epochs; return the masks."""
     if training.epochs:
         source = batch_source(data, training, options["device"])
         steps = training.epochs * source.steps(training.batch_size)
@@ -273,7 +291,7 @@ def _pruned(model, data, config, chosen, training, workdir, options) -> dict[str
 
 
 def _shared(model, data, config, chosen, masks, training, workdir, options) -> dict:
-    """Share values in place, and fine-tune the centroids if there are epochs; returns the shared tensors."""
+    """Share values in place, and fine-tune the centroids if there are epochs; return the shared tensors."""
     parameters = dict(model.named_parameters())
     names = [name for name, one in chosen.items() if not one.reason]
     shared = {name: share_tensor(parameters[name], masks.get(name), config, name) for name in names}
@@ -292,12 +310,12 @@ def _shared(model, data, config, chosen, masks, training, workdir, options) -> d
             **options,
         )
         shared = tuner.shared_tensors()
-    CentroidTuner(shared, model)  # the values as they were rounded
+    CentroidTuner(shared, model)  # writes the rounded values of the file into the model
     return shared
 
 
 def _check_classes(model: nn.Module, data: ImageSet, device: torch.device) -> None:
-    """What changes weights wants a set of the network's own classes."""
+    """Raise ValueError when a network and the images that it is to be trained on differ in classes."""
     place_(model, device)
     was_training = model.training
     model.eval()

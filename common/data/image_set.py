@@ -1,4 +1,4 @@
-"""Image sets made to fit: padded or enlarged to what a network takes, or cut to their first images."""
+"""Image sets in memory: fitted to a network's input, cut to their first images, split for validation."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ class ImageSet:
     Attributes
     ----------
     images : uint8 ndarray of shape (n, channels, height, width)
+        Pixels from 0 to 255.
     labels : int64 ndarray of shape (n,), values in [0, len(classes))
+        The class of each image.
     classes : tuple of str
+        Names of the classes.
     name : str
         Of the set, such as ``cifar10``.
     sha256 : str
@@ -38,27 +41,31 @@ class ImageSet:
         return len(self.labels)
 
 
-# Digits of 28×28 go into 32×32; a wider frame would be another task.
+# Most pixels of padding, over both sides: digits of 28×28 go into 32×32, but a wide frame would change the
+# task.
 MAX_PADDING = 8
 
 
 def fit_images(data: ImageSet, shape: tuple[int, int, int], *, n_classes: int | None = None) -> ImageSet:
-    """The same images in the shape that a network takes: zeros around smaller ones, grey repeated as colour.
+    """Return the images in the shape that a network takes: padded with zeros, a grey channel repeated.
 
-    A network of ImageNet's size is shown its pictures enlarged. They stay small in memory: 50,000 of 32×32
-    would take 7.5 GB at 224×224, so `augmentation.BatchSource` resizes one batch at a time.
+    A network for ImageNet's 224×224 gets its images enlarged. In memory they stay small: 50,000 of 32×32
+    would take 7.5 GB at 224×224, so `batches.BatchSource` resizes one batch at a time (`shown_size`).
 
     Parameters
     ----------
     data : ImageSet
+        Images of the same shape or smaller.
     shape : (channels, height, width)
+        What the network takes.
     n_classes : int, optional
-        That the network tells apart, where it is to be checked that the set has as many.
+        Classes of the network; if given, the set must have as many.
 
     Raises
     ------
     ValueError
-        The images are larger, the channels are not one that can be repeated, or another number of classes.
+        When the images are larger or much smaller, have several channels but not as many as the network, or
+        the classes are not `n_classes`.
     """
     if n_classes is not None and len(data.classes) != n_classes:
         raise ValueError(
@@ -80,7 +87,7 @@ def fit_images(data: ImageSet, shape: tuple[int, int, int], *, n_classes: int | 
 
 
 def first_images(data: ImageSet, n: int | None) -> ImageSet:
-    """The first `n` images (None for all): a fair sample, since sets are in the order of their digests."""
+    """Return the first `n` images (None: all): a random sample, as sets are in the order of their digests."""
     if n is None or n >= len(data):
         return data
     return replace(data, images=data.images[:n], labels=data.labels[:n], sha256=_derived(data, f"first {n}"))
@@ -91,7 +98,8 @@ def _derived(data: ImageSet, what: str) -> str:
 
 
 # ----------------------------------------------------------------------------------------------------
-# The validation split: cut from the training set, the same for everyone; no test image ever chooses.
+# The validation split: cut from the training set, the same for everyone. All choices are made on it, none on
+# test images.
 
 
 def train_val_split(data: ImageSet, *, n_validation: int, seed: int = 0) -> tuple[ImageSet, ImageSet]:
@@ -100,10 +108,12 @@ def train_val_split(data: ImageSet, *, n_validation: int, seed: int = 0) -> tupl
     Parameters
     ----------
     data : ImageSet
+        A training set.
     n_validation : int
-        Images of the validation split, in [1, len(data) − 1]; each class gives its share, rounded so that the
-        total is exact (largest remainders, lower class first).
+        Images of the validation split, in [1, len(data) − 1]. Each class gives its share, rounded so that the
+        total is exact (largest remainders first, of equal ones the lower class).
     seed : int
+        Of the draw within each class.
 
     Returns
     -------
@@ -113,7 +123,7 @@ def train_val_split(data: ImageSet, *, n_validation: int, seed: int = 0) -> tupl
     Raises
     ------
     ValueError
-        `n_validation` out of range.
+        When `n_validation` is out of range.
     """
     if not 1 <= n_validation < len(data):
         raise ValueError(f"n_validation={n_validation}: expected 1 to {len(data) - 1} of {len(data)} images")

@@ -1,8 +1,9 @@
-"""A road as a camera in a car sees it, with its true lines: rendered, as no road photograph comes with us.
+"""Photographs from the installed packages, and a rendered road with known lane lines (ground truth).
 
-The surfaces are photographs that scikit-image and scikit-learn ship (gravel as asphalt, grass as the verge,
-sky and trees from a view of a palace). The geometry is a pinhole camera above a flat road, so every painted
-line's place in the image is known to a fraction of a pixel, and a detector can be measured, not admired.
+None of the installed photographs shows a road, so one is rendered, as a camera in a car sees it. The surfaces
+are photographs that scikit-image and scikit-learn ship (gravel as asphalt, grass as the verge, sky and trees
+from a view of a palace). The geometry is a pinhole camera above a flat road. So the position of every painted
+line in the image is known to a fraction of a pixel, and the error of a line detector can be measured.
 
 A point X metres to the right and Z metres ahead on the ground is seen at
 
@@ -37,12 +38,12 @@ NAMES = (
 
 
 def photograph(name: str) -> np.ndarray:
-    """One of `NAMES`: uint8 of shape (height, width, 3), or (height, width) where it is grey.
+    """Return one of `NAMES`: uint8 of shape (height, width, 3), or (height, width) where it is grey.
 
     Raises
     ------
     ValueError
-        Another name: scikit-image would download it.
+        When the name is another one: scikit-image would have to download it.
 
     Examples
     --------
@@ -72,7 +73,8 @@ class RoadScene:
 
     Attributes
     ----------
-    image : uint8 ndarray of shape (256, 384, 3), RGB
+    image : uint8 ndarray of shape (256, 384, 3)
+        RGB.
     vanishing_point : (float, float)
         Column and row in which all lines along the road meet.
     slopes : dict
@@ -84,7 +86,7 @@ class RoadScene:
     slopes: dict[str, float]
 
     def column(self, border: str, row: float) -> float:
-        """Where the middle of a border's painted line is in an image row, in pixels.
+        """Return the column, in pixels, of the middle of a border's painted line in an image row.
 
         >>> scene = road_scene()
         >>> scene.column("left", 255) < scene.column("right", 255)
@@ -95,13 +97,14 @@ class RoadScene:
 
 
 def road_scene(seed: int = 0, *, shadows: bool = True, noise: float = 8.0) -> RoadScene:
-    """Render a road; every seed another place in the lane, other shadows, dashes and noise.
+    """Render a road; each seed gives another place in the lane, other shadows, dashes and noise.
 
     Parameters
     ----------
     seed : int
+        Of all random choices.
     shadows : bool
-        Whether trees throw shadows across the road.
+        Whether trees cast shadows across the road.
     noise : float
         Standard deviation of the sensor's noise, in grey levels.
 
@@ -130,7 +133,7 @@ def road_scene(seed: int = 0, *, shadows: bool = True, noise: float = 8.0) -> Ro
 
 
 def _ground(right: np.ndarray, ahead: np.ndarray, phase: float) -> np.ndarray:
-    """Colours of the ground: asphalt, painted lines, verge. `right` counts from the middle of the lane."""
+    """Return the colours of the ground: asphalt, painted lines, verge; `right` is from the lane's middle."""
     far = np.clip(ahead / 45, 0, 1)[..., None]  # texture fades and colours turn to haze
     gravel = _texture("gravel", right, ahead, 0.0028)[..., None]
     grass = _texture("grass", right, ahead, 0.006)[..., None]
@@ -153,7 +156,7 @@ def _ground(right: np.ndarray, ahead: np.ndarray, phase: float) -> np.ndarray:
 
 
 def _shade(right: np.ndarray, ahead: np.ndarray, bands: np.ndarray) -> np.ndarray:
-    """How much light is left where trees beside the road throw their shadows, in (0, 1]."""
+    """Return the fraction of light that is left by the shadows of trees beside the road, in (0, 1]."""
     light = np.ones_like(ahead)
     slanted = ahead + 0.45 * right + 0.12 * np.sin(8.3 * right)
     for distance, breadth in bands.astype(np.float32):
@@ -164,7 +167,7 @@ def _shade(right: np.ndarray, ahead: np.ndarray, bands: np.ndarray) -> np.ndarra
 
 
 def _background(above: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Sky and trees; `above` is the row counted from the horizon, negative upwards."""
+    """Return the colours of sky and trees; `above` is the row counted from the horizon, negative upwards."""
     from sklearn.datasets import load_sample_image
 
     palace = load_sample_image("china.jpg").astype(np.float32)
@@ -176,7 +179,7 @@ def _background(above: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 def _texture(name: str, right: np.ndarray, ahead: np.ndarray, metres: float) -> np.ndarray:
-    """One of scikit-image's grey photographs laid on the ground, `metres` a pixel, as values around 0."""
+    """Return a grey photograph laid on the ground, `metres` per pixel, as values around 0."""
     grey = photograph(name)
     height, width = grey.shape
     values = (grey.astype(np.float32) - grey.mean()) / 255

@@ -1,9 +1,9 @@
-"""CIFAR and MNIST as they lie on disk: Parquet, pickled batches, idx. One reader a layout.
+"""Readers of CIFAR and MNIST, one per layout on disk: Parquet, pickled batches, idx; and of embedded digits.
 
 Every reader takes a root folder and returns ``(images, labels)`` (uint8 of shape (n, channels, height, width)
 and int64 of shape (n,), in the file's own order), or None when the root does not hold that layout. A
-file that is there but broken raises ValueError. Whether the content is the published one is for the
-caller to check; what these readers promise is that no file, whatever it holds, runs code.
+file that is there but broken raises ValueError. The caller has to check that the content is the published
+one; these readers guarantee that no file, whatever it holds, runs code.
 """
 
 import gzip
@@ -27,7 +27,7 @@ PARQUET_COLUMNS = {
     "cifar100": ("img", "fine_label"),
     "mnist": ("image", "label"),
 }
-# What Pillow and Parquet say of a broken file, Arrow's own exceptions apart.
+# The exceptions of Pillow and Parquet for a broken file, besides those of Arrow.
 _BROKEN = (OSError, KeyError, ValueError, TypeError, Image.DecompressionBombError)
 
 
@@ -40,7 +40,7 @@ def read_parquet(root: Path, name: str, split: str) -> Arrays | None:
         paths = sorted(root.glob(f"**/{split}-*.parquet"))
     if not paths:
         return None
-    import pyarrow as pa  # 0.2 s to import: only those who read Parquet pay it
+    import pyarrow as pa  # takes 0.2 s to import, so only where Parquet is read
     import pyarrow.parquet as pq
 
     images, labels = [], []
@@ -64,7 +64,7 @@ def _decode(encoded: bytes) -> np.ndarray:
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
-# torchvision's layout: folder, key of the labels, and every batch with its published MD5.
+# torchvision's layout: folder, archive, key of the labels; and every batch with its published MD5.
 BATCH_FOLDERS = {
     "cifar10": ("cifar-10-batches-py", "cifar-10-python.tar.gz", b"labels"),
     "cifar100": ("cifar-100-python", "cifar-100-python.tar.gz", b"fine_labels"),
@@ -154,7 +154,7 @@ def read_idx(root: Path, name: str, split: str) -> Arrays | None:
 
 
 def _parse_idx(path: Path) -> np.ndarray:
-    """One idx file of unsigned bytes: 0, 0, type 8, number of axes, big-endian axis lengths, data."""
+    """Read an idx file of unsigned bytes: 0, 0, type 8, number of axes, big-endian axis lengths, data."""
     try:
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":  # gzip's magic, whatever the name: browsers unpack without renaming
@@ -173,15 +173,15 @@ def _parse_idx(path: Path) -> np.ndarray:
 
 
 # ----------------------------------------------------------------------------------------------------
-# An order of images that only their content decides.
+# An order of images that depends on their content alone.
 #
 # The published CIFAR batches and the Parquet files on the hub hold the same images in different orders.
-# Sorted by digest, both give the same arrays; the order is as good as random, so the first n images of a set
-# are a fair sample; and unlike a random generator's, it stays the same in every version of every library.
+# Sorted by digest, both give the same arrays. The order is as good as random, so the first n images of a set
+# are a random sample; unlike that of a random generator, it is the same in every version of every library.
 
 
 def image_digests(images: np.ndarray) -> np.ndarray:
-    """A 64-bit digest of every image (BLAKE2b, RFC 7693, as a big-endian number).
+    """Return a 64-bit digest of every image (BLAKE2b, RFC 7693, as a big-endian number).
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def image_digests(images: np.ndarray) -> np.ndarray:
 
 
 def canonical_order(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels sorted by digest (equal images by label)."""
+    """Return images and labels sorted by digest (equal images by label)."""
     order = np.lexsort((labels, image_digests(images)))
     return np.ascontiguousarray(images[order]), labels[order]
 
@@ -204,14 +204,15 @@ def canonical_order(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray,
 # ----------------------------------------------------------------------------------------------------
 # Digits that come inside the dependencies' wheels: real data for a machine that has no network.
 #
-# Neither wheel splits its digits into training and test. Ours is decided by the content alone: of each
-# class, every fifth image in the order of the digests is a test image, on every machine and for ever.
+# Neither wheel splits its digits into training and test. The course's split depends on the content alone: of
+# each class, every fifth image in the order of the digests is a test image, so it is the same on every
+# machine.
 
 TEST_EVERY = 5
 
 
 def read_embedded(name: str, split: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Images and labels of ``digits`` or ``digits8x8``; None for a set that no wheel holds.
+    """Return images and labels of ``digits`` or ``digits8x8``; None for a set that no wheel holds.
 
     Returns
     -------
@@ -227,7 +228,7 @@ def read_embedded(name: str, split: str) -> tuple[np.ndarray, np.ndarray] | None
         from sklearn.datasets import load_digits
 
         pixels, labels = load_digits(return_X_y=True)
-        images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)  # they count 0 to 16
+        images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)  # levels from 0 to 16
     else:
         return None
     images, labels = canonical_order(images, labels.astype(np.int64))

@@ -1,12 +1,12 @@
 r"""A LeNet from a .dcz file as a C99 header: codebooks, gaps, and a forward pass without any library.
 
-The header is made for microcontrollers. Its tables are constants, which stay in flash; of RAM it needs a few
-layers' outputs, and it allocates nothing. Per kept weight it holds two bytes: the gap, which is the number of
-pruned weights before it (`common.codec.gaps`; 255 is a skip), and the index of its value in the layer's
-codebook. A weight is decoded at the moment in which it is used, and a pruned one costs nothing.
+The header is made for microcontrollers. Its tables are constants, which stay in flash memory; it needs RAM
+only for the outputs of a few layers, and allocates nothing. Per kept weight it holds two bytes: the gap,
+which is the number of pruned weights before it (`common.codec.gaps`; 255 is a skip), and the index of its
+value in the layer's codebook. A weight is decoded when it is used, and a pruned one costs no time.
 
-A convolution is computed one output channel at a time and pooled at once, so that no layer's whole output has
-to be held at full resolution: the weights of a channel follow each other, so the stream is read once.
+A convolution is computed one output channel at a time and pooled at once, so no layer's whole output has to
+be held at full resolution. The weights of a channel follow each other, so the stream is still read only once.
 """
 
 from __future__ import annotations
@@ -35,19 +35,20 @@ def c_header(model: CompressedModel, name: str) -> str:
     model : CompressedModel
         A LeNet-300-100 or a LeNet-5 with shared weights.
     name : str
-        Begins every name in the header; what is not a letter, a digit or _ becomes _.
+        Prefix of every name in the header; what is not a letter, a digit or _ becomes _.
 
     Raises
     ------
     ValueError
-        Another network, tensors that do not fit it, or weights that are not shared.
+        When it is another network, the tensors do not fit it, or weights are not shared or have more than 256
+        values.
     """
     architecture = model.metadata.get("architecture")
     if architecture not in NETWORKS:
         raise ValueError(f"architecture {architecture!r}: C is written for {' and '.join(NETWORKS)} only")
     names = list(unpack(model).state_dict())  # refuses tensors that do not fit
     tensors = model.tensors
-    if set(tensors) != set(names):  # the file has no names, but this order
+    if set(tensors) != set(names):  # a file without names has its tensors in this order
         tensors = dict(zip(names, tensors.values(), strict=True))
     name = re.sub(r"\W", "_", name, flags=re.ASCII)
     if not name or name[0].isdigit():
@@ -98,7 +99,7 @@ def _layer(
 
 
 def _table(dtype: str, name: str, values: Iterable[object]) -> str:
-    """Return an array of constants; an empty one holds a zero that nobody reads: C has no empty arrays."""
+    """Return an array of constants; an empty one holds an unused zero, because C has no empty arrays."""
     texts = [str(value) for value in values] or ["0"]
     lines, line = [], "   "
     for text in texts:
@@ -121,7 +122,7 @@ def _float(value: float) -> str:
 
 
 def _fill(text: str, fields: dict[str, object]) -> str:
-    """Return a template with its @fields@ filled in: C has braces of its own."""
+    """Return a template with its @fields@ filled in (not {fields}: C itself uses braces)."""
     for key, value in fields.items():
         text = text.replace(f"@{key}@", str(value))
     return text

@@ -1,10 +1,10 @@
 """A network from a .dcz file as an ONNX graph, for runtimes other than torch.
 
-The graph carries the weights as they are in the file: per layer a codebook, the index of each kept weight in
-it, and the gaps between kept weights, a byte each (Deep Compression's fillers stand where a gap is too long).
-A few standard operators make dense weights of them: Gather looks the values up, CumSum makes positions of
-gaps, ScatterElements puts the values there. All of this is constant, so a runtime does it once, when it opens
-the file. `dense=True` stores float32 weights for runtimes that lack these operators.
+The graph holds the weights as they are in the file: per layer a codebook, the index of each kept weight in
+it, and the gaps between kept weights, a byte each (with Deep Compression's fillers where a gap is too long).
+A few standard operators turn them into dense weights: Gather looks up the values, CumSum turns gaps into
+positions, ScatterElements puts the values there. All of this is constant, so a runtime computes it once, when
+it opens the file. `dense=True` stores float32 weights for runtimes that lack these operators.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ def export_onnx(model: CompressedModel, out: str | Path, *, dense: bool = False,
     model : CompressedModel
         One of the course's networks.
     out : path
-        The file.
+        The file to write.
     dense : bool
-        Store the weights as float32.
+        Store the weights as float32, in place of codebooks.
     int8 : bool
         Store the weights of convolutions and linear layers as int8 with a scale per output channel, in place
-        of codebooks; activations are quantized as they come (onnxruntime's dynamic quantization).
+        of codebooks. The ranges of activations are measured at inference (onnxruntime's dynamic
+        quantization).
 
     Returns
     -------
@@ -54,9 +55,9 @@ def export_onnx(model: CompressedModel, out: str | Path, *, dense: bool = False,
     Raises
     ------
     ValueError
-        The tensors do not fit a network that the course knows, or a layer has no counterpart here.
+        When the tensors do not fit one of the course's networks, or a layer has no counterpart here.
     ImportError
-        onnx, or for int8 onnxruntime, is not installed.
+        When onnx, or for int8 onnxruntime, is not installed.
     """
     onnx = _import_onnx()
     proto = onnx_model(model, dense=dense or int8)
@@ -69,7 +70,7 @@ def export_onnx(model: CompressedModel, out: str | Path, *, dense: bool = False,
 
 
 def onnx_model(model: CompressedModel, *, dense: bool = False):
-    """Return the graph of a network as an `onnx.ModelProto`, checked."""
+    """Return the graph of a network as an `onnx.ModelProto`, checked by onnx; options as in `export_onnx`."""
     onnx = _import_onnx()
     network = unpack(model)
     names = list(network.state_dict())
@@ -95,7 +96,7 @@ def onnx_model(model: CompressedModel, *, dense: bool = False):
 
 
 class _Graph:
-    """Nodes and constants in the making; names of values are those of the layers."""
+    """A growing list of nodes and constants; values are named after the layers."""
 
     def __init__(self, onnx, tensors: Mapping[str, DenseTensor | SharedTensor], *, dense: bool) -> None:
         self.nodes: list = []
@@ -219,7 +220,7 @@ def _quantize(proto, path: Path) -> None:
         from onnxruntime import quantization
     except ImportError as error:
         raise ImportError("int8 needs onnxruntime: pip install onnx onnxruntime") from error
-    logging.disable(logging.WARNING)  # it asks for a pre-processing that only other kinds of graphs need
+    logging.disable(logging.WARNING)  # it recommends a preprocessing that these graphs do not need
     try:
         quantization.quantize_dynamic(
             proto, str(path), weight_type=quantization.QuantType.QInt8, per_channel=True

@@ -1,17 +1,18 @@
-"""Layers that run compressed: products from a codebook and the columns that share each of its values.
+"""Matrix products with compressed layers, from a codebook and the columns that share each of its values.
 
-At batch 1 a layer is as fast as its weights come from memory. A CSR matrix reads 8 bytes per kept weight (a
-float32 and an int32 column). Weight sharing allows better: in a row, the inputs of all weights of one value
-are added first, and multiplied once (the distributive law; as in UCNN, Hegde et al., ISCA 2018, arXiv
-1804.06508). What is stored are *units*, four columns that share a value and the value's index, in 64 bits:
-some 2.3 bytes per kept weight, a quarter of the multiplications, and one load for four weights. A last unit
-that is not full is filled up with a column of zeros behind the input.
+At batch 1 the time of a linear layer is that of reading its weights from memory. A CSR matrix reads 8 bytes
+per kept weight (a float32 and an int32 column). Weight sharing allows better: in a row, the inputs of all
+weights with the same value are added first, and multiplied once (the distributive law; as in UCNN, Hegde et
+al., ISCA 2018, arXiv 1804.06508). What is stored are *units* of 64 bits: four columns that share a value, and
+the value's index. That is about 2.3 bytes per kept weight, a quarter of the multiplications, and one load for
+four weights. A last unit that is not full refers to a zero behind the input.
 
-Rows with about as many units are computed four at a time, so that no sum waits for another and a loop ends
-once for four rows. A column has 14 bits: wider matrices are cut into tiles, whose inputs fit in the cache.
+Rows with similar numbers of units are computed four at a time: so no sum waits for another, and there is one
+end of a loop for four rows. A column has 14 bits, so wider matrices are cut into tiles, whose inputs fit in
+the cache.
 
 Gaps of a byte and an index of a byte (EIE: Han et al., ISCA 2016, arXiv 1602.01528) take two bytes, but every
-column must wait for the one before: on a CPU that was no faster than CSR.
+column has to wait for the one before: on a CPU that was no faster than CSR.
 
 >>> tensor = SharedTensor((2, 3), np.float32([-1, 2]), np.array([0, 4]), np.uint8([1, 0]))
 >>> SparseMatrix.of(tensor) @ np.float32([10, 20, 30])
@@ -36,14 +37,14 @@ MULTIPLY_PJ, ADD_PJ = 3.7, 0.9  # float32
 _1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
 _COLUMN = np.uint64(0x3FFF)
 _14, _28, _42, _56 = (np.uint64(bits) for bits in (14, 28, 42, 56))
-MAX_TILE = 7168  # columns of a tile: their inputs, 28 KiB, stay in the first cache
+MAX_TILE = 7168  # columns of a tile: their inputs, 28 KiB, stay in the level-1 cache
 MAX_VALUES = 256
 LANES = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """Some columns of a matrix as units, those of four rows interleaved.
+    """Some columns of a matrix as units; those of four rows are interleaved.
 
     Parameters
     ----------
@@ -52,9 +53,9 @@ class Tile:
     units : ndarray of shape (n_units,)
         uint64: four columns within the tile, 14 bits each from the lowest on, and the index of a value.
     starts : ndarray of shape (n_groups + 1,)
-        int64, where the units of each four rows begin.
+        int64, where the units of each group of four rows begin.
     order : ndarray of shape (4 * n_groups,)
-        int64, the rows; the number of rows itself for a row too many.
+        int64, the rows of each group; n_rows where the last group lacks a row.
     """
 
     first: int
@@ -82,7 +83,7 @@ class SparseMatrix:
     codebook : ndarray of shape (n_clusters,)
         float32.
     row_scales : ndarray of shape (rows,) or None
-        float32 factors of the results.
+        float32 factors by which the results are multiplied.
     """
 
     shape: tuple[int, int]
@@ -152,7 +153,7 @@ class SparseMatrix:
                 f"x: got {x.dtype} of shape {x.shape}, expected float32 of shape ({self.shape[1]},) "
                 f"or ({self.shape[1]}, batch)"
             )
-        y = np.zeros((self.shape[0] + 1, *x.shape[1:]), dtype=np.float32)  # and a row for the rows too many
+        y = np.zeros((self.shape[0] + 1, *x.shape[1:]), dtype=np.float32)  # the last for incomplete groups
         times = _times_vector if x.ndim == 1 else _times_columns
         for tile in self.tiles:
             # Behind the tile's inputs stands the zero that fills up units.
@@ -188,24 +189,24 @@ class SparseMatrix:
 
 
 def csr_bytes(n_kept: int, n_rows: int) -> int:
-    """Bytes that a product reads of a CSR matrix with float32 values and int32 indices."""
+    """Return the bytes that a product reads of a CSR matrix with float32 values and int32 indices."""
     return 8 * n_kept + 4 * (n_rows + 1)
 
 
 def product_energy(n_bytes: int, n_kept: int, *, n_multiplied: int | None = None) -> float:
     """Estimate the energy of a product with a vector, in joules: weights from DRAM, inputs from SRAM.
 
-    An estimate from the pJ of 45 nm and the bytes moved, not a measurement: caches and the rest of the
-    machine are left out.
+    An estimate from the energies of 45 nm technology and the bytes moved, not a measurement: caches and the
+    rest of the machine are left out.
 
     Parameters
     ----------
     n_bytes : int
         Bytes of the matrix, each read once.
     n_kept : int
-        Inputs read and added.
+        Kept weights: for each, an input is read and added.
     n_multiplied : int, optional
-        Multiplications; by default one for each.
+        Multiplications; by default one per kept weight.
     """
     n_multiplied = n_kept if n_multiplied is None else n_multiplied
     arithmetic = n_kept * (ADD_PJ + SRAM_PJ_PER_WORD) + n_multiplied * MULTIPLY_PJ
@@ -269,6 +270,7 @@ def _fill_units(positions, indices, n_columns, first, last, counts, starts, orde
             units[at] = units[at] & ~(_COLUMN << shift) | np.uint64(column - first) << shift
 
 
+# "contract" allows fused multiply-add instructions, and no other change of the order of operations.
 _fused = njit(nogil=True, error_model="numpy", fastmath={"contract"})
 
 

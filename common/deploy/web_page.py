@@ -1,7 +1,7 @@
 """The page that decodes and runs .dcz files in a browser: a folder that works from disk and offline.
 
-A page from disk may not read other files, so the networks go into a script as base64. The page itself, its
-decoder and its style are the files of `web/`, copied as they are.
+Browsers do not let a page from disk read other files, so the networks are put into a script, as base64. The
+page itself, its decoder and its style are the files of `web/`, copied as they are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from common.compress.packing import unpack
 from common.data.catalog import CATALOG
 
 PAGE = Path(__file__).with_name("web")
-# Which networks the page can run (dcz.js), and the data set whose classes and normalization are theirs.
+# Which networks the page can run (dcz.js), and the data sets that give their classes and normalization.
 ROLES = {"lenet_300_100": "digits", "lenet_5": "digits", "vgg16": "pictures"}
 _DATASETS = {"digits": "mnist", "pictures": "cifar10"}
 SHIPPED = {
@@ -35,24 +35,24 @@ def export_web(
     Parameters
     ----------
     sources : sequence of path
-        .dcz files: at most one LeNet for digits and one VGG-16 for pictures. The course's own stand in for
-        one that is not given.
+        .dcz files: at most one LeNet for digits and one VGG-16 for pictures. Where one is not given, the
+        course's own is used.
     out : path
         The folder; made when it is missing. Files of the page in it are replaced, others stay.
     max_dense_bytes : int
-        Most memory that a file's tensors may take (`container.load`).
+        Limit of the memory, in bytes, that a file's tensors may take (`container.load`).
 
     Returns
     -------
     list of Path
-        What was written, index.html first.
+        The files that were written, index.html first.
 
     Raises
     ------
     ValueError
-        A file holds no network that the page can run, or two files hold the same kind.
+        When a file holds no network that the page can run, or two files hold the same kind.
     OSError
-        A file cannot be read, or the folder cannot be written.
+        When a file cannot be read, or the folder cannot be written to.
     """
     networks = {}
     for source in map(Path, sources):
@@ -76,7 +76,7 @@ def export_web(
 
 
 def networks_script(networks: dict[str, dict]) -> str:
-    """The networks as a classic script: a constant with one line per role."""
+    """Return the networks as a script (not a module, which browsers refuse from disk): one line per role."""
     lines = ",\n".join(
         f"  {json.dumps(role)}: {json.dumps(network)}" for role, network in sorted(networks.items())
     )
@@ -85,7 +85,7 @@ def networks_script(networks: dict[str, dict]) -> str:
 
 
 def _network_of(path: Path, max_dense_bytes: int) -> tuple[str, dict]:
-    """What a file's network is for, and its entry in the script."""
+    """Return the role of a file's network, and its entry in the script."""
     data = read_file(path)
     try:
         model = load(data, max_dense_bytes=max_dense_bytes)

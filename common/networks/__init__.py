@@ -1,4 +1,4 @@
-"""The networks of the course, their training, and the files that keep them."""
+"""The networks of the course, their training and evaluation, and the files of their weights."""
 
 from common.base.facade import hand_on
 

@@ -1,12 +1,12 @@
-"""Averages that make a trained network better at no cost: of its weights, and of its batch-norm statistics.
+"""Averages that make a trained network better at little cost: of weights, and of batch norm statistics.
 
     ema = Ema(decay=0.999, start_step=6 * steps_per_epoch)
     train(model, data, config, callbacks=[ema])       # validation measures the average
     ema.copy_to_(model)
     reestimate_statistics(model, data)                # the statistics that belong to these weights
 
-Steps at a high learning rate scatter the weights around a point that is better than each of them; an average
-finds it (Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization").
+Steps at a high learning rate move the weights around a point that is better than each of them; their average
+is near it (Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization").
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ class Ema:
     """Training callback that keeps an exponential moving average of the weights (Polyak & Juditsky 1992).
 
     ``average = decay * average + (1 - decay) * weights`` after each step, beginning with the weights of
-    ``start_step``. Parameters and floating-point buffers (batch-norm statistics) are averaged; the training
-    itself is left as it is. Where masks keep weights at zero, apply them to the average too: it remembers
-    what a weight was before it was pruned.
+    ``start_step``. Parameters and floating-point buffers (batch norm statistics) are averaged; the training
+    itself is not affected. Where masks keep weights at zero, apply them to the average too: it still holds a
+    share of what a weight was before it was pruned.
 
     Parameters
     ----------
     decay : float in [0, 1)
-        The average looks back over about ``1 / (1 - decay)`` steps.
+        The average covers about the last ``1 / (1 - decay)`` steps.
     start_step : int >= 0
-        Steps before this one, while the weights still move far, are left out.
+        Steps before this one, while the weights still change much, are left out.
 
     Raises
     ------
     ValueError
-        An option is out of its range.
+        When an option is out of its range.
     """
 
     def __init__(self, decay: float = 0.999, *, start_step: int = 0) -> None:
@@ -53,7 +53,7 @@ class Ema:
 
     @torch.no_grad()
     def after_step(self, model: nn.Module, step: int) -> None:
-        """Take the weights of this step into the average."""
+        """Training hook: add the weights of this step to the average."""
         if step < self.start_step:
             return
         state = _floating_state(model)
@@ -66,7 +66,7 @@ class Ema:
 
     @contextlib.contextmanager
     def evaluated(self, model: nn.Module):
-        """The model with the averaged weights; its own are put back afterwards, bit for bit."""
+        """Context in which the model has the averaged weights; afterwards its own are back, bit for bit."""
         own = {name: value.detach().clone() for name, value in _floating_state(model).items()}
         try:
             self.copy_to_(model)
@@ -75,18 +75,24 @@ class Ema:
             _set_state_(model, own)
 
     def copy_to_(self, model: nn.Module) -> None:
-        """Give the model the averaged weights; before ``start_step`` it keeps its own."""
+        """Copy the averaged weights into the model; before ``start_step`` it keeps its own."""
         _set_state_(model, self.average)
         if self.average and torch.distributed.is_available() and torch.distributed.is_initialized():
             for buffer in model.buffers():  # every process has averaged its own share's statistics
                 torch.distributed.broadcast(buffer, 0)
 
     def state_dict(self) -> dict[str, object]:
-        """The average, and the rule that made it."""
+        """What a checkpoint must hold: the average and the options."""
         return {"average": dict(self.average), "rule": [self.decay, self.start_step]}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
-        """Take the average of a checkpoint; it is refused if other options made it."""
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        ValueError
+            When it was made with other options.
+        """
         if list(state["rule"]) != [self.decay, self.start_step]:
             raise ValueError(
                 f"the checkpoint was averaged with decay, start_step = {state['rule']}, not "
@@ -105,27 +111,31 @@ def reestimate_statistics(
     device: str | torch.device | None = None,
     precision: str = "fp32",
 ) -> nn.Module:
-    """Measure every batch norm's mean and variance again on plain training images, in place.
+    """Compute every batch norm's mean and variance again on training images without augmentation, in place.
 
-    The running statistics of a training belong to augmented images and to weights that have moved on, or
-    that were averaged or shared since. Here they are the plain mean over `n` images, spread evenly over the
-    set, without augmentation. Everything but the batch norms is in evaluation mode meanwhile.
+    The running statistics of a training belong to augmented images, and to weights that have changed since:
+    by later steps, averaging or sharing. Here they are the plain mean over `n` images, spread evenly over the
+    set. Meanwhile everything but the batch norms is in evaluation mode.
 
     Parameters
     ----------
     model : nn.Module
+        Its batch norm statistics change, nothing else.
     data : ImageSet or loader
         Training images; of a loader, which has its own order and batches, the first ones.
     n : int >= 1
-        Images to look at; all of them where there are fewer.
+        Number of images; all of them where there are fewer.
     batch_size : int
         Images at a time, at most; the batches are (nearly) equal.
+    device : str or torch.device, optional
+        By default the GPU if there is one; the model stays there.
     precision : {"fp32", "bf16"}
+        Of the forward pass.
 
     Returns
     -------
     nn.Module
-        The model, which is left as it is where it has no batch norm.
+        The model.
     """
     norms = [
         m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
@@ -143,10 +153,10 @@ def reestimate_statistics(
     place_(model, device).eval()
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # torch's word for the cumulative mean
+        norm.momentum = None  # for torch: the plain mean over all batches, not an exponential one
         norm.train()
     n_seen = 0
-    for images, labels in batches:  # a loader's are as small as it likes: what counts is the images
+    for images, labels in batches:  # images are counted, since a loader's batches may have any size
         with autocast(device, precision):
             model(images)
         n_seen += len(labels)

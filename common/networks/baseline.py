@@ -1,6 +1,7 @@
-"""The trained network that everything starts from: trained by its recipe, rounded to float16, and judged so.
+"""The trained network that everything starts from: trained by its recipe, then rounded to float16.
 
-The baseline *is* the rounded weights: what ships, what is compressed, and what every drop is measured from.
+The rounded weights *are* the baseline: they are in the repository, they are compressed, and every drop of
+accuracy is measured from theirs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from common.networks.models import INPUT_SHAPES, build, count_parameters
 from common.networks.training import TrainConfig, default_device, evaluate, is_first_process, train
 
 # ----------------------------------------------------------------------------------------------------
-# How each network of the course is trained from scratch: one frozen configuration a network and machine.
+# How each network of the course is trained from scratch: one fixed configuration per network and device.
 
 DATASETS = {
     "lenet_300_100": "mnist",
@@ -31,7 +32,7 @@ DATASETS = {
 
 
 def dataset_for(architecture: Mapping[str, object]) -> str:
-    """The data set on which a network is fine-tuned or measured when none is named: its class count decides.
+    """Return the data set on which a network is fine-tuned or measured by default, by its number of classes.
 
     >>> dataset_for({"architecture": "vgg16", "num_classes": 100})
     'cifar100'
@@ -39,7 +40,7 @@ def dataset_for(architecture: Mapping[str, object]) -> str:
     Raises
     ------
     ValueError
-        No data set has as many classes, in images that the network takes.
+        When no data set has as many classes, in images of the network's shape.
     """
     network, n_classes = architecture["architecture"], architecture["num_classes"]
     own = DATASETS.get(network, "mnist")
@@ -51,6 +52,7 @@ def dataset_for(architecture: Mapping[str, object]) -> str:
     raise ValueError(f"the network has {n_classes} classes, and no data set has: {known}")
 
 
+# Images that are split off each training set for validation.
 N_VALIDATION = {"mnist": 5000, "cifar10": 2500, "cifar100": 2500, "digits": 500, "digits8x8": 200}
 
 _LENET = TrainConfig(
@@ -64,8 +66,9 @@ _LENET = TrainConfig(
     precision="fp32",
 )
 _VGG_GPU = TrainConfig(epochs=120, batch_size=256, max_lr=0.15, weight_decay=5e-4)
-# Two CPU cores give an epoch in five minutes: few epochs, so a milder augmentation. The second cycle was
-# added when the first had not converged (validation 91.6 % and rising), and its end drawn out.
+# An epoch takes five minutes on two CPU cores, so there are few epochs, and with few epochs a milder
+# augmentation is better. The second cycle was added, with a longer tail, because the first had not converged
+# (validation 91.6 % and rising).
 _VGG_CPU = replace(
     _VGG_GPU,
     epochs=23,
@@ -74,7 +77,7 @@ _VGG_CPU = replace(
     crop_padding=2,
     rates=((0, 0), (2.4, 1), (12, 0), (13.6, 1), (18, 0.3125), (23, 0)),
 )
-# From another data set's weights: a rate that bends its filters but keeps them.
+# From another data set's weights: a learning rate low enough to adapt its filters without losing them.
 _VGG_CPU_STARTED = replace(_VGG_GPU, epochs=12, batch_size=128, max_lr=0.05, warmup=0.15)
 
 
@@ -85,9 +88,11 @@ class Refinement:
     Attributes
     ----------
     train : TrainConfig
+        Options of the training.
     ema_decay : float
+        Decay of the average of weights (`averaging.Ema`).
     ema_epoch : int
-        The weights are averaged (`averaging.Ema`) from this epoch on, counted from 0.
+        The weights are averaged from this epoch on, counted from 0.
     """
 
     train: TrainConfig
@@ -95,7 +100,7 @@ class Refinement:
     ema_epoch: int
 
 
-# One long descent from the first run's weights: only the way down to a rate of 0 decides where it ends.
+# One long decrease of the learning rate to 0, from the first run's weights.
 _REFINEMENTS = {
     "vgg16": Refinement(
         replace(
@@ -113,12 +118,12 @@ _REFINEMENTS = {
 
 
 def refinement(network: str) -> Refinement:
-    """How the trained `network` is trained further.
+    """Return how the trained `network` is trained further.
 
     Raises
     ------
     ValueError
-        There is no recipe for the network.
+        When there is no such recipe for the network.
     """
     if network not in _REFINEMENTS:
         raise ValueError(f"no refinement for {network!r}: expected one of {', '.join(_REFINEMENTS)}")
@@ -126,15 +131,15 @@ def refinement(network: str) -> Refinement:
 
 
 def train_config(network: str, *, device: str = "cpu", is_started: bool = False) -> TrainConfig:
-    """The configuration with which `network` is trained on a device ("cpu", or "cuda" and its like).
+    """Return the configuration with which `network` is trained on a device ("cpu", or "cuda", "cuda:0", ...).
 
-    `is_started` says that it begins with weights that another data set has trained: shorter where time is
-    expensive, on a CPU.
+    `is_started` says that it starts with weights trained on another data set: on a CPU, where training is
+    slow, it is then shorter.
 
     Raises
     ------
     ValueError
-        There is no recipe for the network.
+        When there is no recipe for the network.
     """
     if network == "lenet_5":
         return replace(_LENET, epochs=20, max_lr=0.03)  # diverges at 0.1
@@ -144,7 +149,8 @@ def train_config(network: str, *, device: str = "cpu", is_started: bool = False)
         on_a_cpu = _VGG_CPU_STARTED if is_started else _VGG_CPU
         return on_a_cpu if device.startswith("cpu") else _VGG_GPU
     if network in DATASETS:
-        # Without batch norm, at the rate of torchvision's own training; for a GPU: VGG-16's batch takes 8 GB.
+        # Without batch norm, so with the learning rate of torchvision's own training. For a GPU: a batch of
+        # VGG-16 takes 8 GB.
         return replace(_VGG_GPU, epochs=40, batch_size=128, max_lr=0.01)
     raise ValueError(f"no recipe for {network!r}: expected one of {', '.join(DATASETS)}")
 
@@ -163,24 +169,25 @@ def train_baseline(
     resume: bool = True,
     command: str = "dnnc train",
 ) -> dict:
-    """Train a network on its data set less the validation split, and write its weights and its accuracy.
+    """Train a network on its data set without the validation split, and write its weights and its accuracy.
 
     Parameters
     ----------
     network : str
         A key of `models.INPUT_SHAPES`.
     weights, result : path
-        The float16 safetensors, and the JSON with the accuracy of exactly these weights.
+        Files to write: the weights as float16 safetensors, and JSON with the accuracy of exactly these
+        weights.
     workdir : path
-        Where ``baseline.pt`` is kept, ``baseline_from_<start>.pt`` or ``refined_<refine>.pt``: a stopped run
-        goes on from it.
+        Folder of the checkpoint ``baseline.pt``, ``baseline_from_<start>.pt`` or ``refined_<refine>.pt``,
+        from which a stopped run goes on.
     dataset : str, optional
-        By default the network's own (`recipes.DATASETS`).
+        By default the network's own (`DATASETS`).
     start : path, optional
-        Safetensors of the same network, trained on other images, from which all but the last layer starts.
+        Safetensors of the same network, trained on other images: all layers but the last start from them.
     refine : path, optional
-        Safetensors of the same network, trained on the same images, that is trained further
-        (`recipes.refinement`): what is written is the average of its weights, with statistics of its own.
+        Safetensors of the same network, trained on the same images, to be trained further (`refinement`).
+        What is written is the average of the weights, with batch norm statistics computed for them.
     epochs : int, optional
         By default the recipe's.
     device : str, optional
@@ -188,7 +195,7 @@ def train_baseline(
     resume : bool
         Whether to go on from a checkpoint; else it is deleted.
     command : str
-        What the result says that it was made with.
+        The command that the result names as its origin.
 
     Returns
     -------
@@ -200,8 +207,8 @@ def train_baseline(
     Raises
     ------
     ValueError
-        No recipe, images of another size than the network's, a checkpoint of other options or another start,
-        both `start` and `refine`, or one that does not fit the network.
+        When there is no recipe, the images have another size than the network's, the checkpoint belongs to
+        other options or another start, both `start` and `refine` are given, or one does not fit the network.
     """
     if start is not None and refine is not None:
         raise ValueError("start and refine are both given: expected one at most")
@@ -225,7 +232,8 @@ def train_baseline(
     if further is not None:
         load_weights(model, refine)
         callbacks = [Ema(further.ema_decay, start_step=further.ema_epoch * steps)]
-    # On two cores without bfloat16 a step of VGG-16 takes 2 s and more: a stopped run loses few minutes.
+    # On two cores without bfloat16 a step of VGG-16 takes 2 s and more: with a checkpoint every 25 or 100
+    # steps, a stopped run loses a few minutes only.
     train(
         model,
         training,
@@ -257,7 +265,7 @@ def train_baseline(
     }
     if refine is not None:
         figures["refine"] = Path(refine).name
-    if is_first_process():  # all hold the same weights: one writes
+    if is_first_process():  # all processes have the same weights, so one writes
         save_weights(model, weights)
         write_result(
             result,

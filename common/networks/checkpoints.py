@@ -1,7 +1,7 @@
 """Checkpoints of a running training, and weights as safetensors.
 
-A checkpoint is a file of this machine's own making, so it is torch's format, read with ``weights_only=True``:
-no code in it is ever run. Files that travel are safetensors or `.dcz`.
+A checkpoint is written and read on the same machine, so it has torch's format; it is read with
+``weights_only=True``, which never runs code from it. Files that are passed on are safetensors or `.dcz`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def save_checkpoint(
     options: dict,
     step: int,
 ) -> None:
-    """Write everything that a resumed run needs; the old checkpoint stays whole until the new one is."""
+    """Write everything that a resumed run needs; the old checkpoint stays until the new one is complete."""
     state = {
         "step": step,
         "options": options,
@@ -64,8 +64,8 @@ def load_checkpoint(
     Raises
     ------
     ValueError
-        The checkpoint was written with other options or from another start (where it has noted one), or is
-        damaged: delete it to start afresh.
+        When the checkpoint was written with other options or from other weights at the start, or is damaged:
+        delete it to start again.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -73,10 +73,10 @@ def load_checkpoint(
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]  # torch writes paragraphs
         raise ValueError(f"checkpoint {path} cannot be read ({why}): delete it to start afresh") from error
     if not isinstance(state, dict) or "options" not in state:
-        raise ValueError(f"checkpoint {path} is none of a training: delete it to start afresh")
+        raise ValueError(f"{path} is not a checkpoint of a training: delete it to start afresh")
     theirs = dict(state["options"])
     if "start" in options:
-        theirs.setdefault("start", options["start"])  # older files do not tell
+        theirs.setdefault("start", options["start"])  # older checkpoints do not hold it
     if theirs != options:
         changed = [key for key in options | theirs if theirs.get(key) != options.get(key)]
         raise ValueError(
@@ -96,7 +96,7 @@ def load_checkpoint(
 
 
 def state_digest(model: nn.Module) -> str:
-    """SHA-256 of a model's state, in hexadecimal digits: which weights something was made from."""
+    """Return the SHA-256 of a model's state, in hexadecimal digits: it identifies the weights."""
     digest = hashlib.sha256()
     for value in model.state_dict().values():
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
@@ -104,12 +104,14 @@ def state_digest(model: nn.Module) -> str:
 
 
 def save_weights(model: nn.Module, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
-    """Write a model's floating-point state as safetensors of `dtype`; batch counters are left out.
+    """Write a model's floating-point state as safetensors of `dtype`; batch norm's counters are left out.
 
     Raises
     ------
     ValueError
-        A value beyond float16's range, where that is the dtype.
+        When the dtype is float16 and a value is not finite, or beyond its range.
+    OSError
+        When the file cannot be written.
     """
     state = {
         name: _in_dtype(value, dtype, name)
@@ -120,7 +122,13 @@ def save_weights(model: nn.Module, path: str | Path, *, dtype: torch.dtype = tor
 
 
 def save_state(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
-    """Write named tensors as they are: safetensors, or torch's format where the suffix is .pt or .pth."""
+    """Write named tensors as they are: safetensors, or torch's format where the suffix is .pt or .pth.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be written.
+    """
     with whole_file(path) as aside:
         try:
             if Path(path).suffix.lower() in (".pt", ".pth"):
@@ -128,22 +136,22 @@ def save_state(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
                 return
             # safetensors refuses names that share memory
             save_file({name: value.clone().contiguous() for name, value in state.items()}, aside)
-            os.chmod(aside, 0o644)  # safetensors keeps its files to their owner
+            os.chmod(aside, 0o644)  # safetensors makes files that only their owner may read
         except (SafetensorError, RuntimeError) as error:  # a full disk, in their words
             raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def load_weights(model: nn.Module, path: str | Path, *, keeps_last_layer: bool = False) -> nn.Module:
-    """Load `save_weights`' file into a model of the same architecture, as float32; returns the model.
+    """Load a file of `save_weights` into a model of the same architecture, as float32; return the model.
 
-    With `keeps_last_layer`, the model's last linear layer stays as it is: the file's may be of other classes.
+    With `keeps_last_layer`, the model's last linear layer stays as it is: the file's may have other classes.
 
     Raises
     ------
     FileNotFoundError
-        No file is there.
+        When there is no file.
     ValueError
-        It is no safetensors file; a tensor is missing, superfluous, or of another shape.
+        When it is not a safetensors file, or a tensor is missing, superfluous, or of another shape or kind.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"no weights at {path}: train them, or check the path")
@@ -173,12 +181,12 @@ def load_weights(model: nn.Module, path: str | Path, *, keeps_last_layer: bool =
 
 
 def round_to_half_(model: nn.Module) -> nn.Module:
-    """Round every floating-point value to float16's nearest, in place: what the shipped file holds.
+    """Round every floating-point value to the nearest float16, in place, as `save_weights` does.
 
     Raises
     ------
     ValueError
-        A value that is not finite, or beyond float16's range; the message names the tensor.
+        When a value is not finite, or beyond float16's range; the message names the tensor.
     """
     with torch.no_grad():
         for name, value in model.state_dict().items():
@@ -188,7 +196,7 @@ def round_to_half_(model: nn.Module) -> nn.Module:
 
 
 def _in_dtype(value: torch.Tensor, dtype: torch.dtype, name: str) -> torch.Tensor:
-    """A copy on the CPU; to float16 only what fits it."""
+    """Return a copy on the CPU; a value that does not fit float16 raises ValueError."""
     value = value.detach().to("cpu")
     if dtype is torch.float16:
         return torch.from_numpy(to_half(value.float().numpy(), name))

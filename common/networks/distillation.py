@@ -1,4 +1,4 @@
-"""Knowledge distillation: a student learns from a teacher's soft answers (Hinton, Vinyals, Dean 2015).
+"""Knowledge distillation: a student learns from a teacher's softened probabilities (Hinton et al. 2015).
 
     train(student, data, config, objective=Distillation(teacher, temperature=2.0))
 
@@ -6,8 +6,9 @@ With logits v of the teacher, z of the student, temperature T and weight w, an i
 
     w T² KL(softmax(v / T) ‖ softmax(z / T)) + (1 − w) CE(z, label)
 
-Softened probabilities tell which wrong classes are nearly right. T² keeps their gradients as large as those
-of the labels whatever T (section 2 of the paper). The teacher sees the very picture that the student sees.
+Softened probabilities show which wrong classes are nearly right. The gradients of this term shrink as 1 / T²,
+so T² keeps them as large as those of the labels (section 2 of the paper). The teacher sees exactly the image
+that the student sees, augmentation included.
 """
 
 from __future__ import annotations
@@ -28,18 +29,19 @@ from common.data.image_set import ImageSet
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
-    """T² times the mean Kullback–Leibler divergence of softened answers, in nats.
+    """Return T² times the mean Kullback–Leibler divergence of the student's from the teacher's probabilities.
 
     Parameters
     ----------
     student, teacher : float tensors of shape (n, classes)
         Logits.
     temperature : float > 0
+        Logits are divided by it before the softmax; higher gives softer probabilities.
 
     Returns
     -------
     Tensor
-        A scalar >= 0; 0 where both give the same answers.
+        A scalar >= 0, in nats; 0 where both give the same probabilities.
     """
     soft = F.log_softmax(teacher.float() / temperature, 1)
     own = F.log_softmax(student.float() / temperature, 1)
@@ -47,23 +49,23 @@ def distillation_loss(student: Tensor, teacher: Tensor, *, temperature: float = 
 
 
 class Distillation:
-    """An objective for `training.train`.
+    """An objective for `training.train`: distillation from a teacher, and cross-entropy with the labels.
 
     Parameters
     ----------
     teacher : nn.Module
-        Copied, so that a student that starts as its teacher may change; takes the same images.
+        Takes the same images. It is copied, so the student may be the same module and change.
     temperature : float > 0
-        Higher is softer.
+        Higher gives softer probabilities.
     weight : float in [0, 1]
-        Of the teacher's answers; the labels have the rest.
+        Weight of the distillation loss; that of the labels is 1 - weight.
     label_smoothing : float in [0, 1)
         Of the labels' part.
 
     Raises
     ------
     ValueError
-        An option is out of its range.
+        When `temperature` or `weight` is out of its range.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class Distillation:
 
     @property
     def options(self) -> dict[str, object]:
-        """What a resumed run must find again: all options, and the teacher's weights by their checksum."""
+        """All options, and a checksum of the teacher's weights: a resumed run must have the same."""
         digest = hashlib.sha256()
         for value in self._teacher.state_dict().values():
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
@@ -95,41 +97,43 @@ class Distillation:
         }
 
     def __call__(self, logits: Tensor, images: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a batch, a scalar."""
+        """Return the loss of a batch, a scalar."""
         return self.loss(logits, self.answers(images), labels)
 
     @torch.no_grad()
     def answers(self, images: Tensor) -> Tensor:
-        """The teacher's logits."""
+        """Return the teacher's logits, of shape (n, classes)."""
         return self._teacher.to(images.device, memory_format=torch.channels_last)(images)
 
     def loss(self, logits: Tensor, answers: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a batch whose answers are known already."""
+        """Return the loss of a batch from the student's logits and the teacher's (`answers`)."""
         soft = distillation_loss(logits, answers, temperature=self._temperature)
         hard = F.cross_entropy(logits, labels, label_smoothing=self._label_smoothing)
         return self._weight * soft + (1 - self._weight) * hard
 
 
 class StoredAnswers:
-    """An objective for `training.train` with answers that were computed once: the labels are image numbers.
+    """An objective for `training.train` with a teacher's answers that were computed once.
 
-    A small student takes many turns over the same images, and a teacher, or several, would answer each time
-    at many times the student's cost. Train on an image set whose labels are 0, 1, 2, ... (`numbered`).
+    A small student sees the same images in many epochs, and each time the teachers' forward pass would cost
+    many times its own. Train on an image set whose labels are the numbers of its images, 0, 1, 2, ...
+    (`numbered`): by them the stored answers and the true labels are found.
 
     Parameters
     ----------
     answers : float tensor of shape (n, classes)
         Softened probabilities of each image: `ensemble_answers`.
     labels : int64 tensor of shape (n,)
+        The true class of each image.
     temperature : float > 0
-        With which the answers were softened.
+        The one with which the answers were softened.
     weight : float in [0, 1]
-        Of the answers; the labels have the rest.
+        Weight of the distillation loss; that of the labels is 1 - weight.
 
     Raises
     ------
     ValueError
-        An option is out of its range, or the shapes do not fit.
+        When an option is out of its range, or the shapes do not fit.
     """
 
     def __init__(self, answers: Tensor, labels: Tensor, *, temperature: float, weight: float = 0.8) -> None:
@@ -145,13 +149,13 @@ class StoredAnswers:
 
     @property
     def options(self) -> dict[str, object]:
-        """What a resumed run must find again."""
+        """All options, and a checksum of answers and labels: a resumed run must have the same."""
         digest = hashlib.sha256(self._answers.contiguous().numpy().tobytes())
         digest.update(self._labels.contiguous().numpy().tobytes())
         return {"temperature": self._temperature, "weight": self._weight, "answers": digest.hexdigest()}
 
     def __call__(self, logits: Tensor, images: Tensor, numbers: Tensor) -> Tensor:
-        """The loss of a batch, a scalar."""
+        """Return the loss of a batch, a scalar; `numbers` are those of its images."""
         numbers = numbers.cpu()
         answers = self._answers[numbers].to(logits.device)
         own = F.log_softmax(logits.float() / self._temperature, 1)
@@ -164,13 +168,18 @@ class StoredAnswers:
 def ensemble_answers(
     teachers: Sequence[nn.Module], data: ImageSet, *, temperature: float, batch_size: int = 500
 ) -> Tensor:
-    """The mean of several teachers' softened probabilities, for every image, in order.
+    """Return the mean of several teachers' softened probabilities, for every image, in order.
 
     Parameters
     ----------
     teachers : sequence of nn.Module
+        On the CPU; they are set to eval mode.
     data : ImageSet
+        Images, not augmented.
     temperature : float > 0
+        Higher gives softer probabilities.
+    batch_size : int
+        Images at a time.
 
     Returns
     -------
@@ -188,15 +197,15 @@ def ensemble_answers(
 
 
 def numbered(data: ImageSet) -> ImageSet:
-    """The same images, their labels replaced by their numbers: for `StoredAnswers`."""
+    """Return the same images with their numbers 0, 1, 2, ... as labels: for `StoredAnswers`."""
     return replace(data, labels=np.arange(len(data), dtype=np.int64), sha256=f"{data.sha256}, numbered")
 
 
 def shifted_copies(data: ImageSet, by: int = 1) -> ImageSet:
-    """All shifts of all images by up to so many pixels each way, edges reflected: (2 by + 1)² times as many.
+    """Return all shifts of all images by up to `by` pixels each way, edges reflected: (2 by + 1)² as many.
 
-    The windows that `BatchSource` cuts with ``crop_padding=by``, all of them, so that a teacher can answer
-    once for each.
+    These are all the windows that `BatchSource` can cut with ``crop_padding=by``. So a teacher can answer
+    once for each, before training.
     """
     edges = ((0, 0), (0, 0), (by, by), (by, by))
     padded = np.pad(data.images, edges, mode="reflect") if by else data.images

@@ -32,19 +32,19 @@ from common.networks.shapes import VGG16_CONFIG, check_options, read_description
 
 
 def build_from(metadata: Mapping[str, object], *, batch_norm: str = "folded") -> nn.Module:
-    """The architecture that metadata describes, with random weights.
+    """Build the architecture that metadata describes, with random weights.
 
     Parameters
     ----------
     metadata : mapping
-        ``architecture``, ``num_classes`` and, unless it is 1, ``width``; other keys are passed over.
+        ``architecture``, ``num_classes`` and, unless it is 1, ``width``; other keys are ignored.
     batch_norm : {"folded", "live"}
         As in `build`; a file holds the folded network.
 
     Raises
     ------
     ValueError
-        A key is missing or of another kind, or there is no such network.
+        When a key is missing or of another kind, or there is no such network.
     """
     return build(**read_description(metadata), batch_norm=batch_norm)
 
@@ -68,10 +68,15 @@ def build(
     seed : int
         Seed of the initial weights; the global generator is left as it was.
 
+    Returns
+    -------
+    nn.Module
+        On the CPU, in training mode.
+
     Raises
     ------
     ValueError
-        Unknown name, or options that the network does not have.
+        When the name is unknown, or the network does not have the options.
     """
     check_options(name, width=width, batch_norm=batch_norm)
     with torch.random.fork_rng(devices=[]):
@@ -96,11 +101,12 @@ def vgg(
     in_channels: int = 3,
     batch_norm: str = "live",
 ) -> nn.Module:
-    """A VGG for 32×32 inputs from its configuration: channel counts, and "M" for a 2×2 max pooling.
+    """Build a VGG for 32×32 inputs from its configuration: channel counts, and "M" for a 2×2 max pooling.
 
-    `hidden` is the width of the classifier's hidden layer, by default the last convolution's. Convolutions
-    start as He-normal noise around a partial identity (`torch.nn.init.dirac_`): a plain network of this
-    depth learns its first epochs far faster so.
+    `hidden` is the number of units of the classifier's hidden layer, by default as many as the last
+    convolution has channels. The filters start as the identity (`torch.nn.init.dirac_`), which passes each
+    channel on, where there is a channel to pass; the others are He-normal. A plain network of this depth
+    learns far faster in its first epochs with this start.
     """
     layers: list[nn.Module] = []
     width = in_channels
@@ -126,7 +132,10 @@ def vgg(
 
 
 def mlp(hidden: int, *, num_classes: int = 10, dropout: float = 0.0) -> nn.Module:
-    """Two hidden layers of `hidden` ReLUs for 28×28 inputs; in training, `dropout` of each is left out."""
+    """Build a network of two hidden layers with `hidden` units each, for 28×28 inputs.
+
+    `dropout` is the probability, in [0, 1), with which a hidden unit is set to zero during training.
+    """
     return nn.Sequential(
         OrderedDict(
             flatten=nn.Flatten(),
@@ -142,7 +151,7 @@ def mlp(hidden: int, *, num_classes: int = 10, dropout: float = 0.0) -> nn.Modul
 
 
 def prunable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Weights of the convolutions and linear layers, by name, in the order in which data meets them."""
+    """Return the weights of the convolutions and linear layers by name, in the order of the data flow."""
     return {
         f"{name}.weight": module.weight
         for name, module in model.named_modules()
@@ -151,20 +160,21 @@ def prunable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Trainable parameters; buffers, such as batch norm's running statistics, do not count."""
+    """Return the number of parameters; buffers, such as batch norm's running statistics, do not count."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def dense_bytes(model: nn.Module) -> int:
-    """Bytes of the model's parameters as float32: the numerator of every compression ratio of the course."""
+    """Return the bytes of the parameters as float32: the numerator of all the course's compression ratios."""
     return 4 * count_parameters(model)
 
 
 def batch_norm_scales(model: nn.Module) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Scale and bias (float32, one per channel) by which each batch norm acts at inference, by conv name.
+    """Return the scale and bias (float32, one per channel) of each batch norm at inference, by conv name.
 
-    In evaluation, batch norm computes s·z + t with s = γ/√(σ² + ε) and t = β − s·μ (Ioffe & Szegedy 2015),
-    so a convolution without bias followed by it equals a convolution with weights s·W and bias t.
+    In evaluation, batch norm computes s·z + t with s = γ/√(σ² + ε) and t = β − s·μ (Ioffe & Szegedy 2015).
+    So a convolution without bias followed by it equals a convolution with weights s·W and bias t. A network
+    without batch norm gives an empty dict; a ValueError says that not every convolution has one.
     """
     scales = {}
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
@@ -178,7 +188,7 @@ def batch_norm_scales(model: nn.Module) -> dict[str, tuple[torch.Tensor, torch.T
 
 
 def fold_batch_norm(model: nn.Module) -> nn.Module:
-    """A copy of a `vgg` in which each batch norm is multiplied into the convolution before it."""
+    """Return a copy of a `vgg` in which each batch norm is multiplied into the convolution before it."""
     scales = batch_norm_scales(model)
     if not scales:
         return copy.deepcopy(model)
@@ -248,6 +258,6 @@ def _torchvision(name: str, num_classes: int) -> nn.Module:
 
 
 def skeleton(metadata: Mapping[str, object], *, batch_norm: str = "folded") -> nn.Module:
-    """`build_from` on torch's "meta" device: it takes no memory, whatever the metadata says."""
+    """Like `build_from`, on torch's "meta" device: shapes without memory, whatever the metadata asks for."""
     with torch.device("meta"):
         return build_from(metadata, batch_norm=batch_norm)

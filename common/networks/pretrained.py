@@ -1,4 +1,4 @@
-"""torchvision's AlexNet with the weights it learnt on ImageNet, fetched only where somebody asks for it."""
+"""torchvision's AlexNet, pretrained on ImageNet; downloaded only on request."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import torch
 from torch import nn
 from torchvision.models import AlexNet_Weights, alexnet
 
-PATIENCE = 10.0  # seconds without an answer, after which there is no network
+PATIENCE = 10.0  # seconds without an answer, after which the network counts as unreachable
 
 
 def imagenet_alexnet(
     *, fetch: bool, say: Callable[[str], None] = print
 ) -> tuple[nn.Module, tuple[str, ...]] | None:
-    """AlexNet with ImageNet's weights and the names of its thousand classes, or None with a word why not.
+    """Return AlexNet pretrained on ImageNet and the names of its thousand classes, or None and say why not.
 
     Parameters
     ----------
     fetch : bool
         Whether the 233 MB may be downloaded; later calls find them in torch's own cache.
     say : callable
-        Takes the line that says why there is no network.
+        Is given the line that says why there is none.
 
     Returns
     -------
     (nn.Module, tuple of str) or None
-        In evaluation mode; None if it was not asked for or could not be fetched.
+        The network in evaluation mode; None if `fetch` is False or the download failed.
     """
     if not fetch:
         say("ImageNet's AlexNet was not fetched: with a network at hand, set ONLINE = True (233 MB, once).")

@@ -1,7 +1,7 @@
-"""The tensors of the course's networks by name and shape, worked out without torch.
+"""The tensors of the course's networks by name and shape, computed without torch.
 
-What a report needs of a network is what its tensors are called and how many weights they hold. Importing
-torch for that takes seconds. A test holds it against the modules of `common.networks.models`.
+A report needs only the names of a network's tensors and how many weights they hold; importing torch for that
+would take seconds. A test compares the shapes with those of the modules in `common.networks.models`.
 
 >>> dense_bytes_of({"architecture": "vgg16", "num_classes": 10})
 59946792
@@ -27,7 +27,7 @@ _ALEXNET = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3),
 
 
 def scaled(units: int, width: float) -> int:
-    """A hidden layer's channels or units in a network of that width: at least one."""
+    """Return the channels or units of a hidden layer in a network of this width: at least one."""
     return max(1, round(units * width))
 
 
@@ -44,7 +44,7 @@ def tensor_shapes(
     Raises
     ------
     ValueError
-        Unknown name, or options that the network does not have.
+        When the name is unknown, or the network does not have the options.
     """
     check_options(name, width=width, batch_norm=batch_norm)
     if name == "vgg16":
@@ -82,12 +82,12 @@ def check_options(name: str, *, width: float, batch_norm: str) -> None:
 
 
 def read_description(metadata: Mapping[str, object]) -> dict[str, object]:
-    """The options of `build` that a file's metadata gives: the one place where they are read.
+    """Return the options of `build` that a file's metadata gives; no other function reads them.
 
     Parameters
     ----------
     metadata : mapping
-        ``architecture``, ``num_classes`` and, unless it is 1, ``width``; other keys are passed over.
+        ``architecture``, ``num_classes`` and, unless it is 1, ``width``; other keys are ignored.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def read_description(metadata: Mapping[str, object]) -> dict[str, object]:
     Raises
     ------
     ValueError
-        A key is missing or of another kind.
+        When a key is missing, or its value is of another kind or out of range.
     """
     try:
         name, num_classes = metadata["architecture"], metadata["num_classes"]
@@ -112,17 +112,17 @@ def read_description(metadata: Mapping[str, object]) -> dict[str, object]:
 
 
 def described_shapes(metadata: Mapping[str, object], *, batch_norm: str) -> dict[str, tuple[int, ...]]:
-    """The shapes of the network that a file's metadata describes (`read_description`, `tensor_shapes`)."""
+    """Return the shapes of the network that a file's metadata describes, as `tensor_shapes`."""
     return tensor_shapes(**read_description(metadata), batch_norm=batch_norm)
 
 
 def dense_bytes_of(metadata: Mapping[str, object]) -> int:
-    """Bytes of the uncompressed network's parameters as float32, batch norms and all."""
+    """Return the bytes of the uncompressed network's parameters as float32, those of batch norm included."""
     return 4 * sum(math.prod(shape) for shape in described_shapes(metadata, batch_norm="live").values())
 
 
 def names_of(metadata: Mapping[str, object]) -> list[str]:
-    """Names of the tensors that a file of this network holds, in their order: batch norms are folded."""
+    """Return the names of the tensors in a file of this network, in their order; batch norm is folded."""
     return list(described_shapes(metadata, batch_norm="folded"))
 
 
@@ -138,7 +138,10 @@ def _vgg16(num_classes: int, width: float, batch_norm: str) -> dict[str, tuple[i
 
 
 def _convolutions(config, *, per_layer: int) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Weights of a VGG's 3×3 convolutions, each followed by per_layer - 1 modules; and its last channels."""
+    """Return the weights of a VGG's 3×3 convolutions, and its last number of channels.
+
+    Each convolution is followed by per_layer - 1 other modules, which count in the names.
+    """
     weights, at, channels = {}, 0, 3
     for entry in config:
         if entry == "M":
@@ -156,12 +159,12 @@ def _lenet_5(num_classes: int, width: float) -> dict[str, tuple[int, ...]]:
 
 
 def _chain(names: tuple[str, ...], units: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """Weights of linear layers in a row."""
+    """Return the weights of linear layers in a row."""
     return {name: (units[at + 1], units[at]) for at, name in enumerate(names)}
 
 
 def _with_biases(weights: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """Each layer's weight and its bias."""
+    """Return each layer's weight and its bias."""
     shapes = {}
     for name, shape in weights.items():
         shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}

@@ -1,18 +1,19 @@
-"""One plain training loop for every network of the course, and the evaluation that judges it.
+"""One plain training loop for every network of the course, and their evaluation.
 
 The loop knows nothing of pruning or weight sharing: they act through a callback, an object with any of
 
-``before_step(model, step)``   after the backward pass, before the optimiser moves the weights
-``after_step(model, step)``    after the optimiser has moved them
+``before_step(model, step)``   after the backward pass, before the optimiser changes the weights
+``after_step(model, step)``    after the optimiser has changed them
 ``evaluated(model)``           a context in which the model has the weights that validation measures
 ``state_dict() / load_state_dict(state)``   what a resumed run must know
 
-What is minimised is the cross-entropy, unless an `objective` says otherwise: a callable with (logits, images,
-labels) that returns the loss, with an attribute ``options`` that a resumed run must find again.
+The loss is the cross-entropy, unless an `objective` is given: a callable that takes (logits, images, labels)
+and returns the loss. It has an attribute ``options``, a dict; a resumed run must have the same.
 
-Killed at any moment, a run with a checkpoint path goes on from its last checkpoint to the same weights as an
-unbroken run on the same machine: order and augmentation are functions of (seed, epoch, step) alone.
-Under ``torchrun --nproc-per-node N`` the batch is shared out over N processes (DistributedDataParallel).
+A run with a checkpoint path can be killed at any moment: it goes on from its last checkpoint, and ends with
+the same weights as an uninterrupted run on the same machine, since order and augmentation depend on (seed,
+epoch, step) alone. Under ``torchrun --nproc-per-node N`` the batch is split over N processes
+(DistributedDataParallel).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from common.data.image_set import ImageSet
 from common.networks.checkpoints import load_checkpoint, save_checkpoint, state_digest
 
 # ----------------------------------------------------------------------------------------------------
-# The learning rate at every step of a training: one cycle, or lines between given points.
+# The learning rate at every step of a training: one cycle, or straight lines between given points.
 
 
 class Schedule(Protocol):
@@ -51,10 +52,11 @@ class Schedule(Protocol):
 
 
 def learning_rate(config: Schedule, step: int, *, steps_per_epoch: int) -> float:
-    """Learning rate of a step (counted from 0), in [0, max_lr].
+    """Return the learning rate of a step (counted from 0), in [0, max_lr].
 
-    One cycle over the whole run, or, where the configuration gives `rates`, straight lines between them,
-    taken at the middle of the step: several cycles (warm restarts: Loshchilov & Hutter 2017), a longer tail.
+    It is one cycle over the whole run or, where the configuration gives `rates`, linear between those points,
+    taken at the middle of the step. Such points allow several cycles (warm restarts: Loshchilov & Hutter
+    2017) or a longer tail.
     """
     if config.rates:
         epochs, fractions = zip(*config.rates, strict=True)
@@ -64,29 +66,31 @@ def learning_rate(config: Schedule, step: int, *, steps_per_epoch: int) -> float
 
 
 def one_cycle(progress_made: float, *, warmup: float) -> float:
-    """Factor on the learning rate at a point in [0, 1] of the run: linear up, then linear down to zero.
+    """Return the factor on the learning rate at a point in [0, 1] of the run: linear up, then linear to zero.
 
-    Smith & Topin 2018 (super-convergence), with the triangle's corner at `warmup`.
+    Smith & Topin 2018 (super-convergence); the peak is at `warmup`, a fraction of the run in (0, 1).
     """
     if progress_made < warmup:
         return progress_made / warmup
     return (1.0 - progress_made) / (1.0 - warmup)
 
 
-CHECKPOINT_SECONDS = {"cpu": 0.0, "cuda": 30.0}  # a GPU's epoch takes seconds, AlexNet's checkpoint one
+# Least seconds between two checkpoints: on a GPU an epoch takes seconds, and writing AlexNet's checkpoint
+# one.
+CHECKPOINT_SECONDS = {"cpu": 0.0, "cuda": 30.0}
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Options of a training run; every field has an influence on the weights."""
+    """Options of a training run: all that influences the weights, besides the data and the start."""
 
     epochs: int
     batch_size: int = 128
     max_lr: float = 0.1
-    warmup: float = 0.2  # fraction of all steps in which the learning rate climbs to max_lr
+    warmup: float = 0.2  # fraction of all steps during which the learning rate rises to max_lr
     rates: tuple[tuple[float, float], ...] = ()  # instead: (epoch, fraction of max_lr), joined by lines
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
+    momentum: float = 0.9  # of SGD
+    weight_decay: float = 5e-4  # of parameters with two or more axes, so not of biases and batch norm
     label_smoothing: float = 0.1
     crop_padding: int = 4  # pixels
     flip: bool = True
@@ -113,7 +117,7 @@ class TrainConfig:
                 )
 
     def cutout_at(self, epoch: int) -> int:
-        """The side of the cutout's square in an epoch (counted from 0), in pixels."""
+        """Return the side of the cutout's square in an epoch (counted from 0), in pixels."""
         if isinstance(self.cutout, int):
             return self.cutout
         return next(pixels for first, pixels in reversed(self.cutout) if epoch >= first)
@@ -121,7 +125,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracy on a set: `top1` a fraction in [0, 1], `loss` the mean cross-entropy in nats, `n` images."""
+    """Results on a set of `n` images: `top1` accuracy in [0, 1], `loss` the mean cross-entropy in nats."""
 
     top1: float
     loss: float
@@ -156,14 +160,18 @@ def train(
     Parameters
     ----------
     model : nn.Module
-    data, validation : ImageSet
-        `validation`, a split cut from the training set, is measured after every epoch.
+        From inputs to logits of shape (n, classes).
+    data : ImageSet or DataLoader
+        Training images.
     config : TrainConfig
+        Options that influence the weights.
+    validation : ImageSet, optional
+        Split off the training set; its accuracy is measured after every epoch.
     callbacks : sequence of objects
         See the module's docstring.
     parameters : sequence of nn.Parameter, or of groups, optional
-        What the optimiser moves; by default all of the model's parameters. Centroids, for one. A group is
-        ``{"params": [...], "rate": factor on the learning rate}``.
+        What the optimiser changes; by default all of the model's parameters. Weight sharing gives its
+        centroids here. A group is ``{"params": [...], "rate": factor on the learning rate}``.
     objective : callable, optional
         See the module's docstring; by default the cross-entropy with the configured label smoothing.
     device : str or torch.device, optional
@@ -171,6 +179,8 @@ def train(
     checkpoint : path, optional
         Written after every epoch and every `checkpoint_steps` steps, if `CHECKPOINT_SECONDS` have passed
         since the last one, and at the end; if it exists, the run goes on from it.
+    checkpoint_steps : int, optional
+        By default checkpoints are written between epochs only.
     description : str
         Label of the progress bar.
 
@@ -181,7 +191,8 @@ def train(
     Raises
     ------
     ValueError
-        The checkpoint belongs to other options or another start, or the loss is no longer finite.
+        When there are too few images for one batch, the checkpoint belongs to other options or another start,
+        or the loss is no longer finite.
     """
     device = torch.device(device or default_device())
     rank, world = _process_group()
@@ -192,7 +203,7 @@ def train(
     if config.epochs and not steps_per_epoch:
         raise ValueError(f"{len(source)} images do not fill one batch of {config.batch_size}")
     place_(model, device).train()
-    model.zero_grad(set_to_none=True)  # what an earlier run left would add to the first step's gradients
+    model.zero_grad(set_to_none=True)  # else gradients left by an earlier run would add to the first step's
     groups = _groups(list(model.parameters() if parameters is None else parameters))
     parameters = [parameter for group in groups for parameter in group["params"]]
     optimizer = _optimizer(groups, config)
@@ -298,12 +309,25 @@ def evaluate(
     precision: str = "fp32",
     device: str | torch.device | None = None,
 ) -> Evaluation:
-    """Top-1 accuracy and mean cross-entropy of `model` on every image of `data`; the model's mode is kept.
+    """Return top-1 accuracy and mean cross-entropy of `model` over all images of `data`.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Evaluated in eval mode; its mode is restored. It stays on `device`.
+    data : ImageSet or DataLoader
+        Images, not augmented.
+    batch_size : int
+        Images at a time; a loader has its own.
+    precision : {"fp32", "bf16"}
+        Of the forward pass.
+    device : str or torch.device, optional
+        By default the GPU if there is one.
 
     Raises
     ------
     ValueError
-        The network gives NaN or infinity for an image: ``argmax`` would count that as a class.
+        When the network gives NaN or infinity for an image: ``argmax`` would count that as a class.
     """
     device = torch.device(device or default_device())
     source = batch_source(data, None, device)
@@ -326,7 +350,7 @@ def evaluate(
 
 
 def batch_source(data, config: TrainConfig | None, device: torch.device) -> BatchSource | LoaderSource:
-    """Batches of an ImageSet, augmented as configured (not at all without), or those of a loader."""
+    """Return the batches of an ImageSet, augmented as configured (None: not at all), or those of a loader."""
     if not isinstance(data, ImageSet):
         return LoaderSource(data, device)
     if config is None:
@@ -337,7 +361,7 @@ def batch_source(data, config: TrainConfig | None, device: torch.device) -> Batc
 
 
 def place_(model: nn.Module, device: torch.device) -> nn.Module:
-    """Move a model to a device, in the layout in which its convolutions run fastest.
+    """Move a model to a device, in the memory layout in which its convolutions run fastest; return it.
 
     On a GPU, cuDNN tries its algorithms on the first batches and keeps the fastest one.
     """
@@ -349,21 +373,21 @@ def place_(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def default_device() -> str:
-    """The GPU of this process if there is one, else the CPU."""
+    """Return the GPU of this process if there is one, or else the CPU."""
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes and speaks: always, except under ``torchrun``."""
+    """Return whether this process is to write files and print: always True, except under ``torchrun``."""
     return int(os.environ.get("RANK", 0)) == 0
 
 
 def usable_precision(precision: str, device: torch.device) -> str:
-    """The precision that is really used: "fp32" for "bf16" on a CPU that does not compute in bfloat16.
+    """Return the precision that is really used: "fp32" for "bf16" on a CPU that does not compute in bfloat16.
 
     Without instructions for bfloat16 (AVX512-BF16 or AMX on x86, BF16 on ARM) a CPU converts every value to
     float32 and back: a training step of VGG-16 takes several times as long as in float32. Most laptops are
-    such machines. GPUs are taken at their word.
+    such machines. GPUs are not checked.
     """
     return "fp32" if device.type == "cpu" and not _cpu_has_bfloat16() else precision
 
@@ -372,12 +396,16 @@ def usable_precision(precision: str, device: torch.device) -> str:
 def _cpu_has_bfloat16() -> bool:
     if hasattr(torch.cpu, "get_capabilities"):
         return any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # older torch tells of x86 only
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # older torch: functions for x86 only
     return any(getattr(torch.cpu, check, bool)() for check in checks)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The mixed-precision context of a device; bfloat16 has float32's range, so no loss scaling is needed."""
+    """Return the mixed-precision context of a device.
+
+    Unlike float16, bfloat16 has float32's range, so small gradients do not vanish and no loss scaling is
+    needed.
+    """
     return torch.autocast(device.type, torch.bfloat16, enabled=usable_precision(precision, device) == "bf16")
 
 
@@ -386,14 +414,14 @@ def _cross_entropy(label_smoothing: float) -> Callable[..., torch.Tensor]:
 
 
 def _groups(parameters: list[nn.Parameter | dict]) -> list[dict]:
-    """Parameters in groups, each with its factor on the learning rate."""
+    """Return the parameters in groups, each with its factor on the learning rate."""
     alone = [parameter for parameter in parameters if not isinstance(parameter, dict)]
     groups = [parameter for parameter in parameters if isinstance(parameter, dict)]
     return ([{"params": alone, "rate": 1.0}] if alone else []) + groups
 
 
 def _optimizer(groups: list[dict], config: TrainConfig) -> torch.optim.Optimizer:
-    # Biases and batch norm's scales are not decayed: it would only shift what the data asks for.
+    # Biases and batch norm's parameters are not decayed: they are few and do not overfit.
     groups = [
         {
             "params": [p for p in group["params"] if (p.ndim > 1) == is_decayed],
@@ -404,7 +432,7 @@ def _optimizer(groups: list[dict], config: TrainConfig) -> torch.optim.Optimizer
         for is_decayed in (True, False)
     ]
     groups = [group for group in groups if group["params"]]
-    # One kernel for all parameters on a GPU; on a CPU the loop over them costs nothing beside the products.
+    # On a GPU one kernel updates all parameters; on a CPU the loop over them takes no time worth saving.
     options = {"fused": True} if all(p.is_cuda for group in groups for p in group["params"]) else {}
     if config.optimizer == "adam":
         return torch.optim.Adam(groups, lr=config.max_lr, **options)
@@ -415,7 +443,7 @@ def _optimizer(groups: list[dict], config: TrainConfig) -> torch.optim.Optimizer
 
 
 def _process_group() -> tuple[int, int]:
-    """(rank, number of processes); joins the group that torchrun announces in the environment."""
+    """Return (rank, number of processes); join the group that torchrun announces in the environment."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return 0, 1
     if not torch.distributed.is_initialized():
@@ -430,7 +458,7 @@ def _mean_over_processes(value: torch.Tensor, world: int) -> float:
 
 
 def _agree_on_statistics(model: nn.Module, world: int) -> None:
-    # Each process has seen its own share of the last batch: all take the first one's batch-norm statistics,
+    # Each process has seen its own share of each batch. All take the batch norm statistics of the first one,
     # so that they measure, decide and write the same.
     if world > 1:
         for buffer in model.buffers():

@@ -1,4 +1,4 @@
-"""Which weights go: criteria, masks with exact counts, schedules, and whole channels taken out."""
+"""Pruning: scores (criteria), masks with exact counts, schedules, and removal of whole channels."""
 
 from common.base.facade import hand_on
 

@@ -1,7 +1,7 @@
-"""Pruning: how sparse when (schedules), and the callbacks that keep pruned weights at zero in training.
+"""Pruning during training: schedules, the callbacks that keep pruned weights at zero, and a sensitivity scan.
 
-This is the one door to pruning: scores and masks (from `masks`) and dead channels (from `dead_channels`) can
-be had from here. Biases and batch norm have one axis, and are pruned only when they are asked for by name.
+Scores and masks come from `masks`, dead channels from `channels`; both are handed on from here. Biases and
+batch norm have one axis, and are pruned only where they are named.
 
     scores = magnitude_scores(weights)            # L1 magnitude (Han et al., NIPS 2015, arXiv 1506.02626)
     masks = global_masks(scores, 0.9)             # exactly round(0.1 * n) weights kept
@@ -51,15 +51,22 @@ __all__ = [
 
 
 def cubic_sparsity(step: int, start_step: int, end_step: int, final: float, *, initial: float = 0.0) -> float:
-    """Sparsity at a training step: fast at first while much is redundant, slower and slower towards the end.
+    """Return the sparsity at a training step: it rises fast while much is redundant, and slowly at the end.
 
     ``final + (initial - final) * (1 - (step - start) / (end - start))**3`` between the two steps
     (Zhu & Gupta 2017, arXiv 1710.01878, eq. 1); ``initial`` before, ``final`` from ``end_step`` on.
 
+    Parameters
+    ----------
+    step, start_step, end_step : int
+        Optimiser steps: the present one, and those between which the sparsity rises.
+    final, initial : float in [0, 1]
+        Sparsity at the end and at the start.
+
     Raises
     ------
     ValueError
-        A sparsity outside [0, 1] or an end before the start.
+        When a sparsity is outside [0, 1] or the end is before the start.
     """
     check_sparsity(initial)
     check_sparsity(final)
@@ -73,14 +80,15 @@ def cubic_sparsity(step: int, start_step: int, end_step: int, final: float, *, i
 
 
 def iterative_schedule(final: float, rounds: int) -> list[float]:
-    """Sparsities of N-shot pruning: every round removes the same share of the weights still kept.
+    """Return the sparsity after each round of iterative pruning.
 
+    Every round removes the same share of the weights still kept, so the last ones are removed in small steps:
     ``iterative_schedule(0.75, 2) -> [0.5, 0.75]``
 
     Raises
     ------
     ValueError
-        Fewer than one round, or a final sparsity outside [0, 1].
+        When there is fewer than one round, or the final sparsity is outside [0, 1].
     """
     check_sparsity(final)
     if rounds < 1:
@@ -89,31 +97,32 @@ def iterative_schedule(final: float, rounds: int) -> list[float]:
 
 
 def prunable_names(model: nn.Module) -> list[str]:
-    """Names of the parameters with two or more axes: conv and linear weights, not biases, not batch norm."""
+    """Return the names of the parameters with two or more axes: weights, but not biases nor batch norm."""
     return [name for name, parameter in model.named_parameters() if parameter.ndim >= 2]
 
 
 class MaskKeeper:
     """Training callback that puts pruned weights back to exactly 0.0 after the optimiser has moved them.
 
-    Momentum and weight decay move pruned weights even when their gradient is zero; masking after each step
-    makes the network see them as absent in every forward pass.
+    Gradients, momentum and weight decay move pruned weights, too. Masking after every step sets them back, so
+    that every forward pass sees them as absent.
 
     Parameters
     ----------
     masks : Masks
+        By parameter name, True = kept; parameters without a mask are left alone.
     """
 
     def __init__(self, masks: Masks) -> None:
         self.masks = dict(masks)
 
     def after_step(self, model: nn.Module, step: int) -> None:
-        """Apply the masks."""
+        """Training hook: apply the masks."""
         self._follow(model)
         apply_masks_(model, self.masks)
 
     def _follow(self, model: nn.Module) -> None:
-        """Move the masks, once, to where the weights are."""
+        """Move the masks to the devices of their weights; later calls find them there."""
         devices = {name: parameter.device for name, parameter in model.named_parameters()}
         self.masks = {name: mask.to(devices.get(name, mask.device)) for name, mask in self.masks.items()}
 
@@ -122,29 +131,35 @@ class MaskKeeper:
         return {"masks": dict(self.masks)}
 
     def load_state_dict(self, state: Mapping[str, Masks]) -> None:
-        """Take the masks of a checkpoint."""
+        """Replace the masks by those of a checkpoint."""
         self.masks = dict(state["masks"])
 
 
 class GradualPruner(MaskKeeper):
-    """Training callback that prunes during training, by `cubic_sparsity`, globally, and keeps the masks.
+    """Training callback that prunes globally during training, along `cubic_sparsity`, and keeps the masks.
 
     Parameters
     ----------
     final_sparsity : float in [0, 1]
         Over all pruned tensors together, from ``end_step`` on.
     start_step, end_step : int
-        Optimiser steps, counted as the training loop counts them.
+        First and last optimiser step at which it prunes, counted from 0 over the whole training.
     every : int
-        New masks at every so many steps from ``start_step``, and at ``end_step``.
+        Steps from one choice of masks to the next; the last is always at ``end_step``.
     initial_sparsity : float in [0, 1]
+        At ``start_step``.
     score : callable, mapping of weights -> mapping of scores
         The criterion: `magnitude_scores`, `normalized_scores`, `lamp_scores`, a `fisher.FisherScores` or your
         own.
     names : sequence of str, optional
         Parameters to prune; by default those with two or more axes.
     masks : Masks, optional
-        Where to start; what is pruned never grows back.
+        Masks at the start, for a network that is pruned already. A pruned weight never grows back.
+
+    Raises
+    ------
+    ValueError
+        When a sparsity is outside [0, 1], ``end_step`` is before ``start_step``, or ``every`` < 1.
     """
 
     def __init__(
@@ -168,7 +183,7 @@ class GradualPruner(MaskKeeper):
         self.score, self.names = score, None if names is None else tuple(names)
 
     def _rule(self) -> dict[str, object]:
-        """What decides its masks, beside the weights."""
+        """Return the options that decide the masks, for comparison with a checkpoint's."""
         return {
             "final_sparsity": self.final_sparsity,
             "initial_sparsity": self.initial_sparsity,
@@ -179,12 +194,18 @@ class GradualPruner(MaskKeeper):
         }
 
     def state_dict(self) -> dict[str, object]:
-        """The masks, the rule that made them, and what a criterion has collected."""
+        """What a checkpoint must hold: the masks, the options, and what the criterion has collected."""
         state = super().state_dict() | {"rule": self._rule()}
         return state | ({"score": self.score.state_dict()} if hasattr(self.score, "state_dict") else {})
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
-        """Take the masks of a checkpoint; it is refused if other options made them."""
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        ValueError
+            When it was made with other options.
+        """
         rule = state.get("rule", self._rule())
         if rule != self._rule():
             changed = [key for key, value in self._rule().items() if rule.get(key) != value]
@@ -197,12 +218,12 @@ class GradualPruner(MaskKeeper):
             self.score.load_state_dict(state["score"])
 
     def before_step(self, model: nn.Module, step: int) -> None:
-        """Let a criterion that learns from gradients (`fisher`) see them."""
+        """Training hook: show the gradients to a criterion that uses them (`fisher`)."""
         if hasattr(self.score, "before_step"):
             self.score.before_step(model, step)
 
     def target(self, step: int) -> float:
-        """The scheduled sparsity at a step."""
+        """Return the scheduled sparsity at a step."""
         return cubic_sparsity(
             step, self.start_step, self.end_step, self.final_sparsity, initial=self.initial_sparsity
         )
@@ -211,7 +232,7 @@ class GradualPruner(MaskKeeper):
         return prunable_names(model) if self.names is None else self.names
 
     def after_step(self, model: nn.Module, step: int) -> None:
-        """Prune when it is due, and apply the masks."""
+        """Training hook: choose new masks when they are due, and apply the masks."""
         due = (step - self.start_step) % self.every == 0 or step == self.end_step
         if self.start_step <= step <= self.end_step and due:
             self._follow(model)
@@ -224,7 +245,7 @@ class GradualPruner(MaskKeeper):
 
 @dataclass(frozen=True)
 class SensitivityRow:
-    """One line of a sensitivity scan: the model's value with one tensor pruned and all others whole."""
+    """One line of a sensitivity scan: what `evaluate` gives with one tensor pruned and all others whole."""
 
     name: str
     sparsity: float
@@ -239,16 +260,18 @@ def sensitivity_scan(
     names: Sequence[str] | None = None,
     score: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = magnitude_scores,
 ) -> list[SensitivityRow]:
-    """Prune one tensor at a time and measure: which layers bear how much (Han et al., NIPS 2015, fig. 6).
+    """Prune one tensor at a time and evaluate: how much sparsity each bears (Han et al., NIPS 2015, fig. 6).
 
-    The model has its own weights back afterwards, bit for bit, and also when ``evaluate`` raises.
+    The model gets its own weights back afterwards, bit for bit, even when ``evaluate`` raises.
 
     Parameters
     ----------
     model : nn.Module
+        Not fine-tuned in between.
     evaluate : callable, model -> float
-        Such as the top-1 accuracy on the validation split.
+        For example top-1 accuracy on the validation split.
     sparsities : iterable of float in [0, 1]
+        Sparsities to try, of the one tensor.
     names : sequence of str, optional
         Parameters to scan; by default those with two or more axes.
     score : callable
@@ -257,7 +280,12 @@ def sensitivity_scan(
     Returns
     -------
     list of SensitivityRow
-        By tensor, then in the order of ``sparsities``.
+        One per tensor and sparsity: by tensor, then in the order of ``sparsities``.
+
+    Raises
+    ------
+    ValueError
+        When a sparsity is outside [0, 1].
     """
     sparsities = list(sparsities)
     for sparsity in sparsities:

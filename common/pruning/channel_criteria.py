@@ -1,13 +1,13 @@
 """Criteria for whole channels of a `vgg` with batch norm, interchangeable: ``(model, data) -> importance``.
 
-Importance is as in `slimming`: one value an output channel of each convolution, higher = keep.
+Importance is as in `channels`: one value per output channel of each convolution, higher = keep.
 
 ============  ======================================================================================
 ``l1``        sum of the filter's absolute weights (Li et al. 2017, arXiv 1608.08710)
 ``l2``        root of the sum of their squares
 ``bn_scale``  absolute scale of the batch norm behind it (Liu et al. 2017, arXiv 1708.06519)
 ``apoz``      share of its outputs that are not zero behind the ReLU (Hu et al. 2016, arXiv 1607.03250)
-``taylor``    (γ ∂L/∂γ + β ∂L/∂β)², see `slimming.channel_importance`
+``taylor``    (γ ∂L/∂γ + β ∂L/∂β)², see `channels.channel_importance`
 ``random``    drawn uniformly: the control
 ============  ======================================================================================
 """
@@ -27,24 +27,24 @@ Importance = dict[str, Tensor]
 
 
 def l1(model: nn.Module, data: ImageSet | None = None, *, seed: int = 0) -> Importance:
-    """L1 norm of each filter; neither the data nor the seed is looked at."""
+    """Return the L1 norm of each filter; neither the data nor the seed is used."""
     return {name: conv.weight.detach().abs().flatten(1).sum(1) for name, conv in _convolutions(model).items()}
 
 
 def l2(model: nn.Module, data: ImageSet | None = None, *, seed: int = 0) -> Importance:
-    """L2 norm of each filter; neither the data nor the seed is looked at."""
+    """Return the L2 norm of each filter; neither the data nor the seed is used."""
     return {name: conv.weight.detach().flatten(1).norm(dim=1) for name, conv in _convolutions(model).items()}
 
 
 def bn_scale(model: nn.Module, data: ImageSet | None = None, *, seed: int = 0) -> Importance:
-    """Absolute scale |γ| of each channel's batch norm; neither the data nor the seed is looked at."""
+    """Return the scale |γ| of each channel's batch norm; neither the data nor the seed is used."""
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     convs = _convolutions(model)
     return {name: norm.weight.detach().abs() for name, norm in zip(convs, norms, strict=True)}
 
 
 def random(model: nn.Module, data: ImageSet | None = None, *, seed: int = 0) -> Importance:
-    """Uniform in [0, 1); only the seed is looked at."""
+    """Return uniform random values in [0, 1); only the seed is used."""
     generator = torch.Generator().manual_seed(seed)
     return {
         name: torch.rand(conv.out_channels, generator=generator)
@@ -54,13 +54,18 @@ def random(model: nn.Module, data: ImageSet | None = None, *, seed: int = 0) -> 
 
 @torch.no_grad()
 def apoz(model: nn.Module, data: ImageSet, *, seed: int = 0, n_images: int = 500) -> Importance:
-    """Share of positive outputs behind the ReLU: one minus the average percentage of zeros.
+    """Return the share of positive outputs behind the ReLU: one minus the average percentage of zeros (APoZ).
 
     Parameters
     ----------
     model : nn.Module
+        A `vgg`; evaluated in eval mode.
     data : ImageSet
-        The first `n_images` are looked at; the seed is not.
+        The first `n_images` are used.
+    seed : int
+        Not used.
+    n_images : int
+        Number of images.
 
     Returns
     -------
@@ -86,28 +91,35 @@ def apoz(model: nn.Module, data: ImageSet, *, seed: int = 0, n_images: int = 500
 
 
 def taylor(model: nn.Module, data: ImageSet, *, seed: int = 0) -> Importance:
-    """First-order estimate of what each channel's removal costs; the images are drawn by the seed."""
+    """Return a first-order estimate of the change of the loss without each channel; the seed draws images."""
     return channel_importance(model, data, seed=seed, device=str(next(model.parameters()).device))
 
 
 def first_batch(model: nn.Module, data: ImageSet, n_images: int) -> Tensor:
-    """The first images of a set, normalised: float32 of shape (n, channels, height, width)."""
+    """Return the first images of a set, normalised: float32 of shape (n, channels, height, width)."""
     source = BatchSource.of(first_images(data, n_images), device=next(model.parameters()).device)
     return torch.cat([images for images, _ in source.plain_batches(n_images)])
 
 
 def best_channels(importance: Mapping[str, Tensor], fraction: float) -> dict[str, Tensor]:
-    """The most important channels of each layer, the same fraction of every layer: for `slimming.slim`.
+    """Return the most important channels of each layer, the same fraction of each: for `channels.slim`.
 
     Parameters
     ----------
-    importance : mapping of name to tensor of shape (out_channels,)
+    importance : mapping of weight name to tensor of shape (out_channels,)
+        Higher = keep.
     fraction : float in (0, 1]
-        ``max(1, round(fraction * out_channels))`` are kept; of equals the earlier.
+        ``max(1, round(fraction * out_channels))`` are kept; of equal ones the earlier.
 
     Returns
     -------
-    dict of name to int64 tensor, ascending
+    dict of weight name to int64 tensor
+        Kept output channels, ascending.
+
+    Raises
+    ------
+    ValueError
+        When fraction is out of its range.
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction={fraction}: expected the kept fraction of the channels, in (0, 1]")

@@ -1,8 +1,9 @@
-"""Slimming: whole channels of a VGG removed for real, so that fine-tuning the rest takes far less time.
+"""Structured pruning: channels without use are found, and whole channels of a VGG are removed.
 
-A channel's importance is the first-order Taylor estimate of what its loss would cost (Molchanov et al. 2019,
-"Importance estimation for neural network pruning", Taylor-FO-BN): (γ ∂L/∂γ + β ∂L/∂β)², summed over batches.
-The file still holds the whole network: removed channels are zeros at their own places, and cost a bit each.
+A network with fewer channels is smaller, so that fine-tuning it takes far less time. A channel's importance
+is the first-order Taylor estimate of how much the loss changes without it (Molchanov et al. 2019, "Importance
+estimation for neural network pruning", Taylor-FO-BN): (γ ∂L/∂γ + β ∂L/∂β)², summed over batches. The file
+still holds the whole network: removed channels are zeros at their own places, and cost about a bit each.
 """
 
 from __future__ import annotations
@@ -20,13 +21,12 @@ from common.networks.models import vgg
 from common.networks.training import autocast, default_device
 
 # ----------------------------------------------------------------------------------------------------
-# Dead channels: what is left without input or without reader after pruning, and can be dropped on both
-# sides.
+# Dead channels: those that pruning leaves without input or without reader.
 #
 # Output channel c of a layer is dead when all weights that compute it are pruned (it is constant), or when
-# all weights that read it are pruned (nobody sees it). Dropping it prunes the other side too, which can kill
-# the next channel: so this runs to a fixed point. At 1 % density whole rows and columns vanish, and with them
-# their positions in the file.
+# all weights that read it are pruned (it has no effect). Then the weights on its other side are useless, and
+# are pruned too. This can make the next channel dead, so it is repeated until nothing changes. At 1 % density
+# whole rows and columns vanish, and with them their positions in the file.
 #
 # The layers form a chain: each reads what the one before wrote, with elementwise activations that map 0 to 0
 # and pooling between them, and a flatten before the first linear layer.
@@ -35,7 +35,7 @@ from common.networks.training import autocast, default_device
 def remove_dead_channels_(
     masks: Mapping[str, Tensor], chain: Sequence[str], *, biases: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Prune dead channels on both sides, in place, until nothing changes.
+    """Prune all weights that compute or read a dead channel, in place, until nothing changes.
 
     The network computes exactly the same as before when the biases of dropped channels are not positive
     (after a ReLU such a channel is 0). Inputs of the first layer and outputs of the last are never dropped.
@@ -48,9 +48,9 @@ def remove_dead_channels_(
         Weight names from input to output. Where ``in`` is a multiple of the ``out`` before it (flatten), the
         inputs of one channel are consecutive.
     biases : mapping of weight name to tensor of shape (out,), optional
-        Biases as they stand at inference, batch norm folded. A channel without input but with a positive
-        bias says something constant and is then left alone; without ``biases`` it is dropped (fine-tuning
-        makes up for it).
+        Biases as they act at inference, with batch norm folded in. A channel without input but with a
+        positive bias is a positive constant, and stays. Without ``biases`` it is dropped, too; fine-tuning
+        has to make up for the constant.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def remove_dead_channels_(
     Raises
     ------
     ValueError
-        A name without a mask, or layers that do not fit together.
+        When a name has no mask, or layers do not fit together.
     """
     factors = _flatten_factors(masks, chain)
     alive = {
@@ -86,7 +86,7 @@ def remove_dead_channels_(
 def dead_channels(
     masks: Mapping[str, Tensor], chain: Sequence[str], *, biases: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Which output channels `remove_dead_channels_` would drop; the masks stay as they are.
+    """Return the output channels that `remove_dead_channels_` would drop; the masks stay as they are.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def dead_channels(
 
 
 def _flatten_factors(masks: Mapping[str, Tensor], chain: Sequence[str]) -> list[int]:
-    """How many inputs of each layer belong to one channel of the layer before."""
+    """Return how many inputs of each layer belong to one channel of the layer before."""
     missing = [name for name in chain if name not in masks]
     if missing:
         raise ValueError(f"chain names {missing}, for which there is no mask; masks are {sorted(masks)}")
@@ -134,20 +134,25 @@ def channel_importance(
     seed: int = 0,
     device: str | None = None,
 ) -> dict[str, Tensor]:
-    """Importance of every channel of every convolution that a batch norm follows.
+    """Return the importance of every channel of every convolution that a batch norm follows.
 
     Parameters
     ----------
     model : nn.Module
-        A `vgg` with live batch norm; its weights and statistics stay as they are.
+        A `vgg` with batch norm that is not folded. Its weights and statistics stay as they are; it is moved
+        to the device.
     data : ImageSet
         Training images.
     n_batches, batch_size, seed : int
-        Which images are looked at; all of them where they do not fill one batch.
+        The first batches of an epoch that is shuffled by the seed. With fewer than `batch_size` images, all
+        of them make one batch.
+    device : str, optional
+        By default the GPU, where there is one.
 
     Returns
     -------
-    dict of weight name to float32 tensor of shape (out_channels,), >= 0
+    dict of weight name to float32 tensor of shape (out_channels,)
+        >= 0, on the CPU; higher = keep.
     """
     device = torch.device(device or default_device())
     source = BatchSource.of(data, device=device)
@@ -179,16 +184,35 @@ def choose_channels(
     least: int = 32,
     multiple: int = 8,
 ) -> dict[str, Tensor]:
-    """Channels to keep: the most important of all layers together, within a budget of multiply-adds.
+    """Return the channels to keep: the most important of all layers, within a budget of multiply-adds.
 
-    Importances are compared after division by the square root of the channel's map area: halfway between
-    what a channel is worth and what it costs. Counts are rounded up to a `multiple`, at least `least` where a
-    layer has as many.
+    A channel costs multiply-adds in proportion to the area of its feature map. Importances are compared after
+    division by the square root of this area: a compromise between importance alone and importance per cost.
+
+    Parameters
+    ----------
+    importance : mapping of weight name to tensor of shape (out_channels,)
+        As `channel_importance` returns it.
+    model : nn.Module
+        A `vgg`.
+    macs_fraction : float in (0, 1]
+        Fraction of the convolutions' multiply-adds that may be left.
+    image_size : int
+        Height and width of the input, in pixels.
+    least : int
+        Channels that a layer keeps at least, where it has as many.
+    multiple : int
+        Numbers of channels are rounded up to a multiple of this.
 
     Returns
     -------
     dict of weight name to int64 tensor
         Kept output channels of each convolution, ascending.
+
+    Raises
+    ------
+    ValueError
+        When `macs_fraction` is out of its range.
     """
     if not 0 < macs_fraction <= 1:
         raise ValueError(f"macs_fraction={macs_fraction}: expected a fraction in (0, 1]")
@@ -212,6 +236,7 @@ def choose_channels(
             for n, score in zip(wanted, scores.values(), strict=True)
         ]
 
+    # Binary search for the lowest threshold whose network fits the budget.
     low, high = 0, len(thresholds) - 1
     while low < high:
         middle = (low + high + 1) // 2
@@ -226,14 +251,19 @@ def choose_channels(
 
 
 def slim(model: nn.Module, kept: Mapping[str, Tensor]) -> nn.Module:
-    """A copy of a `vgg` that has only the kept output channels of each convolution.
+    """Return a copy of a `vgg` that has only the kept output channels of each convolution.
 
     Parameters
     ----------
     model : nn.Module
-        With live batch norm.
+        A `vgg` with batch norm that is not folded.
     kept : mapping of weight name to int64 tensor
-        As `choose_channels` returns it, one entry a convolution.
+        As `choose_channels` returns it, one entry per convolution.
+
+    Raises
+    ------
+    ValueError
+        When the model is not a `vgg` with one batch norm per convolution.
     """
     convs, norms = _layers(model)
     counts = iter([len(channels) for channels in kept.values()])
@@ -260,7 +290,7 @@ def slim(model: nn.Module, kept: Mapping[str, Tensor]) -> nn.Module:
 
 
 def input_channels(kept: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor | None]:
-    """For every weight of the slim network: which of the whole network's inputs it reads; None = all."""
+    """Return, by weight name of the slim network, which inputs of the whole one it reads; None = all."""
     sources: dict[str, Tensor | None] = {}
     previous = None
     for name, module in model.named_modules():
@@ -271,7 +301,7 @@ def input_channels(kept: Mapping[str, Tensor], model: nn.Module) -> dict[str, Te
 
 
 def configuration(model: nn.Module) -> list:
-    """The configuration list of a `vgg`: channel counts, and "M" for a pooling."""
+    """Return the configuration list of a `vgg`: channel counts, and "M" for a pooling."""
     return [
         module.out_channels if isinstance(module, nn.Conv2d) else "M"
         for module in model.features
@@ -280,7 +310,7 @@ def configuration(model: nn.Module) -> list:
 
 
 def multiply_adds(entries: list, *, image_size: int = 32, in_channels: int = 3) -> int:
-    """Multiply-adds of one image through the convolutions of a `vgg` configuration."""
+    """Return the multiply-adds that one image takes in the convolutions (3x3) of a `vgg` configuration."""
     total, side, width = 0, image_size, in_channels
     for entry in entries:
         if entry == "M":

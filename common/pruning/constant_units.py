@@ -1,8 +1,9 @@
-"""A pruned chain of layers without the units that say nothing: smaller, faster, and the same function.
+"""A pruned chain of layers without its constant and unread units: smaller, faster, and the same function.
 
-A unit (a channel of a convolution) says nothing when all weights that compute it are pruned: it is the
-constant that its bias makes of it, and the next layer's biases can hold that. Or it is read by nobody. What
-is left can be trained on at a fraction of the cost, and `grow_` puts it back into the whole architecture.
+A unit (a channel of a convolution) is constant when all weights that compute it are pruned: its value follows
+from its bias alone, and can be added to the next layer's biases. It is unread when all weights that read it
+are pruned. Without both kinds, training goes on at a fraction of the cost, and `grow_` puts the result back
+into the whole architecture.
 
     small, places = without_constant_units(model, masks)     # places: where each parameter stood
     grow_(whole, small, places)
@@ -44,25 +45,26 @@ def without_constant_units(
     Returns
     -------
     model : nn.Sequential
-        A smaller copy that computes, with its masks applied, the same as the model with its masks applied.
-        Every layer has at least one unit; the inputs of the first layer and the last layer's units stay.
+        A smaller copy. With masks applied, it computes the same as the given model. Every layer has at least
+        one unit; the inputs of the first layer and the units of the last stay.
     places : dict of parameter name to int64 tensor
         Of the smaller parameter's shape: flat positions in the parameter of the whole network.
 
     Raises
     ------
     ValueError
-        A layer without a mask or bias, or a convolution with padding, at whose border nothing is constant.
+        When a layer has no mask or no bias, or a convolution has padding: at the border a constant channel
+        meets the zeros of the padding, so its effect is not constant there.
     """
     model = copy.deepcopy(model)
     layers, rectified = _chain(model, masks)
     kept = {name: masks[f"{name}.weight"].detach().clone() for name in layers}
-    for name, reader in pairwise(layers):  # constants move on into biases
+    for name, reader in pairwise(layers):  # constants are added to the next layer's biases
         constant = ~kept[name].flatten(1).any(1)
         says = layers[name].bias.clamp_min(0) if name in rectified else layers[name].bias
         read = layers[reader].weight * kept[reader]
-        read = read.reshape(*read.shape[:2], -1).sum(2)  # a constant picture is the same under every tap
-        factor = read.shape[1] // len(says)  # inputs of one channel stand together behind a flatten
+        read = read.reshape(*read.shape[:2], -1).sum(2)  # a constant feature map is the same under every tap
+        factor = read.shape[1] // len(says)  # after a flatten, the inputs of one channel are consecutive
         layers[reader].bias += read @ (says * constant).repeat_interleave(factor)
         kept[reader][:, constant.repeat_interleave(factor)] = False
     alive = {name: torch.ones(len(mask), dtype=torch.bool, device=mask.device) for name, mask in kept.items()}
@@ -87,10 +89,10 @@ def without_constant_units(
 
 
 def first_places(small: nn.Module, whole: nn.Module) -> Places:
-    """Places of a smaller network's parameters at the beginning of every axis of the whole one's.
+    """Return the places of a smaller network's parameters: the beginning of every axis of the whole one's.
 
-    For a chain of layers that was cut to its first units; behind a flatten, the inputs of one channel stand
-    together in both.
+    For a chain of layers that has been cut to the first units of each layer. This holds after a flatten, too,
+    where the inputs of one channel are consecutive in both.
     """
     shapes = {name: parameter.shape for name, parameter in whole.named_parameters()}
     places = {}
@@ -104,7 +106,7 @@ def first_places(small: nn.Module, whole: nn.Module) -> Places:
 
 @torch.no_grad()
 def grow_(whole: nn.Module, small: nn.Module, places: Mapping[str, Tensor]) -> nn.Module:
-    """Put a smaller network's parameters to their places in the whole one, 0 elsewhere; returns `whole`."""
+    """Write a smaller network's parameters to their places in the whole one, 0 elsewhere; return `whole`."""
     parameters = dict(small.named_parameters())
     for name, parameter in whole.named_parameters():
         parameter.zero_()
@@ -113,7 +115,7 @@ def grow_(whole: nn.Module, small: nn.Module, places: Mapping[str, Tensor]) -> n
 
 
 def grow_masks(masks: Mapping[str, Tensor], places: Mapping[str, Tensor], whole: nn.Module) -> Masks:
-    """A smaller network's masks in the whole one's shapes: what was cut out is pruned."""
+    """Return a smaller network's masks in the whole one's shapes: what was cut out is pruned."""
     grown = {}
     for name, parameter in whole.named_parameters():
         if name in masks:
@@ -125,7 +127,7 @@ def grow_masks(masks: Mapping[str, Tensor], places: Mapping[str, Tensor], whole:
 def grow_shared(
     shared: Mapping[str, SharedTensor], places: Mapping[str, Tensor], whole: nn.Module
 ) -> dict[str, SharedTensor]:
-    """A smaller network's shared weights at their places in the whole one."""
+    """Return a smaller network's shared weights at their places in the whole one."""
     shapes = {name: tuple(parameter.shape) for name, parameter in whole.named_parameters()}
     grown = {}
     for name, tensor in shared.items():
@@ -137,7 +139,7 @@ def grow_shared(
 
 
 def _chain(model: nn.Sequential, masks: Mapping[str, Tensor]) -> tuple[dict[str, nn.Module], set[str]]:
-    """The layers with weights, by name, and which of them a ReLU follows."""
+    """Return the layers with weights, by name, and the names of those that a ReLU follows."""
     layers, rectified, last = {}, set(), None
     for name, module in model.named_children():
         if isinstance(module, nn.Linear | nn.Conv2d):
@@ -153,7 +155,7 @@ def _chain(model: nn.Sequential, masks: Mapping[str, Tensor]) -> tuple[dict[str,
 
 
 def _resize(layer: nn.Module) -> None:
-    """Let a layer say the sizes that its weight has."""
+    """Set a layer's attributes of size to those of its weight."""
     outputs, inputs = layer.weight.shape[:2]
     if isinstance(layer, nn.Conv2d):
         layer.out_channels, layer.in_channels = outputs, inputs

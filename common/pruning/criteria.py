@@ -1,20 +1,20 @@
 """Criteria for single weights, interchangeable: each is a function ``(model, data) -> scores``.
 
-Scores are as in `masks`: one tensor a weight tensor, higher = keep, made for `masks.global_masks`.
+Scores are as in `masks`: one tensor per weight tensor, higher = keep, for `masks.global_masks`.
 
 ==============  =========================================================================================
 ``magnitude``   absolute value (Han et al. 2015, arXiv 1506.02626)
 ``normalized``  absolute value over the layer's root mean square
 ``lamp``        w² over the sum of the squares that are not smaller (Lee et al. 2021, arXiv 2010.07611)
-``gradient``    squared gradient of the loss: how steep, whatever the weight's size
+``gradient``    squared gradient of the loss: how steep it is, whatever the weight's size
 ``taylor``      (w ∂L/∂w)²: what its removal costs, to first order (Molchanov et al. 2019, arXiv 1906.10771)
-``relevance``   what flows through it of the true classes' scores (`relevance`; Yeom et al. 2021)
+``relevance``   how much of the true classes' scores flows through it (`relevance`; Yeom et al. 2021)
 ``random``      drawn uniformly: the control that any criterion must beat
 ==============  =========================================================================================
 
-The data-driven ones sum over batches the squares of what each batch says. Gradients of a trained network
-average out to nearly nothing; their squares do not. ``taylor`` is w² times the empirical Fisher information,
-the stand-in for the second derivative of Optimal Brain Damage (LeCun et al. 1990).
+``gradient`` and ``taylor`` sum squares over batches, since a trained network's gradients average out to
+nearly zero while their squares do not. ``taylor`` is w² times the empirical Fisher information, which
+approximates the second derivative of Optimal Brain Damage (LeCun et al. 1990).
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ Scores = dict[str, Tensor]
 
 
 def magnitude(model: nn.Module, data: ImageSet | None = None, *, seed: int = 0) -> Scores:
-    """Absolute values; neither the data nor the seed is looked at."""
+    """Return absolute values; neither the data nor the seed is used."""
     return magnitude_scores(prunable_parameters(model))
 
 
 def normalized(model: nn.Module, data: ImageSet | None = None, *, seed: int = 0) -> Scores:
-    """Absolute values over the layer's root mean square; neither the data nor the seed is looked at."""
+    """Return absolute values over the layer's root mean square; neither the data nor the seed is used."""
     return normalized_scores(prunable_parameters(model))
 
 
 def lamp(model: nn.Module, data: ImageSet | None = None, *, seed: int = 0) -> Scores:
-    """Layer-adaptive magnitudes; neither the data nor the seed is looked at."""
+    """Return layer-adaptive magnitudes (`lamp_scores`); neither the data nor the seed is used."""
     return lamp_scores(prunable_parameters(model))
 
 
 def random(model: nn.Module, data: ImageSet | None = None, *, seed: int = 0) -> Scores:
-    """Uniform in [0, 1), the same on every device; only the seed is looked at."""
+    """Return uniform random scores in [0, 1), the same on every device; only the seed is used."""
     generator = torch.Generator().manual_seed(seed)
     return {
         name: torch.rand(weight.shape, generator=generator).to(weight.device)
@@ -60,16 +60,17 @@ def random(model: nn.Module, data: ImageSet | None = None, *, seed: int = 0) -> 
 def gradient(
     model: nn.Module, data: ImageSet, *, seed: int = 0, n_batches: int = 40, batch_size: int = 50
 ) -> Scores:
-    """Squared gradients, summed over batches.
+    """Return the squared gradients of the cross-entropy, summed over batches.
 
     Parameters
     ----------
     model : nn.Module
-        Its weights, statistics, mode and gradients are afterwards what they were, or None.
+        Evaluated in eval mode; its weights, statistics, mode and gradients stay as they are.
     data : ImageSet
         Training images.
     seed, n_batches, batch_size : int
-        Which images are looked at; all of them in one batch where they do not fill one.
+        The first batches of an epoch that is shuffled by the seed. With fewer than `batch_size` images, all
+        of them make one batch.
 
     Returns
     -------
@@ -93,7 +94,7 @@ def gradient(
 def taylor(
     model: nn.Module, data: ImageSet, *, seed: int = 0, n_batches: int = 40, batch_size: int = 50
 ) -> Scores:
-    """Squares of weight times gradient, summed over batches; parameters and result as in `gradient`."""
+    """Return (weight times gradient)², summed over batches; parameters and result as in `gradient`."""
     slopes = gradient(model, data, seed=seed, n_batches=n_batches, batch_size=batch_size)
     return {
         name: weight.detach().square() * slopes[name] for name, weight in prunable_parameters(model).items()
@@ -103,8 +104,8 @@ def taylor(
 def relevance(
     model: nn.Module, data: ImageSet, *, seed: int = 0, n_batches: int = 40, batch_size: int = 50
 ) -> Scores:
-    """Relevance of single weights; parameters and result as in `gradient`."""
-    from common.pruning.relevance import weight_relevance  # here: only who asks for it loads zennit
+    """Return the relevance of single weights; parameters and result as in `gradient`."""
+    from common.pruning.relevance import weight_relevance  # imported here: zennit is loaded only when needed
 
     return weight_relevance(model, data, seed=seed, n_batches=n_batches, batch_size=batch_size)
 

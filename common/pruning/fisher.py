@@ -1,11 +1,12 @@
-"""Pruning by what a weight costs: what the loss gains by it, for each bit that the file pays for it.
+"""Pruning by the growth of the loss when a weight is removed, on request per bit that the weight takes.
 
     pruner = GradualPruner(0.99, 0, 5000, score=FisherScores())
     train(model, data, config, callbacks=[pruner])
 
-Removing weight w changes the loss, to second order, by ½ w² ∂²L/∂w² (LeCun, Denker, Solla 1990, "Optimal
-brain damage"). The mean of its squared gradients, the diagonal of the empirical Fisher information, stands in
-for the second derivative. The gradients are there in any training: no image is looked at for it.
+At a minimum of the loss, removing weight w raises it by about ½ w² ∂²L/∂w² (LeCun, Denker, Solla 1990,
+"Optimal brain damage"). The mean of the weight's squared gradients, the diagonal of the empirical Fisher
+information, approximates the second derivative. Training computes the gradients anyway, so no extra images
+are needed.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ class FisherScores:
     Parameters
     ----------
     decay : float in [0, 1)
-        Of the running mean; it begins as the plain mean.
+        Of the exponential running mean; over the first ``1 / (1 - decay)`` steps it is the plain mean.
     value_bits : float > 0, optional
-        Divide the score by the bits that the weight takes: these, for its value, and what its place costs
-        (`codec.zones.place_bits`). Weights alone in their row or column then go first. By default, the score
-        is what the weight is worth, whatever it takes.
+        If given, the score is divided by the bits that the weight takes: these for its value, and those for
+        its position (`codec.zones.place_bits`). Weights that are alone in their row or column are then pruned
+        first. By default the bits do not count.
 
     Raises
     ------
     ValueError
-        An option is out of its range.
+        When an option is out of its range.
     """
 
     def __init__(self, *, decay: float = 0.99, value_bits: float | None = None) -> None:
@@ -47,12 +48,12 @@ class FisherScores:
 
     @property
     def __name__(self) -> str:
-        """What decides its scores, for the pruner's rule."""
+        """The options that decide the scores; `GradualPruner` compares them with a checkpoint's."""
         return f"fisher, decay {self.decay}, value bits {self.value_bits}"
 
     @torch.no_grad()
     def before_step(self, model: nn.Module, step: int) -> None:
-        """Take the squared gradients of this step into the mean."""
+        """Training hook: add the squared gradients of this step to the running mean."""
         share = 1 - min(self.decay, self.n_steps / (self.n_steps + 1))
         for name, parameter in model.named_parameters():
             if parameter.ndim < 2 or parameter.grad is None:
@@ -65,12 +66,12 @@ class FisherScores:
         self.n_steps += 1
 
     def __call__(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Scores of weights; those that are exactly 0 count as pruned.
+        """Return the scores of weights; those that are exactly 0 count as pruned.
 
         Raises
         ------
         ValueError
-            No gradient of a weight was seen.
+            When no gradient of a weight was seen.
         """
         scores = {}
         for name, weight in weights.items():
@@ -84,7 +85,7 @@ class FisherScores:
         return scores
 
     def state_dict(self) -> dict[str, object]:
-        """The mean so far, and of how many steps it is."""
+        """The running mean, and the number of steps in it."""
         return {"fisher": dict(self.fisher), "n_steps": self.n_steps}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:

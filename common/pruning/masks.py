@@ -1,8 +1,8 @@
 """Masks: which weights are kept, chosen from scores, with exact counts.
 
 A mask is a boolean tensor of its weight's shape, True = kept; ``Masks`` maps parameter names to masks.
-Scores say how much a weight matters (higher = keep), and masks follow from scores alone, so that a new
-criterion is one function ``weights -> scores``.
+Scores say how much a weight matters (higher = keep). Masks follow from scores alone, so a new criterion is
+just a new function ``weights -> scores``.
 
     global_masks({"a": tensor([3., 1.]), "b": tensor([2., 2.])}, 0.5) -> {"a": [True, False], "b": [True,
     False]}
@@ -17,7 +17,7 @@ Masks = dict[str, Tensor]
 
 
 def magnitude_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The L1 criterion: the score of a weight is its absolute value.
+    """Return the magnitude of each weight, the L1 criterion (Han et al. 2015, arXiv 1506.02626).
 
     Parameters
     ----------
@@ -25,17 +25,21 @@ def magnitude_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Returns
     -------
-    dict of name to tensor of the same shape, >= 0, detached
+    dict of name to tensor of the same shape
+        Absolute values, detached from the graph, in the weight's dtype (float64 for integers).
     """
     return {
-        # the most negative integer has no magnitude in its own type: int8's |-128| is -128
+        # Integers become float64 first: in int8, abs(-128) would be -128.
         name: (weight.detach() if weight.is_floating_point() else weight.detach().double()).abs()
         for name, weight in weights.items()
     }
 
 
 def normalized_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Magnitudes divided by their tensor's root mean square, so that no layer loses for being small in scale.
+    """Return magnitudes divided by their tensor's root mean square.
+
+    The scale of weights differs between layers. With plain magnitudes, global pruning takes most from layers
+    of small scale; here only the size relative to the own layer counts.
 
     Parameters
     ----------
@@ -43,11 +47,12 @@ def normalized_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Returns
     -------
-    dict of name to float32 tensor of the same shape, >= 0; all zeros for an all-zero tensor
+    dict of name to float32 tensor of the same shape
+        >= 0; all zeros for an all-zero tensor.
     """
     scores = {}
     for name, magnitude in magnitude_scores(weights).items():
-        # float64, and scaled by the largest: squares of 1e30 or of float16's 1000 would be infinite
+        # In float64 and divided by the largest, since squares may overflow: 1e30 in float32, 1000 in float16.
         exact = magnitude.double()
         largest = exact.max() if exact.numel() else exact.new_ones(())
         exact = exact / torch.where(largest > 0, largest, torch.ones_like(largest))
@@ -57,7 +62,7 @@ def normalized_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def lamp_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Layer-adaptive magnitudes: w^2 over the sum of squares of its tensor's weights that are not smaller.
+    """Return layer-adaptive magnitudes: w² over the sum of squares of the tensor's weights not below it.
 
     The largest weight of every tensor scores 1, so global pruning cannot empty a layer before the others
     (Lee et al., "Layer-adaptive sparsity for the magnitude-based pruning", ICLR 2021, arXiv 2010.07611).
@@ -68,7 +73,8 @@ def lamp_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Returns
     -------
-    dict of name to float32 tensor of the same shape, in [0, 1]
+    dict of name to float32 tensor of the same shape
+        In [0, 1]; all zeros for an all-zero tensor.
     """
     scores = {}
     for name, weight in weights.items():
@@ -85,10 +91,10 @@ def lamp_scores(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def global_masks(scores: Mapping[str, Tensor], sparsity: float, *, current: Masks | None = None) -> Masks:
-    """Keep the best-scored weights of all tensors together.
+    """Keep the weights with the highest scores, all tensors ranked together.
 
     Exactly ``round((1 - sparsity) * n)`` of the n weights are kept. Among equal scores the earlier weight
-    wins: tensors in the mapping's order, row-major inside each.
+    is kept: tensors in the mapping's order, row-major inside each.
 
     Parameters
     ----------
@@ -97,17 +103,18 @@ def global_masks(scores: Mapping[str, Tensor], sparsity: float, *, current: Mask
     sparsity : float in [0, 1]
         Fraction of zeros over all tensors.
     current : Masks, optional
-        What is pruned there stays pruned. When it keeps fewer weights than asked for, it is returned as it
-        is.
+        What is pruned in these masks stays pruned. When they keep fewer weights than asked for, all of those
+        stay.
 
     Returns
     -------
     Masks
+        A mask for every name in ``scores``.
 
     Raises
     ------
     ValueError
-        A sparsity outside [0, 1], a NaN score, or current masks that do not fit the scores.
+        When sparsity is outside [0, 1], a score is NaN, or the current masks do not fit the scores.
     """
     check_sparsity(sparsity)
     _check_scores(scores, current)
@@ -126,7 +133,7 @@ def global_masks(scores: Mapping[str, Tensor], sparsity: float, *, current: Mask
 def layerwise_masks(
     scores: Mapping[str, Tensor], sparsity: Mapping[str, float], *, current: Masks | None = None
 ) -> Masks:
-    """Keep the best-scored weights of each tensor at a sparsity of its own.
+    """Keep the weights with the highest scores of each tensor, at a sparsity of its own.
 
     Parameters
     ----------
@@ -140,11 +147,12 @@ def layerwise_masks(
     Returns
     -------
     Masks
+        A mask for every name in ``scores``.
 
     Raises
     ------
     ValueError
-        As in `global_masks`, and names of ``sparsity`` that are not those of ``scores``.
+        As in `global_masks`; also when the names of ``sparsity`` are not those of ``scores``.
     """
     if set(sparsity) != set(scores):
         raise ValueError(
@@ -167,7 +175,9 @@ def random_masks(
     weights : mapping of name to tensor
         Only shapes and devices are used.
     sparsity : float in [0, 1]
+        Fraction of zeros over all tensors.
     seed : int
+        Of the draw.
     current : Masks, optional
         As in `global_masks`.
 
@@ -187,16 +197,23 @@ def random_masks(
 def apply_masks_(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
     """Set the pruned weights of a model to exactly 0.0, in place.
 
+    Parameters
+    ----------
+    model : nn.Module
+        Its parameters without a mask stay as they are.
+    masks : mapping of parameter name to bool tensor
+        Of the parameter's shape, True = kept; on any device.
+
     Raises
     ------
     ValueError
-        A mask whose name, shape or dtype does not fit the model's parameters.
+        When a mask's name, shape or dtype does not fit the model's parameters.
     """
     parameters = dict(model.named_parameters())
     for name, mask in masks.items():
         if name not in parameters:
             raise ValueError(
-                f"masks name {name!r}, which is no parameter of the model; it has {sorted(parameters)}"
+                f"masks name {name!r}, which is not a parameter of the model; it has {sorted(parameters)}"
             )
         _check_mask(name, mask, parameters[name].shape)
         with torch.no_grad():
@@ -204,13 +221,13 @@ def apply_masks_(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
 
 
 def sparsity_of(masks: Mapping[str, Tensor]) -> float:
-    """Fraction of pruned weights over all masks, in [0, 1]; 0.0 when there are none."""
+    """Return the fraction of pruned weights over all masks, in [0, 1]; 0.0 without masks."""
     total = sum(mask.numel() for mask in masks.values())
     return 1 - sum(int(mask.sum()) for mask in masks.values()) / total if total else 0.0
 
 
 def check_sparsity(sparsity: float) -> None:
-    """Refuse what is not a fraction."""
+    """Raise ValueError unless the sparsity is a fraction in [0, 1]."""
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparsity={sparsity} should be in [0, 1] (a fraction of zeros, not percent)")
 
@@ -234,7 +251,7 @@ def _check_scores(scores: Mapping[str, Tensor], current: Mapping[str, Tensor] | 
 
 
 def _keep_highest(scores: Tensor, n_keep: int, allowed: Tensor | None) -> Tensor:
-    """Mark the n_keep highest of flat scores among the allowed ones; the earlier of equals wins."""
+    """Return a mask of the n_keep highest flat scores among the allowed ones; of equal ones the earlier."""
     if allowed is not None:
         scores = scores.masked_fill(~allowed, -torch.inf)
         n_keep = min(n_keep, int(allowed.sum()))
@@ -248,8 +265,9 @@ def _keep_highest(scores: Tensor, n_keep: int, allowed: Tensor | None) -> Tensor
 
 
 def _kth_smallest(scores: Tensor, k: int, *, by_sorting: bool) -> Tensor:
-    """The k-th value in ascending order, counted from 1; both ways give the same.
+    """Return the k-th value in ascending order, counted from 1; both ways give the same.
 
-    On a GPU sorting is faster: kthvalue has one block search all, seconds for AlexNet's 57 million.
+    On a GPU sorting is faster: there kthvalue searches with a single block of threads, which takes seconds
+    for AlexNet's 57 million weights.
     """
     return scores.sort().values[k - 1] if by_sorting else scores.kthvalue(k).values

@@ -1,4 +1,4 @@
-"""A network on its way through pruning: its weights, masks, and the original channels that it still has."""
+"""A network that is being pruned: its weights, its masks, and which of the original channels it still has."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ SCORES = {
     "normalized": lambda: normalized_scores,
     "lamp": lambda: lamp_scores,
     "fisher": FisherScores,
-    # Three bits, for the value, is what eight shared values take.
+    # Three bits for the value: that of an index into eight shared values.
     "fisher_per_bit": lambda: FisherScores(value_bits=3.0),
 }
 
 
 def one_shot_scores(criterion: str) -> Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]:
-    """The criterion's function of weights alone.
+    """Return a criterion's function ``weights -> scores``, for a criterion that needs no gradients.
 
     Raises
     ------
     ValueError
-        The criterion learns from gradients, so it needs fine-tuning.
+        When the criterion learns from the gradients of fine-tuning.
     """
     score = SCORES[criterion]()
     if hasattr(score, "before_step"):
@@ -58,8 +58,17 @@ def one_shot_scores(criterion: str) -> Callable[[Mapping[str, Tensor]], Mapping[
 class ThinNetwork:
     """A network, its masks, and the channels of the original that it has.
 
-    `kept` maps weight names to int64 output channels of the original network; empty when no channel was taken
-    out. `n_weights` counts the original network's prunable weights: sparsity is always measured against them.
+    Parameters
+    ----------
+    model : nn.Module
+        The network, without the removed channels.
+    n_weights : int
+        Prunable weights of the original network: sparsity is always measured against them.
+    masks : Masks
+        In the shapes of `model`; empty when no single weight was pruned.
+    kept : dict of weight name to int64 tensor
+        Output channels of the original that each convolution still has, ascending; empty when no channel was
+        removed.
     """
 
     model: nn.Module
@@ -69,7 +78,7 @@ class ThinNetwork:
 
     @property
     def n_kept(self) -> int:
-        """Weights that are not pruned."""
+        """Number of weights that are not pruned."""
         if self.masks:
             return sum(int(mask.sum()) for mask in self.masks.values())
         return sum(weight.numel() for weight in prunable_parameters(self.model).values())
@@ -81,17 +90,27 @@ class ThinNetwork:
 
 
 def whole_network(model: nn.Module) -> ThinNetwork:
-    """A network of which nothing has been taken yet."""
+    """Return the `ThinNetwork` of a model of which nothing has been pruned."""
     return ThinNetwork(model, sum(weight.numel() for weight in prunable_parameters(model).values()))
 
 
 def take_out_channels(
     thin: ThinNetwork, data: ImageSet, *, macs_fraction: float, least: int = 32, seed: int = 0
 ) -> ThinNetwork:
-    """Remove whole channels until `macs_fraction` of the network's multiply-adds is left; see `channels`.
+    """Return the network without its least important channels (see `channels`); the given one stays whole.
 
-    The network may have lost channels before: the fraction is of what it has now. Weights that are pruned
-    stay so. A layer keeps at least `least` channels, where it has as many.
+    Parameters
+    ----------
+    thin : ThinNetwork
+        A `vgg` with batch norm. It may have lost channels and weights before; pruned weights stay pruned.
+    data : ImageSet
+        Training images, for the importance of channels.
+    macs_fraction : float in (0, 1]
+        Fraction of the convolutions' present multiply-adds that may be left.
+    least : int
+        Channels that a layer keeps at least, where it has as many.
+    seed : int
+        Of the draw of images.
     """
     importance = channel_importance(thin.model, data, seed=seed)
     chosen = choose_channels(importance, thin.model, macs_fraction=macs_fraction, least=least)
@@ -114,21 +133,36 @@ def prune(
     """Prune in place to a sparsity while fine-tuning, then fine-tune what is left.
 
     Sparsity rises along a cubic curve (Zhu & Gupta 2017) over the first `ramp` of the steps. With zero epochs
-    the pruning is one-shot.
+    the pruning is one-shot. In the end, channels that are left without input or without reader are pruned,
+    too (`channels.remove_dead_channels_`).
 
     Parameters
     ----------
     thin : ThinNetwork
+        Its weights and masks change.
     data : ImageSet, optional
-        Training images; without epochs none are needed.
+        Training images; not needed without epochs, unless the criterion uses gradients.
     config : TrainConfig
+        Of the fine-tuning.
     sparsity : float in [0, 1]
-        Of the original network's weights.
+        Fraction of the original network's weights that is to be gone, removed channels included.
     criterion : {"magnitude", "normalized", "lamp", "fisher", "fisher_per_bit"}
-        The last two look at gradients: those of the fine-tuning, or else those of some training images.
+        The last two use gradients: those of the fine-tuning, or, without epochs, those of some training
+        images.
     ramp : float in (0, 1]
+        Fraction of the steps during which the sparsity rises.
     **options
         Passed on to `training.train`: validation, checkpoint, device, ...
+
+    Returns
+    -------
+    History
+        Of the fine-tuning; empty without epochs.
+
+    Raises
+    ------
+    ValueError
+        When the criterion is unknown or lacks images, or fewer weights are left than the sparsity keeps.
     """
     if criterion not in SCORES:
         raise ValueError(f"criterion={criterion!r}: expected one of {', '.join(SCORES)}")
@@ -168,7 +202,7 @@ def prune(
 
 
 def save_thin(thin: ThinNetwork, path: str | Path) -> None:
-    """Write a thin network; the old file stays whole until the new one is."""
+    """Write a thin network; a file that was at `path` is replaced only when the new one is complete."""
     slimmed = configuration(thin.model) if thin.kept else None
     state = {
         "channels": slimmed,
@@ -197,7 +231,7 @@ def load_thin(path: str | Path, whole: nn.Module) -> ThinNetwork:
 
 
 def _inference_biases(model: nn.Module) -> Mapping[str, Tensor]:
-    """Biases as they act at inference, by weight name."""
+    """Return biases by weight name, as they act at inference: with the batch norm behind folded in."""
     norms = batch_norm_scales(model)
     biases = {}
     for name, module in model.named_modules():

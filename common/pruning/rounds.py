@@ -3,10 +3,11 @@
     thin = prune(model, images, sparsity_ratios=(0.2, 0.4), weight_prune_ratios=(0.8, 0.9, 0.95),
                  criterion="relevance", tune=fine_tuning(training, config))
 
-A trained network, reference images, ratios and a criterion go in; a pruned network comes out. Filters go
-first and for real (structured): what is left is smaller, so that all that follows is cheaper. Then single
-weights go, those of all layers together (unstructured, global). Every ratio is a round: scores are made again
-on what is left, and then the network may be fine-tuned (Yeom et al. 2021, arXiv 1912.08881, iterate so, too).
+A trained network, reference images, ratios and a criterion go in; a pruned network comes out. Whole filters
+are removed first (structured pruning), which makes the network smaller and everything that follows cheaper.
+Then single weights are set to zero, ranked over all layers (unstructured, global pruning). Every ratio is a
+round: scores are computed again on what is left, and then the network may be fine-tuned (as in Yeom et al.
+2021, arXiv 1912.08881).
 
 Filters of all layers are compared with each other. Relevance is conserved, so every layer's filters share the
 same sum; the scores of the other criteria are divided by their layer's Euclidean norm first (Molchanov et al.
@@ -37,13 +38,13 @@ SCOPES = ("global", "layer")
 
 
 def _filter_relevance(model: nn.Module, data: ImageSet, *, seed: int = 0) -> dict[str, Tensor]:
-    from common.pruning.relevance import filter_relevance  # here: only who asks for it loads zennit
+    from common.pruning.relevance import filter_relevance  # imported here: zennit is loaded only when needed
 
     return filter_relevance(model, data, seed=seed)
 
 
 def _filter_gradient(model: nn.Module, data: ImageSet, *, seed: int = 0) -> dict[str, Tensor]:
-    """Squared gradients of the loss, summed over each filter's weights."""
+    """Return the squared gradients of the loss, summed over each filter's weights."""
     slopes = CRITERIA["gradient"](model, data, seed=seed)
     return {name: score.flatten(1).sum(1).cpu() for name, score in slopes.items() if score.ndim == 4}
 
@@ -69,28 +70,30 @@ def prune(
     tune: Tune | None = None,
     workdir: str | Path | None = None,
 ) -> ThinNetwork:
-    """Prune filters, then weights, a round for every ratio.
+    """Prune filters, then weights, one round per ratio.
 
     Parameters
     ----------
     model : nn.Module
-        Trained; a `vgg` with batch norm where filters are to go. It stays as it is.
+        Trained; a `vgg` with batch norm where filters are to be removed. It stays as it is.
     data : ImageSet
-        Reference images, all of which the criterion may look at: a handful, or thousands.
+        Reference images for the criterion: a handful, or thousands.
     sparsity_ratios : sequence of float in [0, 1)
-        Fraction of the filters that is gone after each of the first rounds, ascending.
+        Fraction of the original's filters that is gone after each of the first rounds, ascending.
     weight_prune_ratios : sequence of float in [0, 1)
-        Fraction of the original's weights that is gone after each further round, ascending; what went with
-        the filters counts.
+        Fraction of the original's weights that is gone after each further round, ascending; those of removed
+        filters count.
     criterion : str
         A key of `FILTER_CRITERIA` and of `criteria.CRITERIA`.
     scope : {"global", "layer"}
-        Whether filters compete with those of all layers, or every layer loses the same fraction.
+        Whether the filters of all layers are ranked together, or every layer loses the same fraction.
     seed : int
+        Of the draw of images, and of the criterion ``random``.
     tune : callable (ThinNetwork, checkpoint path or None) -> None, optional
-        Called after each round: `fine_tuning`.
+        Called after each round; `fine_tuning` makes one.
     workdir : path, optional
-        Finished rounds are kept here, and read again by the next call with the same arguments.
+        Folder for the finished rounds; the next call reads them in place of computing them. The files do not
+        say which arguments made them, so other arguments need another folder.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def prune(
     Raises
     ------
     ValueError
-        Unknown criterion or scope, or ratios that are no ascending fractions.
+        When the criterion or the scope is unknown, or the ratios are not ascending fractions.
     """
     _check(criterion, scope, sparsity_ratios, weight_prune_ratios)
     thin, device = whole_network(copy.deepcopy(model)), next(model.parameters()).device
@@ -133,9 +136,10 @@ def prune_filters(
     scope: str = "global",
     seed: int = 0,
 ) -> ThinNetwork:
-    """A network without the filters of lowest score; exactly `ratio` of the original's are gone (rounded).
+    """Return a network without the filters of lowest score.
 
-    With scope ``layer`` the ratio is rounded in every layer. Every layer keeps one filter at least.
+    Afterwards `ratio` of the original's filters are gone, rounded: with scope ``layer`` in every layer. Every
+    layer keeps at least one filter. Parameters are as in `prune`; `original` is the unpruned network.
     """
     device = next(thin.model.parameters()).device
     scores = FILTER_CRITERIA[criterion](thin.model, data, seed=seed)
@@ -157,23 +161,27 @@ def choose_filters(
     scope: str = "global",
     is_conserved: bool = False,
 ) -> dict[str, Tensor]:
-    """The filters that stay when `ratio` of them all are gone: for `slimming.slim`.
+    """Return the filters that stay when `ratio` of all filters are removed: for `channels.slim`.
 
     Parameters
     ----------
     scores : mapping of weight name to tensor of shape (out_channels,)
         Higher = keep.
     ratio : float in [0, 1)
+        Fraction of the filters in `whole` that is to be gone.
     whole : mapping of weight name to int, optional
-        The filters of which `ratio` is a fraction, where some are gone already.
+        Number of filters of each layer of the original, where some are gone already; by default as many as
+        there are scores.
     scope : {"global", "layer"}
+        Whether the filters of all layers are ranked together, or the ratio holds in every layer.
     is_conserved : bool
-        Whether every layer has the same sum already; else scores are divided by their layer's norm.
+        True where the scores of every layer have the same sum (relevance). Else they are divided by their
+        layer's Euclidean norm, to be comparable; without effect in scope ``layer``.
 
     Returns
     -------
     dict of weight name to int64 tensor, ascending
-        One at least a layer; of equals the earlier stays.
+        At least one filter per layer; of equal scores the earlier filter stays.
     """
     scores = {name: score.cpu() for name, score in scores.items()}
     whole = {name: len(score) for name, score in scores.items()} if whole is None else whole
@@ -188,7 +196,7 @@ def choose_filters(
         for name, score in scores.items()
     }
     for score in comparable.values():
-        score[score.argmax()] = torch.inf  # no layer without a filter: the data must get through
+        score[score.argmax()] = torch.inf  # each layer's best filter stays: no data passes an empty layer
     total = sum(len(score) for score in scores.values())
     n_kept = min(total, max(len(scores), round((1 - ratio) * sum(whole.values()))))
     masks = global_masks(comparable, 1 - n_kept / total)
@@ -204,10 +212,10 @@ def prune_weights(
     seed: int = 0,
     is_tuned: bool = False,
 ) -> None:
-    """Set the weights of lowest score to zero, in place; exactly `ratio` of the original's are then gone.
+    """Set the weights of lowest score to zero, in place, until `ratio` of the original's weights are gone.
 
     Where more are gone already, nothing changes. With `is_tuned`, channels that are left without input or
-    without reader go, too: the fine-tuning that follows makes up for them.
+    without reader are pruned, too: the fine-tuning that follows makes up for the constant they added.
     """
     scores = CRITERIA[criterion](thin.model, data, seed=seed)
     own = sum(score.numel() for score in scores.values())
@@ -220,13 +228,14 @@ def prune_weights(
 
 
 def fine_tuning(data: ImageSet, config: TrainConfig, **options) -> Tune:
-    """What `prune` calls after each round: a training of what is left, in which zeros stay zeros.
+    """Return a function for `prune` to call after each round: it trains what is left and keeps zeros zero.
 
     Parameters
     ----------
     data : ImageSet
         Training images.
     config : TrainConfig
+        Of the training after each round.
     **options
         Passed on to `training.train`: validation, objective, device, ...
     """

@@ -1,10 +1,10 @@
-"""ThiNet: the channels that the *next* layer misses least, and a least-squares repair of what it misses.
+"""ThiNet: removes the channels that change the *next* layer's output least, and corrects it by least squares.
 
 Luo, Wu and Lin 2017, "ThiNet: a filter level pruning method for deep neural network compression", arXiv
 1707.06342. One number y of the next layer's output (before its bias) is a sum over its input channels c,
 y = Σ_c x_c. From many such samples, channels are removed one at a time, always the one that keeps the
-squared sum of all that is removed smallest (eq. 6); then one factor a kept channel is fitted so that
-Σ_kept w_c x_c is as near to y as it can be (eq. 7), and multiplied into the next layer's weights.
+square of the removed sum smallest (eq. 6). Then one factor w_c per kept channel is fitted so that
+Σ_kept w_c x_c is as near to y as possible (eq. 7), and multiplied into the next layer's weights.
 """
 
 from __future__ import annotations
@@ -23,17 +23,27 @@ from common.pruning.channels import slim
 
 
 def greedy_removal(contributions: np.ndarray, n_keep: int) -> np.ndarray:
-    """Channels that are kept when the others are removed one at a time, least squared sum first.
+    """Return the channels that are kept when the others are removed one at a time.
+
+    Each removal is the one after which the sum of what was removed, squared and added over the samples, is
+    smallest.
 
     Parameters
     ----------
     contributions : float ndarray of shape (n_samples, n_channels)
+        What each channel adds to each sampled output.
     n_keep : int
         In [1, n_channels].
 
     Returns
     -------
-    int64 ndarray of shape (n_keep,), ascending
+    int64 ndarray of shape (n_keep,)
+        Kept channels, ascending.
+
+    Raises
+    ------
+    ValueError
+        When `n_keep` is out of its range.
     """
     n_channels = contributions.shape[1]
     if not 1 <= n_keep <= n_channels:
@@ -50,15 +60,17 @@ def greedy_removal(contributions: np.ndarray, n_keep: int) -> np.ndarray:
 
 
 def repair_factors(contributions: np.ndarray, target: np.ndarray, *, ridge: float = 1e-3) -> np.ndarray:
-    """Factors w, one a column, that bring ``contributions @ w`` nearest to the target.
+    """Return factors w, one per column, that bring ``contributions @ w`` nearest to the target.
 
     Parameters
     ----------
     contributions : float ndarray of shape (n_samples, n_kept)
+        What each kept channel adds to each sampled output.
     target : float ndarray of shape (n_samples,)
+        The outputs of the whole layer.
     ridge : float
-        Pulls the factors towards 1, relative to the mean square of a column: columns that are alike do not
-        get huge factors of opposite signs.
+        Ridge regression: pulls the factors towards 1, in units of the mean square of a column. Without it,
+        columns that are alike could get huge factors of opposite signs.
 
     Returns
     -------
@@ -82,26 +94,36 @@ def thinet(
     seed: int = 0,
     repair: bool = True,
 ) -> tuple[nn.Module, dict[str, Tensor]]:
-    """Thin a `vgg` with batch norm, layer after layer from the input on.
+    """Return a `vgg` with fewer channels, chosen by ThiNet layer after layer, from the input on.
 
     Parameters
     ----------
     model : nn.Module
-        Stays as it is.
+        A `vgg` with batch norm; stays as it is.
     data : ImageSet
-        Training images; the first `n_images` are looked at.
+        Training images.
     fraction : float in (0, 1]
-        Of each layer's channels that is kept, rounded, at least one.
+        Fraction of each layer's channels that is kept, rounded, at least one.
+    n_images : int
+        The first images of `data`, of which outputs are sampled.
     n_samples : int
-        Numbers of the next layer's output that the choice and the repair are made from.
+        Numbers that are sampled from the next layer's output.
+    seed : int
+        Of the sampling.
     repair : bool
-        Whether the kept channels get their factors.
+        Whether the kept channels get the factors of the least-squares fit.
 
     Returns
     -------
-    slim model : nn.Module
+    model : nn.Module
+        The slim copy.
     kept : dict of weight name to int64 tensor
-        As `slimming.slim` takes it.
+        Its channels, as `channels.slim` takes them.
+
+    Raises
+    ------
+    ValueError
+        When a convolution has a stride or groups.
     """
     thin = copy.deepcopy(model).eval()
     images, rng = first_batch(model, data, n_images), np.random.default_rng(seed)
@@ -128,7 +150,7 @@ def thinet(
 
 
 class _Sampler:
-    """Contributions of the input channels to randomly chosen numbers of a layer's output."""
+    """The contributions of each input channel to randomly chosen numbers of a layer's output."""
 
     def __init__(self, layer: nn.Module, n_images: int, n_samples: int, rng: np.random.Generator) -> None:
         self.layer, self.n = layer, n_samples
@@ -137,7 +159,10 @@ class _Sampler:
         self.place = rng.random((2, n_samples))
 
     def __call__(self, inputs: Tensor, weight: Tensor | None = None) -> np.ndarray:
-        """Of shape (n_samples, in_channels), from the layer's inputs and its own or other weights."""
+        """Return float64 of shape (n_samples, in_channels), from the layer's inputs and its own weights.
+
+        Other weights of the same shape may be given in their place.
+        """
         weight = (self.layer.weight if weight is None else weight)[self.output]
         if isinstance(self.layer, nn.Linear):
             return (inputs[self.image] * weight).double().cpu().numpy()

@@ -1,4 +1,4 @@
-"""What it costs: where a file's bytes go, the course's targets, and what others have published."""
+"""Reports: where a file's bytes go, whether the course's targets are met, and what others have published."""
 
 from common.base.facade import hand_on
 

@@ -1,4 +1,4 @@
-"""Figures that others have published, with their sources: what our tables and the trade-off curve quote.
+"""Published results with their sources: what the course's tables and the trade-off curve quote.
 
 Keys are the networks of `models.build`: ``vgg16`` for CIFAR-10, the LeNets for MNIST, the others for ImageNet
 with its 1000 classes. EPR is entropy-penalised reparameterisation.
@@ -21,15 +21,17 @@ class PublishedLayer:
     Attributes
     ----------
     name : str
+        As in the paper.
     n_weights : int
+        Number of weights, rounded.
     kept : float
-        Share of the weights that pruning keeps, in [0, 1].
+        Density: the fraction of the weights that pruning keeps, in [0, 1].
     value_bits, value_bits_huffman : float
-        Bits that say which value, a kept weight: in a fixed width, and Huffman-coded.
+        Bits per kept weight for the index of its value: fixed width, and Huffman-coded.
     index_bits, index_bits_huffman : float
-        Bits that say where, a kept weight.
+        Bits per kept weight for its position: fixed width, and Huffman-coded.
     rate, rate_huffman : float
-        Compressed over dense size, in [0, 1], before and after Huffman coding: with codebook and fillers.
+        Compressed over dense size, in [0, 1], before and after Huffman coding, codebook and fillers included.
     """
 
     name: str
@@ -50,7 +52,7 @@ class PublishedResult:
     Attributes
     ----------
     method : str
-        As its authors call it.
+        The authors' name for it.
     ratio : float
         Dense float32 bytes over compressed bytes.
     error : float or None
@@ -60,9 +62,9 @@ class PublishedResult:
     compressed_bytes : int or None
         Size after compression, in bytes as the source rounds it (1 kB = 1000 bytes).
     source : str
-        Where the figure stands.
+        The document that holds the figure.
     quoted : bool
-        True when we read the figure in another document than the method's own.
+        True when the figure was found in another document than the method's own.
     counts : {"file", "parameters"}
         What the ratio counts: everything in the file, or kept parameters only.
     is_lossless : bool
@@ -131,7 +133,7 @@ PUBLISHED: dict[str, tuple[PublishedResult, ...]] = {
     ),
 }
 
-# Ratios after each stage of Deep Compression (HAN_2016); pruning's count parameters, not bytes.
+# Ratios after each stage of Deep Compression (HAN_2016); those after pruning count parameters, not bytes.
 HAN_2016_STAGES: dict[str, dict[str, float]] = {
     "lenet_300_100": {"pruned": 12.0, "shared": 32.0, "huffman": 40.0},
     "lenet_5": {"pruned": 12.0, "shared": 33.0, "huffman": 39.0},

@@ -1,4 +1,4 @@
-"""Where the bytes of a `.dcz` file go, told from the file alone.
+"""Where the bytes of a `.dcz` file go, from the file alone.
 
 >>> report = size_report(open("vgg16_cifar10.dcz", "rb").read())         # doctest: +SKIP
 >>> report.ratio, sum(report.bytes_by_kind.values()) == report.file_bytes  # doctest: +SKIP
@@ -25,7 +25,7 @@ from common.networks.shapes import dense_bytes_of, names_of
 from common.report.targets import Target, TargetTable, is_met, target_table
 
 # ----------------------------------------------------------------------------------------------------
-# What one tensor takes in a `.dcz` file, beside the Shannon bounds of what it says.
+# What one tensor takes in a `.dcz` file, and the Shannon bounds of its values and positions.
 
 LAYER_HEADS = (
     "layer",
@@ -51,18 +51,20 @@ class LayerReport:
     name : str
         As in the architecture's state dict, also where the file stores no names.
     shape : tuple of int
+        Shape of the tensor.
     n_weights, n_kept : int
+        Number of weights, and of those that were not pruned.
     n_clusters : int
-        Shared values; 0 for a tensor that is stored as it is.
+        Shared values; 0 for a dense tensor.
     file_bytes : int
-        The whole record.
+        Size of the whole record.
     values_bits, index_bits : int
-        Huffman-coded payload.
+        Huffman-coded payload: values (cluster indices) and positions.
     values_entropy_bits : float
         Shannon bound of the values: what an ideal code takes that knows how often each occurs.
     index_entropy_bits : float
-        Shannon bound of the positions, if every weight of the layer were as likely to be kept: an index below
-        it makes use of rows and columns that keep more than others.
+        Shannon bound of the positions if all weights of the layer were equally likely to be kept. A smaller
+        index makes use of rows and columns that keep more than others.
     """
 
     name: str
@@ -83,12 +85,12 @@ class LayerReport:
 
     @property
     def value_bits_per_kept(self) -> float:
-        """Bits that say which value, a kept weight."""
+        """Bits per kept weight for its value."""
         return self.values_bits / max(1, self.n_kept)
 
     @property
     def index_bits_per_kept(self) -> float:
-        """Bits that say where, a kept weight."""
+        """Bits per kept weight for its position."""
         return self.index_bits / max(1, self.n_kept)
 
     @property
@@ -103,16 +105,16 @@ class LayerReport:
 
     @property
     def bits_over_entropy(self) -> float:
-        """Payload bits over both bounds; negative where the index beats its own."""
+        """Payload bits above the two Shannon bounds; negative where the index is below its bound."""
         return self.values_bits + self.index_bits - self.values_entropy_bits - self.index_entropy_bits
 
     @property
     def entropy_gap(self) -> float:
-        """Payload bits over both bounds, a kept weight."""
+        """Payload bits above the two Shannon bounds, per kept weight."""
         return self.bits_over_entropy / max(1, self.n_kept)
 
     def cells(self) -> tuple[str, ...]:
-        """A line of the report's table."""
+        """Return a line of the report's table, in the order of `LAYER_HEADS`."""
         per_kept = (
             self.value_bits_per_kept,
             self.value_entropy_per_kept,
@@ -132,7 +134,7 @@ class LayerReport:
 
 
 def layer_report(name: str, size: TensorSizes, tensor: DenseTensor | SharedTensor) -> LayerReport:
-    """The report on a tensor, from its sizes in the file and its content."""
+    """Return the report on a tensor, from its sizes in the file and its content."""
     return LayerReport(
         name=name,
         shape=size.shape,
@@ -150,7 +152,7 @@ def layer_report(name: str, size: TensorSizes, tensor: DenseTensor | SharedTenso
 def _values_entropy(tensor: DenseTensor | SharedTensor | None) -> float:
     if not isinstance(tensor, SharedTensor):
         return 0.0
-    counts = count_symbols(tensor.indices, tensor.n_clusters)  # bincount would make 8 bytes of each index
+    counts = count_symbols(tensor.indices, tensor.n_clusters)  # np.bincount would copy all indices as int64
     return entropy_bits(counts) + _values_entropy(tensor.row_scales)
 
 
@@ -161,10 +163,10 @@ def _index_entropy(tensor: DenseTensor | SharedTensor | None) -> float:
 
 
 # ----------------------------------------------------------------------------------------------------
-# What each stage of Deep Compression is worth: bytes after pruning, weight sharing and Huffman coding.
+# What each stage of Deep Compression saves: bytes after pruning, weight sharing and Huffman coding.
 #
-# Only the last stage writes a file; the sizes before it are what a file would hold that stopped there. All
-# that a decoder needs is counted but headers and names, so that the later stages look no better than they
+# Only the last stage writes a file; the sizes before it are what a file would hold that stopped there. They
+# count all that a decoder needs except headers and names, so the later stages do not look better than they
 # are:
 #
 # dense
@@ -182,7 +184,7 @@ MAX_GAP_BITS = 16
 
 
 def stage_sizes(data: bytes | Container, *, dense_bytes: int) -> dict[str, int]:
-    """Bytes after each stage, from a `.dcz` file alone.
+    """Return the bytes after each stage, from a `.dcz` file alone.
 
     Parameters
     ----------
@@ -199,7 +201,7 @@ def stage_sizes(data: bytes | Container, *, dense_bytes: int) -> dict[str, int]:
     Raises
     ------
     ContainerError
-        The bytes are no container.
+        When the bytes are not a valid container.
     """
     tensors = Container.open(data).tensors.values()
     return {
@@ -211,16 +213,18 @@ def stage_sizes(data: bytes | Container, *, dense_bytes: int) -> dict[str, int]:
 
 
 def fixed_gap_bits(positions: np.ndarray, entry_bits: int, *, filler_bits: int | None = None) -> int:
-    """Fewest bits of entries and gaps when all gaps of a tensor have one width (Han et al. 2016, figure 2).
+    """Return the fewest bits of entries and gaps when all gaps have one width (Han et al. 2016, figure 2).
+
+    An entry is the value of a kept weight (or its index) or a filler's zero.
 
     Parameters
     ----------
     positions : ndarray of shape (n_kept,)
         Ascending positions of the kept weights.
     entry_bits : int
-        Bits of a kept weight.
+        Bits of an entry.
     filler_bits : int, optional
-        Bits of an entry when the tensor has fillers; by default the same.
+        Bits of every entry when the tensor has fillers, whose zero needs a symbol too; by default the same.
 
     Returns
     -------
@@ -306,7 +310,7 @@ class Report:
 
     @property
     def bits_per_weight(self) -> float:
-        """Bits of the file for each of the original weights, kept or not."""
+        """Bits of the file per weight of the original network, kept or not."""
         return 32 * self.file_bytes / self.dense_bytes if self.dense_bytes else 0.0
 
     @property
@@ -318,11 +322,11 @@ class Report:
 
     @property
     def share_over_entropy(self) -> float:
-        """Fraction of the file by which its values and index lie over their Shannon bounds."""
+        """Fraction of the file by which values and positions exceed their Shannon bounds."""
         return sum(layer.bits_over_entropy for layer in self.layers) / (8 * self.file_bytes)
 
     def to_markdown(self) -> str:
-        """Totals, bytes by kind, and a line per layer; tensors of one axis, such as biases, share a line."""
+        """Return totals, bytes by kind, and a line per layer; tensors of one axis (biases) share one line."""
         kinds = self.bytes_by_kind.items()
         weights = [layer.cells() for layer in self.layers if len(layer.shape) > 1]
         rest = [layer for layer in self.layers if len(layer.shape) <= 1]
@@ -347,7 +351,7 @@ class Report:
         return "\n".join(lines)
 
     def to_json(self) -> str:
-        """All of it, with the ratios, as JSON."""
+        """Return the whole report, with the ratios, as JSON."""
         derived = ("ratio", "bits_per_weight", "sparsity", "share_over_entropy")
         of_layer = ("sparsity", "value_bits_per_kept", "index_bits_per_kept", "entropy_gap")
         layers = [asdict(layer) | {name: getattr(layer, name) for name in of_layer} for layer in self.layers]
@@ -358,7 +362,7 @@ class Report:
 def size_report(
     data: bytes | Container, *, dense_bytes: int | None = None, max_dense_bytes: int = MAX_DENSE_BYTES
 ) -> Report:
-    """Count the bytes of a container.
+    """Return where the bytes of a container go.
 
     Parameters
     ----------
@@ -366,9 +370,9 @@ def size_report(
         The whole file.
     dense_bytes : int, optional
         Bytes of the uncompressed network as float32. By default those of the architecture that the metadata
-        names, with its batch norms; of the file's own tensors when the metadata names none.
+        names, with its batch norms, or of the file's own tensors when the metadata names none.
     max_dense_bytes : int
-        Most memory that the tensors may take (`container.load`).
+        Limit of the memory, in bytes, that the tensors may take (`container.load`).
 
     Returns
     -------
@@ -377,9 +381,9 @@ def size_report(
     Raises
     ------
     ContainerError
-        The bytes are no container.
+        When the bytes are not a valid container.
     ValueError
-        The metadata names an architecture that `models.build` does not know.
+        When the metadata names an architecture that `models.build` does not know.
     """
     opened = Container.open(data, max_dense_bytes=max_dense_bytes)
     names, tensors = _names(opened), opened.tensors.values()
@@ -395,7 +399,7 @@ def size_report(
 
 
 def _bytes_by_kind(opened: Container) -> dict[str, float]:
-    """Bytes of each kind, over all tensors and the file's own header and digest."""
+    """Return the bytes of each kind, over all tensors and the file's own header and digest."""
     own = {"header": opened.own_bytes - DIGEST_BYTES, "checksum": DIGEST_BYTES}
     sizes = opened.sizes
     byte_kinds = ("header", "codebook", "dense", "checksum")
@@ -408,26 +412,30 @@ def _bytes_by_kind(opened: Container) -> dict[str, float]:
 
 
 def _names(model: Container | CompressedModel) -> list[str]:
-    """The tensors' names; those of the architecture where the file only numbers them."""
+    """Return the tensors' names; those of the architecture where the file has numbers only."""
     names = list(model.tensors)
     if "architecture" in model.metadata and names == [str(number) for number in range(len(names))]:
         try:
             known = names_of(model.metadata)
-        except ValueError:  # a network of somebody else's: the numbers must do
+        except ValueError:  # an architecture that is not the course's: the numbers have to do
             return names
         return known if len(known) == len(names) else names
     return names
 
 
 def _dense_bytes(model: Container) -> int:
-    """Bytes of the uncompressed network as float32."""
+    """Return the bytes of the uncompressed network as float32."""
     if "architecture" not in model.metadata:
         return 4 * sum(tensor.n_weights for tensor in model.tensors.values())
     return dense_bytes_of(model.metadata)
 
 
 def layer_rows(data: bytes | Container) -> list[dict]:
-    """What the paper's tables 2, 3 and 5 say of each layer of a container; bits are per kept weight."""
+    """Return for each layer of a container what tables 2, 3 and 5 of Han et al. 2016 show.
+
+    ``value_bits`` and ``index_bits`` are per kept weight, in fixed widths; those with ``_huffman`` are what
+    the file takes.
+    """
     opened, rows = Container.open(data), []
     for layer, tensor in zip(size_report(opened).layers, opened.tensors.values(), strict=True):
         if len(layer.shape) < 2 or not isinstance(tensor, SharedTensor):

@@ -1,11 +1,11 @@
-"""The capstone's targets: what the course asks for, what we ask of ourselves, and what was measured.
+"""The capstone's targets: those of the course, our own stricter ones, and what was measured.
 
 >>> table = target_table({"ratio": 9.2, "drop_points": 0.3, "bits_per_weight": 3.5, "sparsity": 0.92})
 >>> table.all_met, is_met({"ratio": 8.9, "drop_points": 0.3, "bits_per_weight": 3.5, "sparsity": 0.92})
 (True, False)
 
-The course's ratio and its bits per weight are one statement: AlexNet of ten classes has 57,044,810
-parameters; 3.57 bits each are 25.5 MB of its 228 MB, and 32 / 3.57 = 9.0.
+The course's ratio and its bits per weight say the same, since 32 / 3.57 = 9.0: AlexNet for ten classes has
+57,044,810 parameters, and with 3.57 bits each its 228 MB become 25.5 MB.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COURSE_BITS_PER_WEIGHT = 3.57
 COURSE_SPARSITY = 0.90
 BASELINE_TOP1 = 0.935
 
-# Ours, by the file's name without ending: (must or aim, least ratio, most points lost).
+# Our own, by the file's name without suffix: (must or aim, least ratio, most percentage points lost).
 OWN_TARGETS: dict[str, tuple[tuple[str, float, float], ...]] = {
     "vgg16_cifar10": (("must", 100.0, 0.5), ("aim", 160.0, 0.1)),
     "vgg16_cifar10_small": (("aim", 465.0, 1.5),),
@@ -36,14 +36,15 @@ class Target:
     Attributes
     ----------
     name : str
+        What is measured.
     measured : str
-        With its unit.
+        The value with its unit.
     course : str
-        What the course asks for.
+        The course's target.
     is_met : bool
-        Whether the measured value does what the course asks for.
+        Whether the measured value meets the course's target.
     own : str
-        What we ask for, and whether that is met, in words; "–" when we ask for nothing more.
+        Our own targets, and whether they are met, in words; "–" where there are none.
     """
 
     name: str
@@ -66,7 +67,7 @@ class TargetTable:
         return all(row.is_met for row in self.rows)
 
     def to_markdown(self) -> str:
-        """A table, and one line a remark."""
+        """Return a table, and one line per remark."""
         rows = [(row.name, row.measured, row.course, _word(row.is_met), row.own) for row in self.rows]
         lines = markdown_table(("target", "measured", "course target", "", "our own target"), rows)
         return "\n".join([*lines, *(f"\n{remark}" for remark in self.remarks)])
@@ -75,15 +76,15 @@ class TargetTable:
 
 
 def target_table(figures: Mapping[str, object], *, stored: Collection[str] = ()) -> TargetTable:
-    """Judge the figures of one compressed network.
+    """Compare the figures of one compressed network with the targets.
 
     Parameters
     ----------
     figures : mapping
         ``ratio``, ``drop_points`` (percentage points), ``bits_per_weight``, ``sparsity`` (a fraction); where
-        known, ``file`` (whose name picks our own targets), ``baseline_top1`` and ``n_test``.
+        known, ``file`` (whose name selects our own targets), ``baseline_top1`` and ``n_test``.
     stored : collection of str
-        Keys of figures that were quoted from stored results; the table says so.
+        Keys of figures that come from stored results and were not measured now; the table says so.
 
     Returns
     -------
@@ -133,7 +134,7 @@ def target_table(figures: Mapping[str, object], *, stored: Collection[str] = ())
 
 
 def is_met(figures: Mapping[str, object]) -> bool:
-    """Whether the figures meet all of the course's targets (`target_table`)."""
+    """Return whether the figures meet all of the course's targets (`target_table`)."""
     return target_table(figures).all_met
 
 

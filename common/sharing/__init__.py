@@ -1,4 +1,4 @@
-"""Weight sharing: k-means in one dimension, and weights that take one of a few values each."""
+"""Weight sharing: 1-D k-means gives each weight one of a few values; then these values are fine-tuned."""
 
 from common.base.facade import hand_on
 

@@ -1,5 +1,4 @@
-"""Fine-tuning of centroids in a network: the optimiser moves codebooks, all weights of a cluster move
-together.
+"""Fine-tuning of centroids in a network: the optimiser moves each centroid, and with it all its weights.
 
     tuner = CentroidTuner(shared, model)                  # writes the shared weights into the model
     train(model, data, config, parameters=tuner.parameters(), callbacks=[tuner])
@@ -22,19 +21,19 @@ from common.sharing.weight_sharing import as_codebook, merge_equal
 
 
 class CentroidTuner:
-    """Codebooks as torch parameters, in place of the weights that they stand for.
+    """Codebooks as torch parameters, trained in place of the weights they stand for; a training callback.
 
     Parameters
     ----------
     shared : mapping of parameter name to SharedTensor
-        ``row_scales``, where there are any, stay fixed.
+        What is trained are the codebooks; positions, indices and ``row_scales`` stay as they are.
     model : nn.Module
-        Its weights of these names are overwritten now, and at every `write_weights_`.
+        Its weights of these names are overwritten now, and by every `write_weights_`.
 
     Raises
     ------
     ValueError
-        A name that the model lacks, or a shape that is not its parameter's.
+        When the model has no parameter of a name, or one of another shape.
     """
 
     def __init__(self, shared: Mapping[str, SharedTensor], model: nn.Module) -> None:
@@ -50,11 +49,11 @@ class CentroidTuner:
         self.write_weights_(model)
 
     def parameters(self) -> list[nn.Parameter]:
-        """The codebooks, one float32 parameter a tensor: what the optimiser is to move."""
+        """The codebooks, one float32 parameter per tensor, of shape (n_clusters,): for the optimiser."""
         return [layer.codebook for layer in self._layers.values()]
 
     def collect_gradients_(self, model: nn.Module) -> None:
-        """Sum the weights' gradients by cluster into the codebooks' ``grad``, and drop them."""
+        """Sum the weights' gradients by cluster into the codebooks' ``grad``, and clear them."""
         parameters = dict(model.named_parameters())
         for name, layer in self._layers.items():
             weight = parameters[name]
@@ -78,7 +77,7 @@ class CentroidTuner:
         self.write_weights_(model)
 
     def shared_tensors(self) -> dict[str, SharedTensor]:
-        """The tensors with their codebooks as they are now, sorted, equal centroids merged, dtype kept."""
+        """Return the tensors with the trained codebooks: sorted, equal centroids merged, dtype as before."""
         tensors = {}
         for name, tensor in self._shared.items():
             values = self._layers[name].codebook.detach().cpu().numpy()
@@ -92,15 +91,15 @@ class CentroidTuner:
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take the codebooks of a checkpoint."""
+        """Copy the codebooks from a checkpoint of the same tensors."""
         for name, layer in self._layers.items():
             layer.codebook.copy_(state[name])
 
 
 class _Layer:
-    """One tensor's codebook, and where and with which index its weights stand.
+    """One tensor's codebook, and the place and the index of each of its kept weights.
 
-    One index more than the codebook has stands for a weight that is zero (`trained_sharing`).
+    The index ``len(codebook)``, one above the last, stands for a weight that is zero (`trained_sharing`).
     """
 
     def __init__(self, tensor: SharedTensor, device: torch.device) -> None:
@@ -116,7 +115,7 @@ class _Layer:
         self.to(device)
 
     def to(self, device: torch.device) -> "_Layer":
-        """Follow the weights to their device."""
+        """Move everything to the weights' device; return self."""
         if self.indices.device != device:
             self.indices = self.indices.to(device)
             self.places = None if self.places is None else self.places.to(device)
@@ -125,7 +124,11 @@ class _Layer:
         return self
 
     def sum_by_cluster(self, grad: Tensor) -> Tensor:
-        """Sums in float64, rounded once, so that neither their number nor their order shows."""
+        """Return the codebook's gradient (float32).
+
+        Millions of terms are summed in float64 and rounded once: in float32, their number and order would
+        show.
+        """
         kept = grad.reshape(-1)
         kept = kept if self.places is None else kept.index_select(0, self.places)
         kept = kept if self.scales is None else kept * self.scales
@@ -133,7 +136,7 @@ class _Layer:
         return sums.index_add_(0, self.indices, kept.to(torch.float64))[:-1].to(torch.float32)
 
     def to_dense(self) -> Tensor:
-        """The weights, zeros where pruned."""
+        """Return the weights in the tensor's shape, zeros where they are pruned."""
         values = F.pad(self.codebook.detach(), (0, 1)).index_select(0, self.indices)
         values = values if self.scales is None else values * self.scales
         if self.places is not None:

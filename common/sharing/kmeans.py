@@ -1,8 +1,8 @@
-"""1-D k-means made for many weights: sort once, then Lloyd's iteration costs microseconds.
+"""1-D k-means for millions of weights: sort once, then an iteration of Lloyd's algorithm takes microseconds.
 
-Weight sharing clusters the weights of a layer, numbers on a line. Sorted, a cluster is an interval; its mean
-follows from prefix sums, and its ends from a search for the midpoints. After one sort, an iteration over a
-hundred million weights looks at a few thousand of them.
+Weight sharing clusters the weights of a layer, which are numbers on a line. In sorted order a cluster is an
+interval: its mean follows from prefix sums, and its ends are found by searching for the midpoints between
+centroids. So after one sort, an iteration over a hundred million weights looks at a few thousand of them.
 
     kmeans_1d([2.09, -0.98, 1.48, 0.09, ...], 4).codebook -> [-1.0, 0.0, 1.5, 2.0]     (the lecture's 4x4
     example)
@@ -18,12 +18,12 @@ from common.sharing.kmeans_exact import optimal_starts
 # ----------------------------------------------------------------------------------------------------
 # Values in ascending order, where every cluster is an interval, and the way back to the input's order.
 
-_SIMD_CLUSTERS = 256  # up to here counting thresholds by vector compares is faster than a binary search
+_SIMD_CLUSTERS = 256  # up to here comparing with every threshold (SIMD) is faster than a binary search
 _RUN = 1 << 16  # values searched at a time
 
 
 def assign_to_intervals(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Number of thresholds below each value: its cluster, when thresholds part the clusters.
+    """Return the cluster of each value, where thresholds separate the clusters: how many lie below it.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ def assign_to_intervals(values: np.ndarray, thresholds: np.ndarray) -> np.ndarra
     ndarray of shape (n,)
         uint8, or uint16 for more than 256 clusters.
     """
+    # value > threshold has to give the same answer in float32: a threshold that was rounded up is moved down
+    # to the next float32, since no float32 value lies between.
     single = thresholds.astype(np.float32)
     single = np.where(single > thresholds, np.nextafter(single, np.float32(-np.inf)), single)
     indices = np.empty(values.shape, dtype=np.uint8 if thresholds.size < 256 else np.uint16)
@@ -50,18 +52,19 @@ def assign_to_intervals(values: np.ndarray, thresholds: np.ndarray) -> np.ndarra
 
 
 class SortedValues:
-    """Values (of positive weight) in ascending order with the prefix sums that the kernels read.
+    """Values in ascending order, with the prefix sums that the kernels read.
 
     Parameters
     ----------
     flat : ndarray of shape (n,)
         float32, n >= 1.
-    sample_weight : array_like, optional
+    sample_weight : array_like of n numbers, optional
+        Non-negative and finite. Values of weight 0 are left out. By default all count alike.
 
     Raises
     ------
     ValueError
-        NaN or infinite values; weights of another size, negative, infinite, or all 0.
+        When values are NaN or infinite, or weights of another size, negative, infinite, or all 0.
     """
 
     def __init__(self, flat: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
@@ -90,22 +93,22 @@ class SortedValues:
         self.weight_sums, self.value_sums = kernels.block_prefix(self.values, self.weights)
 
     def even_starts(self, n_clusters: int) -> np.ndarray:
-        """Starts of n_clusters intervals of about equally many values, with the end."""
+        """Return the starts of n_clusters intervals of about equally many values, and the end of the last."""
         return np.arange(n_clusters + 1) * self.values.size // n_clusters
 
     def partition(self, thresholds: np.ndarray) -> np.ndarray:
-        """Starts of the intervals that thresholds cut, with the end."""
+        """Return the starts of the intervals between ascending thresholds, and the end of the last."""
         starts = self.even_starts(thresholds.size + 1)
         kernels.partition(self.values, thresholds, starts)
         return starts
 
     def means(self, starts: np.ndarray) -> np.ndarray:
-        """float64 weighted mean of each interval, none of them empty."""
+        """Return the weighted mean (float64) of each interval, none of which may be empty."""
         weight, total = self.sums(starts)
         return np.clip(total / weight, self.values[starts[:-1]], self.values[starts[1:] - 1])
 
     def sums(self, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sums of weights and of weights * values in each interval."""
+        """Return the sum of the weights, and of weights * values, in each interval (float64)."""
         return kernels.interval_sums(self.values, self.weights, self.weight_sums, self.value_sums, starts)
 
 
@@ -117,7 +120,7 @@ _MIN_BINS, _BINS_PER_CLUSTER = 2048, 32  # of the histogram, by count and again 
 
 @dataclass(frozen=True, eq=False)
 class KMeansResult:
-    """Clusters of values.
+    """What k-means found.
 
     Parameters
     ----------
@@ -128,7 +131,7 @@ class KMeansResult:
     inertia : float
         Sum of (weighted) squared distances of the values from their centroids.
     n_iter : int
-        Iterations until nothing moved.
+        Iterations that were made: until no value changed its cluster, or ``max_iter``.
     """
 
     codebook: np.ndarray
@@ -146,40 +149,44 @@ def kmeans_1d(
     seed: int = 0,
     sample_weight: np.ndarray | None = None,
 ) -> KMeansResult:
-    """Cluster numbers by Lloyd's iteration, to its fixed point; deterministic.
+    """Cluster numbers with Lloyd's algorithm, until no value changes its cluster.
 
-    Takes 8 bytes per value beside input and output (24 with weights).
+    Minimises the sum of squared distances between values and their centroids. Deterministic: the same input
+    gives the same bits. Needs 8 bytes per value beside input and output (24 with weights).
 
     Parameters
     ----------
     values : array_like of any shape
-        Real and finite; computed as float32. float16 is welcome, float64 is rounded.
+        Real and finite; converted to float32, so float64 is rounded.
     n_clusters : int in [1, 65536]
         With fewer distinct values than that, each gets a cluster of its own, and the codebook is shorter.
     init : {"optimal", "linear", "density", "random"}
         Where the centroids start. ``optimal``: the exact optimum over a fine histogram, by dynamic
-        programming, which Lloyd's iteration then polishes on the values themselves: in practice the global
-        optimum to within millionths. (Above 1024 clusters, where its table would grow large: ``density``.)
-        The others are those of Deep Compression (Han et al. 2016, section 3.2): ``linear``: evenly spaced
-        from least to greatest; ``density``: at evenly spaced quantiles; ``random`` (Forgy): at randomly
-        drawn values.
+        programming, which Lloyd's iterations then refine on the values themselves: in practice the global
+        optimum to within millionths. (Above 1024 clusters, where its table would grow large, it means
+        ``density``.) The others are those of Deep Compression (Han et al. 2016, section 3.2). ``linear``:
+        evenly spaced from the smallest to the largest value; ``density``: at evenly spaced quantiles;
+        ``random`` (Forgy): at randomly drawn values.
     max_iter : int
-        Most iterations.
+        Limit of the number of iterations.
     seed : int
-        For ``random``.
+        Of the random draw, for ``random``.
     sample_weight : array_like of the values' shape, optional
-        Non-negative and finite; a value of weight 0 has no say, but gets an index.
+        How much the squared distance of each value counts, non-negative and finite. A value of weight 0 does
+        not move any centroid, but gets an index. By default all count alike.
 
     Returns
     -------
     KMeansResult
-        Every index names the nearest codebook entry, the lower of two equally near. A cluster that runs empty
-        restarts at the value farthest from its centroid, one an iteration. No values: an empty codebook.
+        Every index is that of the nearest codebook entry, the lower of two equally near. A cluster that runs
+        empty restarts at the value farthest from its centroid, one cluster per iteration. Without values the
+        codebook is empty.
 
     Raises
     ------
     ValueError
-        NaN or infinite values, negative weights, n_clusters outside its range, or an unknown init.
+        When values are complex, NaN or infinite, sample weights of another size, negative, infinite or all 0,
+        n_clusters is outside its range, or init is unknown.
     """
     if not isinstance(n_clusters, int | np.integer) or not 1 <= n_clusters <= MAX_CLUSTERS:
         raise ValueError(f"n_clusters={n_clusters} should be an integer in [1, {MAX_CLUSTERS}]")
@@ -206,14 +213,14 @@ def kmeans_1d(
         starts = line.partition(thresholds)
         if (np.diff(starts) > 0).all():
             break
-        codebook = codebook[np.diff(starts) > 0]  # only when max_iter stopped it before all were in use
+        codebook = codebook[np.diff(starts) > 0]  # empty clusters are left only where max_iter stopped Lloyd
     indices = assign_to_intervals(flat, thresholds).reshape(np.shape(values))
     inertia = kernels.interval_inertia(line.values, line.weights, starts, wide)
     return KMeansResult(codebook, indices, inertia, n_iter)
 
 
 def _initial_centroids(line: SortedValues, n_clusters: int, init: str, seed: int) -> np.ndarray:
-    """float64 centroids, ascending, from which Lloyd's iteration starts."""
+    """Return the float64 centroids, ascending, from which Lloyd's algorithm starts."""
     values = line.values
     if init == "optimal" and n_clusters <= _MAX_OPTIMAL:
         return _histogram_optimum(line, n_clusters)
@@ -230,7 +237,10 @@ def _initial_centroids(line: SortedValues, n_clusters: int, init: str, seed: int
 
 
 def _histogram_optimum(line: SortedValues, n_clusters: int) -> np.ndarray:
-    """Centroids of the exact optimum over bins that are narrow where values are dense, and nowhere wide."""
+    """Return the centroids of the exact optimum over a histogram's bins.
+
+    The bins' edges are both evenly spaced and at quantiles: so no bin is wide, and none holds many values.
+    """
     values, n_bins = line.values, max(_MIN_BINS, _BINS_PER_CLUSTER * n_clusters)
     if values.size <= 2 * n_bins:
         edges = np.arange(values.size + 1)
@@ -253,32 +263,37 @@ def entropy_constrained_kmeans_1d(
     max_iter: int = 10_000,
     seed: int = 0,
 ) -> KMeansResult:
-    """Cluster numbers so that their indices cost few bits: squared error + rate_weight * code length.
+    """Cluster numbers so that their indices take few bits: squared error + rate_weight * code length.
 
-    Minimises ``sum over i of (x_i - c_k(i))^2 - rate_weight * log2 p_k(i)``, where p_k is the share of values
-    in cluster k, by turns over the clusters and the values (Chou, Lookabaugh, Gray 1989, "Entropy-constrained
-    vector quantization"). Frequent clusters grow, rare ones shrink, and those that do not pay are given up.
+    K-means looks at the error alone, though an ideal code spends ``-log2 p_k`` bits on an index of cluster k,
+    where p_k is the share of values in it. This minimises ``sum over i of (x_i - c_k(i))^2 - rate_weight *
+    log2 p_k(i)``, alternately over the clusters and the assignment (Chou, Lookabaugh, Gray 1989,
+    "Entropy-constrained vector quantization"). Frequent clusters grow, rare ones shrink, and those that cost
+    more bits than they save in error disappear.
 
     Parameters
     ----------
     values : array_like of any shape
         As in `kmeans_1d`.
-    n_clusters : int
-        Where it starts; the codebook may end shorter.
+    n_clusters : int in [1, 65536]
+        Number of clusters at the start; the codebook may be shorter in the end.
     rate_weight : float >= 0
-        Price of a bit in units of squared values; 0 is k-means.
-    init, max_iter, seed
-        As in `kmeans_1d`, for the k-means result from which it starts, and for its own iterations.
+        How much squared error one bit is worth (a Lagrange multiplier); 0 is plain k-means.
+    init, seed
+        As in `kmeans_1d`, whose result is the start.
+    max_iter : int
+        Limit of the number of iterations, first of k-means and again of this method's own.
 
     Returns
     -------
     KMeansResult
-        ``inertia`` is the squared error alone; an index need not name the nearest centroid.
+        ``inertia`` is the squared error alone, ``n_iter`` counts both kinds of iterations. An index need not
+        be that of the nearest centroid.
 
     Raises
     ------
     ValueError
-        As `kmeans_1d`, and a negative or infinite rate_weight.
+        As in `kmeans_1d`; also when rate_weight is negative or infinite.
     """
     if not 0 <= rate_weight < np.inf:
         raise ValueError(f"rate_weight={rate_weight} should be finite and >= 0")
@@ -305,9 +320,10 @@ def entropy_constrained_kmeans_1d(
 
 
 def _cheapest_thresholds(centroids: np.ndarray, price: np.ndarray) -> np.ndarray:
-    """Thresholds between the clusters where (x - c_k)^2 + price_k is least; some clusters may be so nowhere.
+    """Return the thresholds between the regions where each cluster's (x - c_k)^2 + price_k is the smallest.
 
-    Less x^2 these are lines in x, whose lower envelope the convex hull trick finds.
+    A cluster that is never the smallest gets no region. Without x^2, which all clusters share, the costs are
+    straight lines in x; the convex hull trick finds their lower envelope.
     """
     used, thresholds = [0], []
     for k in range(1, centroids.size):

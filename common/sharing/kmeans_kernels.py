@@ -1,9 +1,9 @@
 """The inner loops of 1-D k-means (numba): sorting, range sums, Lloyd's iteration, assignment.
 
-Sorted, every cluster is an interval, so that Lloyd's iteration needs only the sums of n_clusters intervals.
-They come from prefix sums kept at every ``BLOCK``-th value, in float64, and a few additions at either end:
-exact enough, an eighth of a byte of memory a value, and the same bits on every machine (no reordered
-additions).
+In sorted order every cluster is an interval, so Lloyd's iteration needs only the sums of n_clusters
+intervals. They come from prefix sums in float64, kept at every ``BLOCK``-th value, and a few additions at
+either end. That is exact enough and takes a quarter of a byte of memory per value; and as no additions are
+reordered, the result has the same bits on every machine.
 """
 
 import numpy as np
@@ -11,20 +11,24 @@ import numpy as np
 from common.base.compiled import njit
 
 BLOCK = 64
-_RUN = 4096  # values assigned at a time, so that they and their indices stay in the first-level cache
+_RUN = 4096  # values assigned at a time, so that they and their indices stay in the level-1 cache
 
 
 @njit
 def sort_float32(values, result, spare):
-    """Sort float32 values into result (uint32, to be viewed as float32) by three radix passes; spare: uint32.
+    """Sort float32 values into `result` (uint32, to be viewed as float32) by a radix sort of three passes.
 
-    Several times faster than a comparison sort of millions. NaN end up at either end, outside the infinities.
+    Each pass sorts by the next 11 bits and keeps the order of equal ones; `spare` (uint32) is its work space.
+    For millions of values this is several times faster than a comparison sort. NaN end up at either end,
+    outside the infinities.
     """
     bits = values.view(np.uint32)
     sign, low, shift, low_digit = np.uint32(1 << 31), np.uint32((1 << 31) - 1), np.uint32(11), np.uint32(2047)
     at = np.zeros((3, 2048), dtype=np.int64)
     for i in range(bits.size):
-        key = ~bits[i] if bits[i] & sign else bits[i] | sign  # unsigned order = order of the floats
+        # Floats are a sign and a magnitude. Flip all bits of negative ones and the sign of the others: then
+        # the order of the unsigned integers is that of the floats.
+        key = ~bits[i] if bits[i] & sign else bits[i] | sign
         spare[i] = key
         at[0, key & low_digit] += 1
         at[1, (key >> shift) & low_digit] += 1
@@ -54,7 +58,7 @@ def sort_float32(values, result, spare):
 
 @njit
 def block_prefix(values, weights):
-    """Prefix sums of weights and of weights * values at each block's start; no weights = ones."""
+    """Return the prefix sums of weights and of weights * values at each block's start; no weights: all 1."""
     n_blocks = (values.size + BLOCK - 1) // BLOCK
     weight_sums = np.zeros(n_blocks + 1)
     value_sums = np.zeros(n_blocks + 1)
@@ -82,7 +86,11 @@ def _add_up(values, weights, start, stop):
 
 @njit
 def interval_sums(values, weights, weight_sums, value_sums, starts):
-    """Sums of weights and of weights * values in each interval; short ones are added up value by value."""
+    """Return the sums of weights and of weights * values in each interval.
+
+    A long interval is whole blocks, from the prefix sums, and a head and a tail that are added value by
+    value.
+    """
     weight = np.empty(starts.size - 1)
     total = np.empty(starts.size - 1)
     for k in range(weight.size):
@@ -99,13 +107,17 @@ def interval_sums(values, weights, weight_sums, value_sums, starts):
 
 @njit
 def mean_within(total, weight, least, greatest):
-    """Mean of an interval, kept inside it against rounding, so that means ascend as their intervals do."""
+    """Return the mean of an interval, clipped to it: rounding must not make the means of two cross."""
     return min(max(total / weight, float(least)), float(greatest))
 
 
 @njit
 def first_above(values, threshold, guess):
-    """Number of sorted values <= threshold, looked for outwards from a guess."""
+    """Return the number of sorted values <= threshold.
+
+    A galloping search: steps that double lead outwards from a guess, then a binary search ends it. Between
+    two iterations thresholds move little, so a few steps are enough.
+    """
     low, high, step = 0, values.size, 1
     if guess > 0 and values[guess - 1] > threshold:
         high = guess - 1
@@ -130,7 +142,7 @@ def first_above(values, threshold, guess):
 
 @njit
 def partition(values, thresholds, starts):
-    """Move the inner starts of the intervals to the thresholds, in place; say whether one moved."""
+    """Move the inner starts of the intervals to the thresholds, in place; return whether any moved."""
     moved = False
     for k in range(thresholds.size):
         start = first_above(values, thresholds[k], starts[k + 1])
@@ -143,7 +155,7 @@ def partition(values, thresholds, starts):
 def lloyd(values, weights, weight_sums, value_sums, centroids, starts, max_iter):
     """Lloyd's iteration in place, until no value changes its cluster; returns the number of iterations.
 
-    A value on a midpoint belongs to the lower cluster. Where clusters are empty, one of them an iteration
+    A value on a midpoint belongs to the lower cluster. Where clusters are empty, one of them per iteration
     restarts at the value that is farthest from its centroid.
     """
     n_clusters = centroids.size
@@ -158,7 +170,7 @@ def lloyd(values, weights, weight_sums, value_sums, centroids, starts, max_iter)
             if starts[k + 1] > starts[k]:
                 least, greatest = values[starts[k]], values[starts[k + 1] - 1]
                 centroids[k] = mean_within(total[k], weight[k], least, greatest)
-                for end in (least, greatest):
+                for end in (least, greatest):  # an interval's farthest value is at one of its ends
                     if abs(end - centroids[k]) > distance:
                         farthest, distance = end, abs(end - centroids[k])
             elif empty < 0:
@@ -172,7 +184,11 @@ def lloyd(values, weights, weight_sums, value_sums, centroids, starts, max_iter)
 
 @njit
 def assign(values, thresholds, indices):
-    """Number of thresholds below each value, into uint8 or uint16 indices; for up to a few hundred."""
+    """Write the number of thresholds below each value to `indices`, uint8 or uint16.
+
+    Compares every value with every threshold. Without branches the compiler makes vector instructions of it,
+    which beats a binary search for up to a few hundred thresholds.
+    """
     one = indices.dtype.type(1)
     zero = indices.dtype.type(0)
     for start in range(0, values.size, _RUN):
@@ -187,7 +203,7 @@ def assign(values, thresholds, indices):
 
 @njit
 def interval_inertia(values, weights, starts, centroids):
-    """Sum of weighted squared distances, added up by blocks."""
+    """Return the sum of weighted squared distances, added up block by block, which loses less to rounding."""
     inertia = 0.0
     for k in range(centroids.size):
         for start in range(starts[k], starts[k + 1], BLOCK):
@@ -201,7 +217,7 @@ def interval_inertia(values, weights, starts, centroids):
 
 @njit
 def distinct_up_to(values, limit):
-    """Number of distinct sorted values, counted to limit + 1 at most."""
+    """Return the number of distinct values among sorted ones, counted up to limit + 1 at most."""
     count = min(1, values.size)
     for i in range(1, values.size):
         if values[i] != values[i - 1]:

@@ -4,15 +4,15 @@
     train(model, data, config, parameters=sharing.parameters(), callbacks=[sharing])
     sharing.shared_tensors()                                          # what goes into the file
 
-k-means rounds each weight to the nearest of a few values, once. Here every kept weight has a *latent* value,
-which the optimiser moves as if it were the weight (straight-through gradient: Bengio, Léonard, Courville
-2013), and every few steps it is assigned again, to the cluster k that is cheapest,
+K-means rounds each weight to the nearest of a few values, once. Here every kept weight has a *latent* value,
+which the optimiser moves as if it were the weight (straight-through estimator: Bengio, Léonard, Courville
+2013). Every few steps it is assigned again, to the cluster k with the smallest cost
 
     importance * (latent - c_k)^2 - rate_weight * log2 p_k
 
-with p_k how probable cluster k is at this place. Zero is a cluster like the others: it costs no value, only
-the place (entropy-constrained quantization: Chou, Lookabaugh, Gray 1989). Codebooks are trained as in
-`centroid_tuning`. Without a rate weight and without new assignments, this is that.
+where p_k is the probability of cluster k at this place (entropy-constrained quantization: Chou, Lookabaugh,
+Gray 1989). Zero is a cluster like the others, except that no value has to be stored for it. Codebooks are
+trained as in `centroid_tuning`; with ``every=0`` nothing else is trained.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ class TrainedSharing(CentroidTuner):
     Parameters
     ----------
     shared : mapping of parameter name to SharedTensor
-        Where it starts; without ``row_scales``.
+        The codebooks and assignments at the start; without ``row_scales``.
     model : nn.Module
         Its present weights of these names are the first latent values; then they are overwritten.
     every : int >= 0
         Steps from one assignment to the next; 0 keeps the first one, and there are no latent values.
     rate_weight : float >= 0
-        Price of a bit. Without `importance` it is relative to the mean square of the tensor's kept weights,
-        with it, in the unit of importance times squared weight.
+        How much error one bit is worth. Without `importance` the error is the squared error over the mean
+        square of the tensor's kept weights; with it, importance times squared error.
     ramp_steps : int >= 0
-        In which the price climbs from 0 to `rate_weight`, along a line.
+        Steps over which the rate weight rises linearly from 0 to `rate_weight`; 0: it is constant.
     importance : mapping of parameter name to tensor of the weight's shape, optional
-        How much a squared error counts, such as the Fisher information (`fisher`).
+        How much a squared error counts, for example the Fisher information (`common.pruning.fisher`).
     with_zero : bool
         Whether a weight may become zero (and come back).
 
     Raises
     ------
     ValueError
-        As in `CentroidTuner`; an option out of its range, or a tensor with row scales.
+        As in `CentroidTuner`; also when an option is out of its range, or a tensor has row scales.
     """
 
     def __init__(
@@ -87,19 +87,20 @@ class TrainedSharing(CentroidTuner):
         return [*super().parameters(), *self.latents()]
 
     def groups(self, *, codebooks: float = 1.0, latents: float = 1.0) -> list[dict]:
-        """The same as `parameters`, with a factor on the learning rate of each kind: for `training.train`.
+        """Return the same as `parameters`, with a factor on the learning rate of each kind: for `train`.
 
-        A centroid has the summed gradient of all its weights, so its steps should be the smaller ones.
+        A centroid's gradient is the sum over all its weights and so is large: give codebooks the smaller
+        factor.
         """
         groups = [{"params": super().parameters(), "rate": codebooks}]
         return groups + ([{"params": self.latents(), "rate": latents}] if self.every else [])
 
     def latents(self) -> list[nn.Parameter]:
-        """The latent values, one parameter a tensor, of shape (n_kept,)."""
+        """The latent values, one parameter per tensor, of shape (n_kept,); none where ``every`` is 0."""
         return [one.latent for one in self._clusters.values()] if self.every else []
 
     def before_step(self, model: nn.Module, step: int) -> None:
-        """Hand the weights' gradients on to the latent values and, summed by cluster, to the codebooks."""
+        """Copy the weights' gradients to the latent values and, summed by cluster, to the codebooks."""
         if self.every:
             parameters = dict(model.named_parameters())
             for name, one in self._clusters.items():
@@ -108,26 +109,34 @@ class TrainedSharing(CentroidTuner):
         super().before_step(model, step)
 
     def after_step(self, model: nn.Module, step: int) -> None:
-        """Assign again when it is due, and write the weights."""
+        """Assign again every ``every`` steps, and write the weights."""
         if self.every and (step + 1) % self.every == 0:
             self.assign_(self.price_at(step))
         super().after_step(model, step)
 
     def price_at(self, step: int) -> float:
-        """The price of a bit at a step."""
+        """Return the rate weight at a step, from 0: rising until ``ramp_steps``, then constant."""
         return self.rate_weight * (min(1.0, step / self.ramp_steps) if self.ramp_steps else 1.0)
 
     def assign_(self, rate_weight: float) -> None:
-        """Give every kept weight its cheapest cluster at a price of a bit."""
+        """Assign every kept weight to the cluster with the smallest cost at this rate weight."""
         for one in self._clusters.values():
             one.assign_(rate_weight)
 
     def priced_bits(self) -> dict[str, float]:
-        """What the assignment as it is takes at the prices that are charged: bits of each tensor."""
+        """Return the bits of each tensor with the present assignment, as the cost function estimates them.
+
+        They are those of an ideal code, not of the file. Where weights may become zero, positions are
+        included.
+        """
         return {name: one.priced_bits() for name, one in self._clusters.items()}
 
     def shared_tensors(self) -> dict[str, SharedTensor]:
-        """The tensors as they are now: codebooks sorted, equal and unused values merged, zeros left out."""
+        """Return the tensors as they are now.
+
+        Codebooks are sorted, without equal values and, where ``every`` > 0, without unused ones; weights that
+        became zero are not kept any more.
+        """
         tensors = {}
         for name, tensor in self._shared.items():
             layer = self._layers[name]
@@ -157,7 +166,13 @@ class TrainedSharing(CentroidTuner):
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, object]) -> None:
-        """Go on from a checkpoint; it is refused if other options made it."""
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        ValueError
+            When it was made with another ``every``, ``rate_weight`` or ``ramp_steps``.
+        """
         rule = [self.every, self.rate_weight, self.ramp_steps]
         if list(state["rule"]) != rule:
             raise ValueError(
@@ -178,7 +193,7 @@ class _Assignment:
         kept = weight.reshape(-1) if layer.places is None else weight.reshape(-1)[layer.places]
         self.latent = nn.Parameter(kept.float().clone())
         if importance is None:
-            # Relative to what the weights are: one price suits all tensors, whatever their scale.
+            # Relative to the mean square: so one rate weight suits all tensors, whatever their scale.
             mean_square = kept.float().square().mean() if kept.numel() else kept.new_ones(())
             self.importance = (1.0 / mean_square.clamp_min(1e-30)).expand_as(self.latent)
         else:
@@ -186,19 +201,19 @@ class _Assignment:
             self.importance = flat if layer.places is None else flat[layer.places]
 
     def take_gradient(self, grad: Tensor) -> None:
-        """The latent values have the gradient of the weights that stand for them."""
+        """Straight-through estimator: the latent values get the gradient of the weights, as it is."""
         flat = grad.reshape(-1)
         self.latent.grad = (flat if self.layer.places is None else flat[self.layer.places]).clone()
 
     def bits(self) -> Tensor:
-        """Bits of each cluster at each weight's place, zero last: of shape (n_kept, n_clusters + 1).
+        """Return the bits of each cluster at each weight's place, zero last: (n_kept, n_clusters + 1).
 
-        A cell that keeps a weight takes -log2 p for its place and -log2 of its cluster's share for its value;
-        one that does not, -log2 (1 - p): see `zones.keep_probability`.
+        A cell that is kept with probability p takes -log2 p bits for its place and -log2 of its cluster's
+        share for its value; a cell that becomes zero takes -log2 (1 - p). See `zones.keep_probability`.
         """
         indices, n_clusters = self.layer.indices, len(self.layer.codebook)
         counts = torch.bincount(indices, minlength=n_clusters + 1)[:n_clusters].float()
-        value = -(counts / counts.sum().clamp_min(1)).log2()  # infinite where a cluster has died
+        value = -(counts / counts.sum().clamp_min(1)).log2()  # infinite for an empty cluster: it stays empty
         if not self.with_zero:
             bits = value.expand(len(indices), n_clusters)
             return torch.cat([bits, torch.full_like(bits[:, :1], float("inf"))], 1)
@@ -207,18 +222,18 @@ class _Assignment:
         return torch.cat([value - p.log2()[:, None], -torch.log1p(-p)[:, None] / _LN2], 1)
 
     def place_probability(self) -> Tensor:
-        """How probable a kept weight is at each latent value's place, strictly between 0 and 1."""
+        """Return the probability of a kept weight at each latent value's place, strictly between 0 and 1."""
         p = self._probabilities()
         p = p if self.layer.places is None else p[self.layer.places]
         return p.clamp_min(1.0 / max(2, len(p)))
 
     def _probabilities(self) -> Tensor:
-        """Of all cells, flat; below 1, so that a weight may still become zero where all are kept."""
+        """Return those of all cells, flat; at most 0.99, so that weights of a full tensor can become zero."""
         mask = self.mask()
         return torch.from_numpy(keep_probability(mask.cpu().numpy())).to(mask.device).view(-1).clamp_max(0.99)
 
     def mask(self) -> Tensor:
-        """Which weights are not zero, of the weight's shape."""
+        """Return which weights are not zero: bool, of the weight's shape."""
         kept = self.layer.indices < len(self.layer.codebook)
         if self.layer.places is None:
             return kept.view(self.layer.shape)
@@ -228,7 +243,7 @@ class _Assignment:
 
     @torch.no_grad()
     def assign_(self, rate_weight: float) -> None:
-        """The cheapest cluster for each weight; the lower index of two equally cheap."""
+        """Assign each weight to the cluster with the smallest cost; of equal ones, to the lower index."""
         values = nn.functional.pad(self.layer.codebook, (0, 1))
         cost = self.importance[:, None] * (self.latent[:, None] - values).square()
         if not self.with_zero:
@@ -238,9 +253,9 @@ class _Assignment:
         self.layer.indices = cost.argmin(1)
 
     def priced_bits(self) -> float:
-        """Bits of the whole tensor, cells without a weight included."""
+        """Return the bits of the whole tensor, cells without a weight included."""
         chosen = self.bits().gather(1, self.layer.indices[:, None])[:, 0].double().sum()
-        if self.with_zero:  # the cells that never were in question
+        if self.with_zero:  # the cells that were pruned from the start
             p = self._probabilities()
             outside = torch.ones(len(p), dtype=torch.bool, device=p.device)
             outside[slice(None) if self.layer.places is None else self.layer.places] = False

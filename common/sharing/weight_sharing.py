@@ -1,8 +1,7 @@
-"""Weight sharing: the kept weights of a tensor take one of a few values each (Han, Mao, Dally 2016, section
-3).
+"""Weight sharing: each kept weight takes one of a few shared values (Han, Mao, Dally 2016, section 3).
 
-A tensor becomes a codebook and one small index per kept weight: k-means over the kept weights of each tensor.
-NumPy only; how centroids are fine-tuned in a network stands in `centroid_tuning`.
+K-means over the kept weights of a tensor replaces them by a codebook and one small index per kept weight.
+NumPy only; `centroid_tuning` fine-tunes the centroids in a network.
 
     share_weights(weight, mask, 5) -> SharedTensor with at most 32 values
 """
@@ -29,7 +28,7 @@ def share_weights(
     seed: int = 0,
     name: str = "the tensor",
 ) -> SharedTensor:
-    """Cluster the kept weights of one tensor.
+    """Cluster the kept weights of one tensor, and return it with shared values.
 
     Parameters
     ----------
@@ -38,23 +37,25 @@ def share_weights(
     mask : ndarray of the weight's shape, optional
         bool, True = kept; by default everything is kept.
     n_bits : int in [0, 15]
-        At most ``2**n_bits`` clusters. Give this or ``n_clusters``.
+        Width of an index before Huffman coding: at most ``2**n_bits`` clusters. Give this or ``n_clusters``.
     n_clusters : int in [1, 32768]
+        Number of clusters, where it is not a power of two.
     init : {"optimal", "linear", "density", "random"}
         As in `kmeans_1d`.
     codebook_dtype : float32 or float16
         float16 saves two bytes per centroid; centroids that become equal are merged.
     rate_weight : float >= 0
-        Price of a bit in units of squared weights: 0 minimises distortion alone, more gives indices of less
-        entropy, for Huffman to use (see `entropy_constrained_kmeans_1d`).
+        How much squared error one bit of an index is worth. 0 minimises the squared error alone; more makes
+        the indices' entropy smaller, so that Huffman coding takes fewer bits (see
+        `entropy_constrained_kmeans_1d`).
     importance : ndarray of the weight's shape, optional
-        What an error of each weight counts, non-negative and finite: with the loss's second derivatives, or
-        the Fisher information in their stead, k-means minimises what the loss gains (Choi, El-Khamy, Lee
-        2017, arXiv 1612.01543). By default all count alike. Not with `rate_weight`.
+        How much the squared error of each weight counts, non-negative and finite. With the second derivatives
+        of the loss, or the Fisher information in their place, k-means minimises the growth of the loss (Choi,
+        El-Khamy, Lee 2017, arXiv 1612.01543). By default all count alike. Not together with `rate_weight`.
     seed : int
         For ``init="random"``.
     name : str
-        Of the tensor, for messages.
+        Name of the tensor, for error messages.
 
     Returns
     -------
@@ -64,9 +65,9 @@ def share_weights(
     Raises
     ------
     ValueError
-        A mask of another shape or dtype, both or neither of ``n_bits`` and ``n_clusters``, NaN or infinite
-        weights, importance that `kmeans_1d` refuses, or weights beyond float16's range where the codebook is
-        of that dtype.
+        When the mask has another shape or dtype, both or neither of ``n_bits`` and ``n_clusters`` are given
+        or one is out of range, weights are NaN or infinite, a centroid is beyond the range of a float16
+        codebook, `kmeans_1d` refuses the importance, or `rate_weight` comes with it.
     """
     weight, mask = _as_array(weight), None if mask is None else _as_array(mask)
     if (n_bits is None) == (n_clusters is None):
@@ -102,7 +103,7 @@ def share_weights(
 
 
 def _as_array(values: object) -> np.ndarray:
-    """An array of what may be a torch tensor, on any device, with gradients, in a type that NumPy lacks."""
+    """Return an array of what may be a torch tensor: on any device, with gradients, or in bfloat16."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         values = values.float() if values.is_floating_point() else values
@@ -110,14 +111,14 @@ def _as_array(values: object) -> np.ndarray:
 
 
 def as_codebook(values: np.ndarray, dtype: type, name: str) -> np.ndarray:
-    """Centroids in the codebook's dtype; beyond its range is a ValueError that names the tensor."""
+    """Return centroids in the codebook's dtype; one beyond its range raises a ValueError."""
     if np.dtype(dtype) == np.float16:
         return to_half(values, name, may_vanish=False)
     return values.astype(dtype)
 
 
 def kept_positions(mask: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Flat row-major positions of the kept weights (int64, ascending); None when all are kept."""
+    """Return the flat row-major positions of the kept weights (int64, ascending); None when all are kept."""
     if mask is None:
         return None
     mask = np.asarray(mask)
@@ -127,19 +128,24 @@ def kept_positions(mask: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarra
 
 
 def merge_equal(codebook: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sort a codebook, merge equal centroids, and let the indices follow; unused centroids stay.
+    """Sort a codebook, merge equal centroids, and renumber the indices; unused centroids stay.
 
-    Rounding a codebook to float16, or training it, can make centroids meet or pass each other.
+    The file needs a strictly ascending codebook. Rounding centroids to float16 can make two of them equal,
+    and training can move one past another.
 
     Parameters
     ----------
     codebook : ndarray of shape (n_clusters,)
-    indices : ndarray of unsigned integers
+        Finite centroids, in any order.
+    indices : ndarray of any shape
+        Unsigned integers, the cluster of each weight.
 
     Returns
     -------
-    codebook : ndarray, strictly ascending
-    indices : ndarray of the same shape, uint8 or uint16
+    codebook : ndarray of shape (n_merged,)
+        Strictly ascending, n_merged <= n_clusters.
+    indices : ndarray of the given shape
+        uint8 or uint16; every weight has the same value as before.
     """
     merged, new_index = np.unique(codebook, return_inverse=True)
     if np.array_equal(merged, codebook):
@@ -149,17 +155,18 @@ def merge_equal(codebook: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, 
 
 
 def centroid_gradient(grad: np.ndarray, indices: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Gradient of the loss by the centroids: the sum of the gradients of the weights that share each.
+    """Return the gradient of the loss with respect to the centroids: of each, the sum over its weights.
 
     ``dL/dC_k = sum over i, j of dL/dW_ij * [I_ij = k]`` (Han, Mao, Dally 2016, eq. 3)
 
     Parameters
     ----------
     grad : ndarray of any shape
-        Gradient by the (kept) weights.
+        Gradient with respect to the (kept) weights.
     indices : ndarray of the same shape
         Cluster of each weight, integers in [0, n_clusters).
     n_clusters : int
+        Number of centroids.
 
     Returns
     -------
@@ -169,7 +176,7 @@ def centroid_gradient(grad: np.ndarray, indices: np.ndarray, n_clusters: int) ->
     Raises
     ------
     ValueError
-        Shapes that differ, or an index outside the range.
+        When the shapes differ, or an index is outside its range.
     """
     grad, indices = np.asarray(grad), np.asarray(indices)
     if grad.shape != indices.shape:
@@ -188,10 +195,11 @@ def bits_per_layer(
     max_bits: int = 8,
     importance: Mapping[str, float] | None = None,
 ) -> dict[str, int]:
-    """Choose the index width of each layer under a budget of distortion over all layers.
+    """Choose the index width of each layer so that the squared error of all layers stays within a budget.
 
-    Starts at ``min_bits`` everywhere and gives a bit where it lowers the distortion most for the index bits
-    it costs, until the budget is met (greedy on convex curves is optimal but for the last step).
+    Starts at ``min_bits`` everywhere. Then gives one bit more to the layer where it lowers the error most per
+    index bit that it costs, until the budget is met. Where each layer's error is a convex function of its
+    bits, this greedy choice is optimal except for the last step.
 
     Parameters
     ----------
@@ -201,18 +209,19 @@ def bits_per_layer(
         Budget: squared error of the shared weights over the energy (sum of squares) of the kept weights, both
         weighted by importance.
     min_bits, max_bits : int
-        Index widths to choose from.
+        Range of index widths to choose from, 0 <= min_bits <= max_bits <= 10.
     importance : mapping of name to float, optional
-        How much a squared error of this layer counts, such as from a sensitivity scan; 1 by default.
+        How much a squared error of this layer counts, for example from a sensitivity scan; 1 by default.
 
     Returns
     -------
     dict of name to int
+        Bits per index, for `share_weights`.
 
     Raises
     ------
     ValueError
-        An empty range of bits, or a budget that ``max_bits`` cannot meet.
+        When the range of bits is empty, or ``max_bits`` cannot meet the budget.
     """
     if not 0 <= min_bits <= max_bits <= 10:
         raise ValueError(

@@ -208,7 +208,7 @@ def test_what_was_looked_for_and_found_is_told(tmp_path, monkeypatch):
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="name='imagenet' is no data set; expected one of cifar10, cifar100"):
+    with pytest.raises(ValueError, match="name='imagenet' is not a data set; expected one of cifar10"):
         load_dataset("imagenet", "test")
     with pytest.raises(ValueError, match="split='validation' should be one of train, test"):
         load_dataset("digits", "validation")

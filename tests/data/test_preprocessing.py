@@ -71,7 +71,7 @@ def test_normalization_knows_every_set():
     for name, known in CATALOG.items():
         mean, std = normalization(name)
         assert len(mean) == len(std) == known.image_shape[0]
-    with pytest.raises(ValueError, match="name='svhn' is no data set; expected one of cifar10"):
+    with pytest.raises(ValueError, match="name='svhn' is not a data set; expected one of cifar10"):
         normalization("svhn")
 
 

@@ -125,7 +125,7 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path, monkeypatch):
 def test_a_file_of_torch_that_is_no_checkpoint_is_refused(tmp_path):
     for content in ({"model": {}}, torch.zeros(3)):
         torch.save(content, tmp_path / "run.pt")
-        with pytest.raises(ValueError, match=r"run\.pt is none of a training: delete it"):
+        with pytest.raises(ValueError, match=r"run\.pt is not a checkpoint of a training: delete it"):
             load_checkpoint(tmp_path / "run.pt", **run(), options={})
 
 

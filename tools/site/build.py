@@ -18,7 +18,9 @@ from stage import copy_notebooks, stage  # noqa: E402
 
 
 def build(out: Path, *, strict: bool = False) -> int:
-    """Build the site into a folder; what it is made from lies beside it, in a folder named ``…-sources``.
+    """Build the site into a folder; its sources are beside it, in a folder named ``…-sources``.
+
+    `strict` makes every warning of Sphinx a failure.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Sphinx's settings for the course's site; `build.py` calls it on what `stage.py` has laid out."""
+"""Sphinx's settings for the course's site; `build.py` runs Sphinx on the sources that `stage.py` writes."""
 
 import re
 import sys
@@ -22,10 +22,10 @@ extensions = ["myst_nb", "mathml", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "index"
 exclude_patterns = ["**.ipynb_checkpoints"]
 
-# Notebooks and Markdown: what is stored is shown, nothing runs.
+# Notebooks and Markdown: stored outputs are shown, nothing is executed.
 nb_execution_mode = "off"
 nb_merge_streams = True
-nb_render_markdown_format = "myst"  # its default knows no tables, and lectures show theirs as Markdown
+nb_render_markdown_format = "myst"  # the default cannot show tables in outputs
 nb_ipywidgets_js = {}
 nb_code_prompt_show = "Show the {type}"
 nb_code_prompt_hide = "Fold the {type}"
@@ -37,7 +37,7 @@ html_math_renderer = "mathml"
 suppress_warnings = ["myst.header", "misc.highlighting_failure", "ref.python"]
 
 # The API, from the docstrings.
-highlight_language = "none"  # what stands behind :: in a docstring is no Python
+highlight_language = "none"  # what follows :: in a docstring is not Python
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
@@ -67,12 +67,12 @@ html_theme_options = {
 
 
 def _readable(app, what, name, obj, options, lines: list[str]) -> None:
-    """Let |w| in a docstring be an absolute value, not a substitution."""
+    """Make |w| in a docstring an absolute value, not a substitution."""
     lines[:] = [re.sub(r"(?<![`\\|])\|(?=\S)", r"\\|", line) for line in lines]
 
 
 def _is_foreign(app, what, name, obj, skip, options) -> bool | None:
-    """Leave out what a library adds to a class of ours."""
+    """Leave out members that a library adds to the course's classes."""
     module = getattr(obj, "__module__", None) or "common"
     return None if module.split(".")[0] in ("common", "builtins") else True
 

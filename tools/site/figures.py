@@ -1,4 +1,4 @@
-"""Static figures of the pages with scripts: what a reader without scripts sees, and a printed page."""
+"""Static figures for the interactive pages: they are shown without scripts, and on a printed page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from common.codec.huffman import canonical_codes, code_lengths
 from common.deploy.web_page import SHIPPED
 from common.figures.style import BLACK, BLUE, GREEN, GREY, LIGHT, ORANGE, PURPLE, SKY, CourseFigure, styled
 
-TEXT = "a cabbage, a baobab, a cab"  # what the page on Huffman's code begins with
+TEXT = "a cabbage, a baobab, a cab"  # the text with which the page on Huffman's code begins
 _KINDS = {  # kinds of bytes, as the pages colour them
     "codebooks": ORANGE,
     "code lengths": PURPLE,
@@ -25,7 +25,7 @@ _KINDS = {  # kinds of bytes, as the pages colour them
 
 @styled
 def huffman() -> CourseFigure:
-    """The canonical tree of a text's letters; the most frequent letter is the nearest to the root."""
+    """The tree of the canonical code of a text's letters; the most frequent letter is nearest to the root."""
     counts = dict(sorted(Counter(TEXT).items()))
     lengths = code_lengths(np.array(list(counts.values())))
     codes = canonical_codes(lengths)

@@ -1,7 +1,7 @@
-"""Formulas as MathML, made when the site is built: browsers draw it without a script or a network.
+"""Formulas as MathML, made when the site is built: browsers show it without a script or a network.
 
 A formula that cannot be converted is a warning of the build. The font is STIX Two Math (SIL Open Font
-License), from the package ziamath; a browser without it takes a mathematical font of the machine.
+License), from the package ziamath; a browser that cannot load it uses a mathematical font of the machine.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _log = logging.getLogger(__name__)
 
 
 def mathml(latex: str, *, display: bool) -> str:
-    """A formula's MathML.
+    """Return a formula's MathML.
 
     Parameters
     ----------
     latex : str
-        Without dollar signs.
+        The formula, without dollar signs.
     display : bool
-        In a line of its own.
+        Whether it is set on a line of its own.
 
     Raises
     ------
     ValueError
-        It is not LaTeX that the converter knows.
+        When the converter does not know the LaTeX.
     """
     latex = re.sub(r"\\label\{[^}]*\}", "", latex).strip()
     try:
@@ -53,7 +53,7 @@ def _put(writer, node: nodes.Element, *, display: bool) -> None:
         formula = f"<code>{writer.encode(node.astext())}</code>"
     if node.get("behind"):
         formula = f'<span class="together">{formula}{writer.encode(node["behind"])}</span>'
-    # wide formulas scroll by themselves, by keyboard too, so that a phone's page does not
+    # A wide formula scrolls on its own (tabindex: by keyboard, too), so that a phone's page does not have to.
     html = f'<div class="formula" tabindex="0">{formula}</div>' if display else formula
     writer.body.append(html)
 
@@ -69,7 +69,7 @@ def _block(writer, node: nodes.math_block) -> None:
 
 
 def _keep_punctuation(app: Sphinx, tree: nodes.document, name: str) -> None:
-    """Let no line begin with the comma behind a formula."""
+    """Keep punctuation behind a formula on the formula's line."""
     for node in list(tree.findall(nodes.math)):
         behind = node.next_node(descend=False, siblings=True)
         mark = re.match(r"[,.;:!?)\]–—-]+(?=\s|$)", behind) if isinstance(behind, nodes.Text) else None

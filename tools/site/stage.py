@@ -1,12 +1,12 @@
-"""The course's files laid out as sources for Sphinx: READMEs and notebooks are the pages.
+"""Writes the sources of the site for Sphinx: the course's READMEs and notebooks are the pages.
 
 `stage` copies them into a folder, each to its own place, a README as the index of its folder. On the way:
 
-- links between files become links between pages: a notebook, a README, a module of ``common`` (its page of
-  the API), an explorable; data files become downloads, other code a link to the repository;
+- links between files become links between pages: to a notebook, a README, a module of ``common`` (its page in
+  the API), an interactive page. Data files become downloads, other code a link to the repository;
 - badges, which are pictures from other hosts, become buttons with text, for Colab and for JupyterLab;
-- what notebooks fold stays folded: MyST-NB knows tags where Jupyter knows metadata; an exercise shows its
-  stub first and its solution folded;
+- what is folded in a notebook stays folded: Jupyter's metadata becomes MyST-NB's tags. An exercise shows its
+  stub first, and its solution folded;
 - a week's page gets its hours in one line, and the list of its pages.
 
 Pages are found by pattern, so that a new notebook, week or module needs no line here.
@@ -40,7 +40,7 @@ from common.members.solutions import has_solution, without_solutions  # noqa: E4
 OWN_PAGES = Path(__file__).with_name("pages")
 TEXTS = ("*.md", "week[0-9][0-9]_*/**/*.md", "capstone/**/*.md", "members/README.md", "common/**/README.md")
 NOTEBOOKS = ("week[0-9][0-9]_*/**/*.ipynb", "capstone/**/*.ipynb")
-DOWNLOADS = {".json", ".dcz", ".toml", ".csv", ".cff"}  # data a reader may want; code stands in the API
+DOWNLOADS = {".json", ".dcz", ".toml", ".csv", ".cff"}  # data that a reader may want; code is in the API
 _EXPLORABLES = "common/deploy/web/"
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 _IMAGE_TAG = re.compile(r'(<img\b[^>]*\bsrc=")([^"]+)(")')
@@ -56,7 +56,10 @@ _FIGURE = re.compile(r"^#@title\s+(?:Figure:\s*)?(.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Course:
-    """The pages that there are: a file's path from the root, with slashes, to its page's, without suffix."""
+    """All pages of the site.
+
+    `pages` maps a file's path from the root, with slashes, to that of its page, without suffix.
+    """
 
     root: Path
     pages: dict[str, str]
@@ -64,7 +67,7 @@ class Course:
 
     @classmethod
     def of(cls, root: Path = ROOT) -> Course:
-        """What a checkout holds."""
+        """Return the pages of a checkout."""
         found = [path for pattern in (*TEXTS, *NOTEBOOKS) for path in root.glob(pattern)]
         names = sorted(
             path.relative_to(root).as_posix()
@@ -74,7 +77,7 @@ class Course:
         return cls(root, {name: _page_of(name) for name in names}, address(root))
 
     def modules(self) -> dict[str, str]:
-        """Each module of ``common``, dotted, to the page of it in the API; packages among them."""
+        """Return the API's page of each module of ``common``, by dotted name; packages included."""
         found = {"common": "api/index"}
         for path in sorted((self.root / "common").rglob("*.py")):
             parts = path.relative_to(self.root / "common").with_suffix("").parts
@@ -86,13 +89,13 @@ class Course:
 
 
 def _page_of(name: str) -> str:
-    """A file's page, so that a folder's README becomes its index: week01_x/README.md is week01_x/index."""
+    """Return a file's page; a folder's README becomes its index: week01_x/README.md is week01_x/index."""
     stem = posixpath.splitext(name)[0]
     return re.sub(r"(^|/)README$", r"\1index", stem)
 
 
 def target(link: str, name: str, course: Course) -> str:
-    """Where a link in a file leads on the site: to a page, a file to be downloaded, or the repository.
+    """Return where a link in a file leads on the site: to a page, a download, or the repository.
 
     Parameters
     ----------
@@ -104,7 +107,7 @@ def target(link: str, name: str, course: Course) -> str:
     Returns
     -------
     str
-        Relative to the file's page; what leads nowhere comes back as it was, for Sphinx to complain about.
+        Relative to the file's page. A broken link is returned unchanged, so that Sphinx reports it.
     """
     path, _, anchor = link.partition("#")
     if not path or re.match(r"[a-z][a-z0-9+.-]*:", path):
@@ -132,7 +135,7 @@ def target(link: str, name: str, course: Course) -> str:
 
 
 def buttons(notebook: str, course: Course) -> str:
-    """HTML of the buttons that open a notebook (its path from the root) where it can be run."""
+    """Return the HTML of the buttons that open a notebook (its path from the root) where it can be run."""
     name, place = owner_and_name(course.url), quote(notebook)
     colab = f"https://colab.research.google.com/github/{name}/blob/main/{place}"
     lab = f"https://mybinder.org/v2/gh/{name}/main?urlpath={quote('lab/tree/' + notebook, safe='')}"
@@ -145,7 +148,7 @@ def buttons(notebook: str, course: Course) -> str:
 
 
 def renewed_text(text: str, name: str, course: Course) -> str:
-    """Markdown of a file (its path from the root) with the site's links and buttons; code as it is."""
+    """Return the Markdown of a file (its path from the root) with the site's links and buttons."""
     lines, fence = [], None
     for line in text.splitlines(keepends=True):
         mark = _FENCE.match(line)
@@ -174,20 +177,20 @@ def _link(found: re.Match, name: str, course: Course) -> str:
 
 
 def pictures(text: str) -> list[str]:
-    """Pictures of markdown or HTML that lie in the repository, as they are linked to."""
+    """Return the links of Markdown or HTML to pictures in the repository, as they are written."""
     links = [link for mark, _, link in _LINK.findall(text) if mark]
     links += [found[1] for found in _IMAGE_TAG.findall(text)]
     return [link for link in links if not re.match(r"[a-z]+:", link)]
 
 
 def linked_data(text: str) -> list[str]:
-    """Data files that a text links to, as they are linked to."""
+    """Return the links of a text to data files, as they are written."""
     links = [link.partition("#")[0] for mark, _, link in _LINK.findall(text) if not mark]
     return [link for link in links if not re.match(r"[a-z]+:", link) and Path(link).suffix in DOWNLOADS]
 
 
 def hours(text: str) -> str | None:
-    """One line on the time that a week's lectures take, from the minutes in its table."""
+    """Return a line on the time that a week's lectures take, from the minutes in its table, or None."""
     minutes = [int(found) for found in _MINUTES_ROW.findall(text)]
     if not minutes:
         return None
@@ -200,7 +203,7 @@ def hours(text: str) -> str | None:
 
 
 def renewed_notebook(notebook: dict, name: str, course: Course) -> dict:
-    """A notebook as MyST-NB wants it: links, buttons, and folded what Jupyter folds. The given one stays."""
+    """Return a copy of a notebook for MyST-NB: with links and buttons, and with folded what Jupyter folds."""
     notebook = copy.deepcopy(notebook)
     cells: list[dict] = []
     is_asked = False
@@ -230,12 +233,12 @@ def renewed_notebook(notebook: dict, name: str, course: Course) -> dict:
 
 
 def _download_of(name: str) -> str:
-    """Where a notebook as it is lies on the site, from its page."""
+    """Return the path of the unchanged notebook on the site, relative to its page."""
     return posixpath.relpath(f"notebooks/{name}", posixpath.dirname(name) or ".")
 
 
 def _code_cells(cell: dict, is_asked: bool) -> list[dict]:
-    """A code cell with the tags and prompts that fold it; an exercise becomes two, stub and solution."""
+    """Return a code cell with the tags and prompts that fold it; an exercise as two, stub and solution."""
     metadata = cell.setdefault("metadata", {})
     source = source_of(cell)
     hidden = metadata.get("jupyter", {})
@@ -272,15 +275,15 @@ def _code_cells(cell: dict, is_asked: bool) -> list[dict]:
 
 
 def toctree(entries: list[str], *, caption: str | None = None, hidden: bool = True) -> str:
-    """A list of pages for Sphinx, in Markdown."""
+    """Return a list of pages for Sphinx, in Markdown."""
     options = [f":caption: {caption}"] * bool(caption) + [":hidden:"] * hidden
     return "\n".join(["", "```{toctree}", *options, ":maxdepth: 1", "", *entries, "```", ""])
 
 
 def own_list(index: str, course: Course) -> list[str]:
-    """Pages of the folder of an index, and the indexes of the folders in it, as its list names them.
+    """Return the entries of an index's list: the pages in its folder, and the indexes of folders in it.
 
-    Notebooks stand in the order in which the folder's README links them, and before the folders.
+    Notebooks are in the order in which the folder's README links them, and before the folders.
     """
     folder = posixpath.dirname(index)
     order = reading_order(course.root / folder / "README.md")
@@ -298,7 +301,7 @@ def own_list(index: str, course: Course) -> list[str]:
 
 
 def sources(course: Course) -> dict[str, bytes]:
-    """The site's sources: each file's place to its bytes."""
+    """Return the site's sources: the bytes of each file, by its path."""
     files: dict[str, bytes] = {}
     for name, page in course.pages.items():
         source = (course.root / name).read_text(encoding="utf-8")
@@ -321,7 +324,7 @@ def sources(course: Course) -> dict[str, bytes]:
 
 
 def stage(folder: Path, course: Course | None = None) -> Course:
-    """Write the site's sources into a folder; what has not changed stays, so Sphinx reads the rest only."""
+    """Write the site's sources into a folder; unchanged files are left alone, so that Sphinx skips them."""
     course = course or Course.of()
     wanted = sources(course)
     for path in [path for path in folder.rglob("*") if path.is_file()]:
@@ -345,7 +348,7 @@ def _html_outputs(notebook: dict) -> list[str]:
 
 
 def _text_page(source: str, name: str, course: Course) -> str:
-    """A README, or another text, as a page."""
+    """Return a README, or another text, as a page."""
     text = renewed_text(source, name, course)
     page = course.pages[name]
     if not re.search(r"^# ", text, re.MULTILINE):
@@ -363,7 +366,7 @@ def _text_page(source: str, name: str, course: Course) -> str:
 
 
 def _main_list(course: Course) -> str:
-    """The site's own contents."""
+    """Return the site's table of contents."""
     weeks = sorted(page for page in course.pages.values() if re.fullmatch(r"week\d\d_\w+/index", page))
     listed = {"index", *weeks, "capstone/index"}
     texts = [page for page in course.pages.values() if "/" not in page and page not in listed]
@@ -379,7 +382,7 @@ def _main_list(course: Course) -> str:
 
 
 def _results(course: Course) -> dict[str, bytes]:
-    """The page of results: tables that a command makes, and the figures of the capstone's notebooks."""
+    """Return the page of results: tables that a command makes, and figures of the capstone's notebooks."""
     parts = ["# Results\n\nTables and figures are made by commands from what was measured; each says which."]
     files = {}
     for name in ("README.md", "capstone/README.md"):
@@ -405,7 +408,7 @@ def _results(course: Course) -> dict[str, bytes]:
 
 
 def _moved(text: str, folder: str) -> str:
-    """Markdown of a file in a folder as it would stand at the root."""
+    """Return the Markdown of a file in a folder with its links relative to the root."""
 
     def moved(found: re.Match) -> str:
         mark, said, link = found.groups()
@@ -420,7 +423,7 @@ def _title(notebook: dict) -> str:
 
 
 def _figures(notebook: dict) -> list[tuple[str, bytes]]:
-    """Each figure of a notebook with its title, or else the heading under which it stands."""
+    """Return each figure of a notebook with its title, or else the heading above it."""
     found, heading = [], _title(notebook)
     for cell in notebook["cells"]:
         headings = re.findall(r"^#{2,} (.*)$", source_of(cell), re.MULTILINE)
@@ -436,7 +439,7 @@ def _figures(notebook: dict) -> list[tuple[str, bytes]]:
 
 
 def _api(course: Course) -> dict[str, bytes]:
-    """One page per module, and one per folder with a line for each of its modules."""
+    """Return the API's pages: one per module, and one per folder with a line for each of its modules."""
     modules, files = course.modules(), {}
     for dotted, page in modules.items():
         title = f"``{dotted}``"
@@ -468,7 +471,7 @@ def _rst_section(title: str) -> str:
 
 
 def _first_line(dotted: str, course: Course) -> str:
-    """A module's summary, read without importing it."""
+    """Return a module's summary, read without importing it."""
     path = course.root / dotted.replace(".", "/")
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
@@ -476,13 +479,13 @@ def _first_line(dotted: str, course: Course) -> str:
 
 
 def _rank(name: str) -> tuple[int, str]:
-    """Folders in the order of the pipeline, then modules."""
+    """Return a sort key: folders in the order of the pipeline, then modules."""
     order = list(MAY_IMPORT)
     return (order.index(name) if name in order else len(order), name)
 
 
 def _handed_on(init: Path) -> dict[str, str]:
-    """The names that a folder hands on, to the module of each, read without importing it."""
+    """Return the names of a folder's facade with the module of each, read without importing it."""
     if not init.is_file():
         return {}
     for node in ast.walk(ast.parse(init.read_text(encoding="utf-8"))):
@@ -495,7 +498,7 @@ def _handed_on(init: Path) -> dict[str, str]:
 
 
 def copy_notebooks(out: Path, course: Course) -> None:
-    """The notebooks as they are, to be downloaded from the site, and the animations that they show."""
+    """Copy the unchanged notebooks, for download from the site, and the animations that they show."""
     for name in (name for name in course.pages if name.endswith(".ipynb")):
         source = course.root / name
         links = pictures("".join(_html_outputs(json.loads(source.read_text(encoding="utf-8")))))
