@@ -57,7 +57,7 @@ UNTRAINED: dict[str, Coder] = {
     "binary": lambda weight, _: coded_by_scale(*binarize(weight)),
     "ternary": lambda weight, _: coded_by_scale(*ternarize(weight)),
 }
-LEVELS = {"uniform_step": STEPS, "binary": (1,), "ternary": (math.log2(3),)}
+LEVELS = {"uniform_step": STEPS, "binary": (1,), "ternary": (math.log2(3),)}  # log2(3) bits tell three values
 _EIGHT_DOWN = (2, 3, 4, 5, 6, 8)
 VGG_LEVELS = {
     "per_tensor": _EIGHT_DOWN,
@@ -198,7 +198,7 @@ def _tuning(plan: Plan, seed: int):
 def _tune_grid(model, training, n_bits, config, device) -> tuple[nn.Module, dict[str, float]]:
     """Quantization-aware training with the best grid of each channel, found once, on the trained weights."""
     grids = [weight_grid(weight, n_bits, clip="mse") for weight in prunable_parameters(model).values()]
-    waiting = iter(grids)
+    waiting = iter(grids)  # both functions below go through the layers in this same order
     quantization_aware_(model, lambda _: GridQuantizer(next(waiting)))
     train(model, training, config, device=device, description=f"QAT, {n_bits} bits")
     waiting = iter(grids)

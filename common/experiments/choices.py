@@ -68,6 +68,7 @@ class Rule:
             The trained network's validation error, a fraction.
         """
         rows = [row for row in rows if row["ratio"] >= self.least_ratio]
+        # 1 - top1 is rounded: without 1e-12 an equal error might count as a greater one.
         good = [row for row in rows if row["validation_error"] <= most_error + 1e-12]
         if self.is_smallest and good:
             return min(good, key=lambda row: row["file_bytes"])["name"]

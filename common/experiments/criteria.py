@@ -331,7 +331,7 @@ def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: b
 
 
 def _one_seed(training, validation, size: Size, *, seed: int, device: str, bar) -> dict:
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # seeded inside, and as before outside
         torch.manual_seed(seed)
         model = vgg(
             list(size.channels), num_classes=len(training.classes), in_channels=training.images.shape[1]

@@ -255,7 +255,7 @@ def multiply_adds(model: nn.Module, shape: Sequence[int]) -> int:
     skeleton = copy.deepcopy(model).to("meta").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         skeleton(torch.empty(1, *shape, device="meta"))
-    return counter.get_total_flops() // 2
+    return counter.get_total_flops() // 2  # a multiply-add counts as two operations
 
 
 def _measure_network(

@@ -162,7 +162,7 @@ def _row(
     """
     of_row = copy.deepcopy(model)
     convolutions = share(model, conv_bits, None)
-    CentroidTuner(convolutions, of_row)
+    CentroidTuner(convolutions, of_row)  # writes the shared values into the network
     if renorm is not None:
         renew_batch_norm_(of_row, renorm, device)
     features, labels = _features(of_row, validation, device)

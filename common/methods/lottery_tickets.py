@@ -244,6 +244,7 @@ class KeptWeights:
             weight = parameters[name].detach()
             places = mask.flatten().nonzero().flatten().to(weight.device)
             values = nn.Parameter(weight.reshape(-1).index_select(0, places))
+            # The kept weights are written into this flat tensor; its other places stay 0.
             self._layers.append((name, places, values, torch.zeros(weight.numel(), device=weight.device)))
 
     def parameters(self) -> list[nn.Parameter]:
@@ -281,7 +282,7 @@ class Snapshot:
 
 
 class LossWatch:
-    """Training callback that measures the validation loss every so many steps, and keeps the best weights.
+    """Training callback that measures the validation loss from time to time, and keeps the best weights.
 
     The early-stop step is that of the least loss (the first of equals): the paper's measure of how fast a
     network learns. Nothing is stopped; only what a stop there would have given is remembered.

@@ -243,6 +243,7 @@ def ranks_by_energy(model: nn.Module, energy: float) -> Ranks:
     ranks = {}
     for name, (shape, losses) in _spectra(model).items():
         most = (1.0 - energy) / len(losses)
+        # The first rank that loses no more than `most`; 1e-12 lets rounding errors pass.
         rank = tuple(int((lost > most + 1e-12).sum()) + 1 for lost in losses)
         if n_weights(shape, rank) < math.prod(shape):
             ranks[name] = rank
@@ -332,7 +333,7 @@ def _spectra(model: nn.Module) -> dict[str, tuple[tuple[int, ...], list[Tensor]]
         for mode in modes:
             small = mode @ mode.T if mode.shape[0] <= mode.shape[1] else mode.T @ mode
             squares = torch.linalg.eigvalsh(small).flip(0).clamp(min=0)
-            lost = squares.flip(0).cumsum(0).flip(0)  # from each place on
+            lost = squares.flip(0).cumsum(0).flip(0)  # sums from each place to the end
             total = lost[0] if lost[0] > 0 else torch.ones_like(lost[0])
             losses.append(torch.cat([lost[1:], lost.new_zeros(1)]) / total)
         spectra[name] = (tuple(weight.shape), losses)
