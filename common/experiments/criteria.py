@@ -103,8 +103,12 @@ def compare_criteria(
         A trained `vgg` with batch norm; it stays as it is.
     training, validation, test : ImageSet
         For the scores; for comparing the criteria; for the last column of the table.
+    plan : CriteriaPlan
     workdir : path
-        Measurements. With `resume`, those of the same plan, images and network are not made again.
+        Measurements.
+    device : str
+    resume : bool
+        Whether measurements of the same plan, images and network are read from `workdir`.
 
     Returns
     -------
@@ -279,9 +283,10 @@ def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: b
         The training set, from which the validation split is cut.
     size : Size
     workdir : path
-        Finished seeds. With `resume`, those of the same `size` (but for its seeds) and images are not run
-        again.
+        Finished seeds.
     device : str
+    resume : bool
+        Whether finished seeds are read from `workdir`, if all else of `size` and the images are the same.
 
     Returns
     -------

@@ -88,8 +88,10 @@ def measure(
     training, validation : ImageSet
     plan : Plan
     workdir : path
-        With `resume`, what was measured before is read from here.
+        Measurements and checkpoints.
     device : str
+    resume : bool
+        Whether what was measured before is read from `workdir`.
 
     Returns
     -------
