@@ -186,7 +186,7 @@ def _measure(
     test_ratio = dict(plan.tested)[kind]
     top1, row = [], {"sample": _sample(scores)}
     ratios = plan.weight_ratios if kind == "weights" else plan.filter_ratios
-    for ratio in dict.fromkeys((*ratios, test_ratio)):  # without doubles, where the test's is one of them
+    for ratio in dict.fromkeys((*ratios, test_ratio)):  # each ratio once, the test's among them
         if kind == "weights":
             pruned, left = copy.deepcopy(model), global_masks(scores, ratio)
             apply_masks_(pruned, left)

@@ -21,7 +21,7 @@ from common.report.published import PUBLISHED, PublishedResult
 
 PIPELINE = "prune, share, code"
 KEYS = ("method", "label", "network", "dataset", "file_bytes", "dense_bytes", "top1", "baseline_top1", "note")
-_OTHER_SHAPE = ("alexnet", "choices", "lenets", "vgg16")  # no points of this map, or `pipeline_points`
+_OTHER_SHAPE = ("alexnet", "choices", "lenets", "vgg16")  # no points, or those of `pipeline_points`
 
 
 @dataclass(frozen=True)
