@@ -257,7 +257,10 @@ def _tidy(codebook, indices):
 def _encode(symbols, lengths):
     symbols, lengths = np.asarray(symbols), np.asarray(lengths, dtype=np.uint8)
     if symbols.size and not 0 <= symbols.min() <= symbols.max() < lengths.size:
-        raise ValueError("symbols: got one without a word")
+        raise ValueError(
+            f"symbols: got {symbols.min()} to {symbols.max()}, expected 0 to {lengths.size - 1}: "
+            "no other symbol has a code word"
+        )
     return encode(symbols.astype(np.uint16), lengths)
 
 

@@ -61,7 +61,10 @@ def gather(root: str | Path = ROOT) -> Gathered:
         for point in read_result(path)["figures"].get("points", ()):
             lacking = [key for key in KEYS if key not in point]
             if lacking:
-                raise ValueError(f"{entry.result}: a point without {', '.join(lacking)}")
+                raise ValueError(
+                    f"{entry.result}: a point without {', '.join(lacking)}: make it again with "
+                    f"`{entry.command} {name}`"
+                )
             points.append({key: point[key] for key in KEYS})
     return Gathered(tuple(points), tuple(missing))
 

@@ -66,7 +66,7 @@ class StepPruner(MaskKeeper):
     masks : Masks
         The masks at the start; what is pruned never grows back.
     schedule : mapping of int to float
-        For steps of the optimiser, counted from 0: the sparsity in [0, 1] to which is pruned after them.
+        Steps of the optimiser, counted from 0, and the sparsities in [0, 1] that are reached after them.
     """
 
     def __init__(self, masks: Masks, schedule: Mapping[int, float]) -> None:

@@ -3,8 +3,8 @@
 Each convolution has a codebook of at most ``2**conv_bits`` values, each fully connected layer one of at most
 ``2**fc_bits``; None leaves the weights float32. Accuracies are measured on the first validation images. There
 is a third measurement between sharing and fine-tuning: the shared weights as they are, with batch norm's
-means and variances estimated again. Fine-tuning does that as well, so only beside this measurement is seen
-what the moved centroids add.
+means and variances estimated again. Fine-tuning does that as well, so only a comparison with this measurement
+shows what the moved centroids add.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ class Stage:
     ----------
     epochs : int
     weight : float
-        Factor on the KL divergence at the end of the stage; it climbs from that of the last stage, or from 0.
+        Factor on the KL divergence at the end of the stage; it climbs from the stage before's, or from 0.
     warmup : float
         Epochs in which it climbs.
     rates : (float, float)

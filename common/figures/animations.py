@@ -68,7 +68,7 @@ def save_gif(
     data = buffer.getvalue()
     if len(data) > MOST_BYTES:
         raise ValueError(
-            f"{path}: {len(data):,} bytes, expected at most {MOST_BYTES:,}: fewer frames or dots"
+            f"{path}: {len(data):,} bytes, expected at most {MOST_BYTES:,}: use fewer frames or a lower dpi"
         )
     with whole_file(path) as aside:
         aside.write_bytes(data)

@@ -411,7 +411,9 @@ def _skeleton(metadata: Mapping[str, object]) -> nn.Module:
     with torch.device("meta"):
         names, ranks = list(prunable_parameters(whole)), metadata.get("ranks")
         if not isinstance(ranks, list) or len(ranks) != len(names):
-            raise ValueError(f"ranks {str(ranks)[:60]}: expected a list, one entry per layer, {len(names)}")
+            raise ValueError(
+                f"ranks {str(ranks)[:60]}: expected a list of {len(names)} entries, one per layer"
+            )
         chosen = {}
         for name, rank in zip(names, ranks, strict=True):
             if rank is None:

@@ -245,7 +245,7 @@ class VariationalObjective:
             )
         layers = variational_layers(model)
         if not layers:
-            raise ValueError("the network has no layer with noise: give what to_variational returns")
+            raise ValueError("the network has no layer with noise: expected what to_variational returns")
         self._model, self._noise = model, next(iter(layers.values())).noise
         self._n_images, self._weight, self._start = n_images, weight, start
         self._warmup_steps, self._seed = warmup_steps, seed
