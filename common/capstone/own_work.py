@@ -1,10 +1,10 @@
-"""A member's own functions of assignments 5, 6 and 7, for a pipeline of nothing else.
+"""A member's own functions of assignments 5, 6 and 7, from which the whole pipeline is built.
 
-A notebook of an assignment trains and draws for minutes; here only its functions are wanted. So it is not
-run: the definitions of the functions that `NEEDED` names, and of what these use (imports, helpers,
+An assignment's notebook trains and draws for minutes, but here only its functions are wanted. So it is not
+run. The definitions of the functions that `NEEDED` names, and of what these use (imports, helpers,
 constants), are taken from its cells and executed, nothing else. Each function is then tried by its
-assignment's check. What is missing or not right yet is replaced by the course's own, and `OwnWork.table`
-says so.
+assignment's check. A function that is missing or not right yet is replaced by the course's own, and
+`OwnWork.table` says so.
 
 The code that runs is the member's own, in the member's own kernel; for other people's notebooks there is
 `common.sandbox`.
@@ -37,20 +37,20 @@ NEEDED = {
     "week06": ("decode", "centroid_gradient", "take_step", "fine_tune", "tidy"),
     "week07": ("code_lengths", "canonical_codes", "encode", "decode"),
 }
-MAX_NOTEBOOK = 16 << 20
+MAX_NOTEBOOK = 16 << 20  # bytes
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 @dataclass(frozen=True)
 class OwnWork:
-    """Functions for the pipeline, and whose they are.
+    """Functions for the pipeline, and who wrote each.
 
     Attributes
     ----------
     week05, week06, week07 : SimpleNamespace
         The functions of `NEEDED`, each by its name.
     rows : tuple of (week, function, whose, remark)
-        ``whose`` is "yours" or "the course's".
+        One row per function: ``whose`` is "yours" or "the course's", ``remark`` says why.
     """
 
     week05: SimpleNamespace
@@ -64,7 +64,7 @@ class OwnWork:
         return sum(whose == "yours" for _, _, whose, _ in self.rows)
 
     def table(self) -> str:
-        """Whose each function is, as markdown."""
+        """Who wrote each function, as a markdown table."""
         return "\n".join(markdown_table(("assignment", "function", "whose", "remark"), self.rows))
 
 
@@ -77,12 +77,17 @@ def own_work(name: str | None = None, *, root: Path = ROOT) -> OwnWork:
         The member, whose notebooks are ``members/<name>/weekNN/assignment.ipynb``. By default the course's
         reference solutions where this edition has them, else the course's own functions.
     root : Path
-        The repository.
+        The repository's folder.
+
+    Returns
+    -------
+    OwnWork
+        Always complete: every function is either the member's or the course's.
 
     Raises
     ------
     ValueError
-        The name is none of a member, or there is no such folder.
+        `name` is not a member's name, or there is no folder ``members/<name>``.
     """
     if name is not None and not (_NAME.fullmatch(name) and (root / "members" / name).is_dir()):
         raise ValueError(
@@ -125,13 +130,14 @@ def _definitions(name: str | None, week: str, root: Path) -> tuple[dict[str, ast
 
 
 def _by_name(texts: list[str]) -> dict[str, ast.stmt]:
+    """The definitions in a notebook's cells, by name; a cell that cannot be parsed is skipped."""
     found: dict[str, ast.stmt] = {}
     for text in texts:
-        plain = re.sub(r"^\s*[%!].*$", "", text, flags=re.MULTILINE)  # magics
+        plain = re.sub(r"^\s*[%!].*$", "", text, flags=re.MULTILINE)  # IPython's magics are not Python
         with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
             for node in ast.parse(plain).body:
                 for name in _names_of(node):
-                    found.pop(name, None)  # the order is that of the last definition
+                    found.pop(name, None)  # so that the name moves to the place of its last definition
                     found[name] = node
     return found
 
@@ -165,15 +171,17 @@ def _tried(
 
 
 def _executed(definitions: Mapping[str, ast.stmt], name: str) -> object:
-    """The function, in a module of its own with all that it uses."""
+    """The function, executed in a module of its own with all that it uses, directly or through others."""
     wanted, waiting = set(), [name]
     while waiting:
         each = waiting.pop()
         if each in definitions and each not in wanted:
             wanted.add(each)
             waiting += sorted(_globals_of(definitions[each]))
+    # By identity, since one statement may define several of the names: `import numpy as np, math`.
     body = list({id(definitions[each]): definitions[each] for each in definitions if each in wanted}.values())
     body.sort(key=lambda node: not isinstance(node, ast.Import | ast.ImportFrom))  # imports first
+    # Annotations are then never evaluated, so a type that only they name need not be imported.
     future = ast.ImportFrom("__future__", [ast.alias("annotations")], 0)
     module = ast.fix_missing_locations(ast.Module([future, *body], []))
     home = ModuleType(f"own_{name}")
@@ -182,7 +190,7 @@ def _executed(definitions: Mapping[str, ast.stmt], name: str) -> object:
 
 
 def _globals_of(node: ast.stmt) -> set[str]:
-    """Names that a statement takes from its module: not the variables of its functions."""
+    """Names that a statement takes from its module, without the local variables of its functions."""
     found: set[str] = set()
     scopes = [symtable.symtable(ast.unparse(node), "<cell>", "exec")]
     while scopes:
@@ -198,7 +206,7 @@ def _globals_of(node: ast.stmt) -> set[str]:
 
 
 # ----------------------------------------------------------------------------------------------------
-# The course's own, in the types of the assignments: NumPy arrays, and dicts of them by name.
+# The course's own functions, with the types of the assignments: NumPy arrays, and dicts of them by name.
 
 
 def _global_masks(scores: Mapping[str, np.ndarray], sparsity: float) -> dict[str, np.ndarray]:
@@ -249,7 +257,10 @@ def _tidy(codebook, indices):
 def _encode(symbols, lengths):
     symbols, lengths = np.asarray(symbols), np.asarray(lengths, dtype=np.uint8)
     if symbols.size and not 0 <= symbols.min() <= symbols.max() < lengths.size:
-        raise ValueError("symbols: got one without a word")
+        raise ValueError(
+            f"symbols: got {symbols.min()} to {symbols.max()}, expected 0 to {lengths.size - 1}: "
+            "no other symbol has a code word"
+        )
     return encode(symbols.astype(np.uint16), lengths)
 
 

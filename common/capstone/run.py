@@ -1,7 +1,8 @@
 """The capstone: VGG-16 for CIFAR-10, compressed end to end and judged by the course's targets.
 
 ``dnnc capstone`` and ``capstone/capstone.ipynb`` both call `run_capstone`. What it does depends on the
-profile (`profiles`); every figure says whether it was measured in this run or quoted from the stored results.
+profile (`choose_profile`); every figure says whether it was measured in this run or quoted from the stored
+results.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ from common.networks.training import TrainConfig, default_device, evaluate, is_f
 from common.report.sizes import is_met, target_table
 
 # ----------------------------------------------------------------------------------------------------
-# The whole loop live on a small machine, on digits: train, prune, share, code, write, read back, evaluate.
+# The whole pipeline live on a small machine, on digits: train, prune, share, code, write, read back, measure.
 #
-# A VGG-16 of a quarter of the width (an eighth under test) learns the 4,000 digits that come inside the
-# dependencies, padded to its 32×32 inputs. It is *not* CIFAR-10: digits are far easier, and its figures stand
-# in a table of their own.
+# A VGG-16 of a quarter of the width (an eighth under test) is trained on the 4,000 digits that come inside
+# the dependencies, padded to its 32×32 inputs. That is *not* CIFAR-10: digits are far easier, and their
+# figures stand in a table of their own.
 
 NAME = "vgg16_digits"
 _TRAIN = TrainConfig(
@@ -57,9 +58,18 @@ _CONFIG = CompressConfig(
 
 @dataclass(frozen=True)
 class DigitsRun:
-    """Size of the run: the factor on VGG-16's channels, images, and epochs of each stage.
+    """How large the run on digits is.
 
-    `n_train` and `n_test` take the first images of each split, by default all 4,000 and 1,000.
+    Attributes
+    ----------
+    width : float > 0
+        Factor on VGG-16's channels.
+    n_train, n_test : int, optional
+        Only the first images of each split are used; by default all 4,000 and all 1,000.
+    train_epochs : int
+        Epochs of the training before the pruning.
+    config : CompressConfig
+        The pipeline's options, with the epochs of its two fine-tunings.
     """
 
     width: float = 0.25
@@ -82,7 +92,7 @@ def run_digits(
     device: str | None = None,
     say: Callable[[str], None] = print,
 ) -> dict:
-    """Train a fresh network, and take it through all stages.
+    """Train a new network on digits, and take it through all stages of the pipeline.
 
     Parameters
     ----------
@@ -92,7 +102,7 @@ def run_digits(
     device : str, optional
         By default the GPU if there is one.
     say : callable
-        Told what happens, one line a stage.
+        Called with one line of text per stage.
 
     Returns
     -------
@@ -154,17 +164,18 @@ class Profile:
 
 
 def choose_profile(requested: str | None = None) -> Profile:
-    """Choose by request, by the environment, or by what the machine has.
+    """The profile that was asked for, here or in the environment, else the one that the machine allows.
 
     Parameters
     ----------
     requested : {"full", "cpu", "offline", "test"}, optional
+        Goes before the environment variable ``DNNC_CAPSTONE_PROFILE``.
 
     Returns
     -------
     Profile
-        Without a network the answer takes less than ten seconds; with one, CIFAR-10 is downloaded when no
-        folder has it.
+        Where neither asks for one, CIFAR-10 is looked for, and downloaded if no folder has it. Without an
+        internet connection that is given up within ten seconds.
 
     Raises
     ------
@@ -285,9 +296,9 @@ def run_capstone(
     Parameters
     ----------
     profile : {"full", "cpu", "offline", "test"}, optional
-        By default what the environment asks for, else what the machine allows (`profiles.choose_profile`).
+        By default what the environment asks for, else what the machine allows (`choose_profile`).
     resume : bool
-        In the full profile: whether to go on from the checkpoints in `workdir`; else they are deleted.
+        In the full profile: whether to go on from the checkpoints in `workdir`. If not, they are deleted.
     folder : path
         Where the shipped files are, and where the full profile writes them.
     workdir : path
@@ -295,14 +306,20 @@ def run_capstone(
     device : str, optional
         By default the GPU if there is one.
     say : callable
-        Told what happens, one line at a time; the profile first.
+        Called with one line of text for everything that happens; the profile comes first.
     digits : DigitsRun, optional
         Another size for the live run of the profiles offline and test.
 
+    Returns
+    -------
+    CapstoneResult
+
     Raises
     ------
-    FileNotFoundError, ValueError
-        Shipped files or the data set are missing, or do not belong together.
+    FileNotFoundError
+        Shipped files or the data set are missing.
+    ValueError
+        There is no such profile, or a shipped file is not the one that the stored figures were measured on.
     """
     chosen = choose_profile(profile)
     say = say if is_first_process() else _say_nothing
@@ -331,7 +348,7 @@ def run_capstone(
 
 
 def _say_nothing(line: str) -> None:
-    """What the other processes under ``torchrun`` say."""
+    """Print nothing: under ``torchrun`` only the first process speaks."""
 
 
 def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, say: Say) -> dict[str, Part]:
@@ -372,7 +389,7 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
             resume=resume,
         )
         stored[name] = figures
-        if is_first_process():  # after each point: files and figures belong together whenever it is stopped
+        if is_first_process():  # after each point: wherever the run is stopped, figures and files still agree
             write_result(
                 results,
                 stored,
@@ -389,7 +406,7 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
 def _measure_shipped(
     folder: Path, shipped: dict[str, Shipped], *, device: str | None, say: Say
 ) -> dict[str, Part]:
-    """Code the shipped files again, and measure what is decoded from them beside the baseline."""
+    """Code the shipped files again, decode them, and measure the decoded networks beside the baseline."""
     test = load_dataset("cifar10", "test")
     model, _ = open_model(folder / BASELINE)
     baseline = evaluate(model, test, device=device)
@@ -410,7 +427,7 @@ def _measure_shipped(
 
 
 def _quote(point: Shipped, measured: dict) -> Part:
-    """A part whose figures were measured now where they could be, and quoted where not."""
+    """A part with the figures that were measured now; all others are the stored ones."""
     return Part(
         _title(point.name),
         point.stored | measured,

@@ -1,9 +1,9 @@
 """The capstone's shipped files: coded again, measured again, and fine-tuned a little further, on any machine.
 
-``capstone/`` ships the baseline (``vgg16_cifar10.safetensors``), one `.dcz` file an operating point, and
-``results/operating_points.json`` with what was measured when they were made. A `.dcz` holds the fine-tuned
-network as it was before the last stage: positions, codebooks and indices. So the last stage runs live on the
-real network without training it: decode to these, code again, and the same bytes must come out.
+``capstone/`` ships the baseline (``vgg16_cifar10.safetensors``), one `.dcz` file per operating point, and
+``results/operating_points.json`` with what was measured when they were made. Decoding a `.dcz` gives back
+what went into the last stage, the coding: positions, codebooks and indices of the fine-tuned network. So this
+stage runs live on the real network without training it: decode, code again, and the same bytes must come out.
 """
 
 from __future__ import annotations
@@ -54,6 +54,16 @@ class Shipped:
 def load_shipped(folder: str | Path) -> dict[str, Shipped]:
     """Read every operating point that has stored figures.
 
+    Parameters
+    ----------
+    folder : path
+        Such as ``capstone/`` (`run.FOLDER`).
+
+    Returns
+    -------
+    dict of name to Shipped
+        In the order of the stored results.
+
     Raises
     ------
     FileNotFoundError
@@ -78,12 +88,18 @@ def load_shipped(folder: str | Path) -> dict[str, Shipped]:
 
 
 def fingerprint(data: bytes) -> str:
-    """SHA-256 of a file's bytes, as the stored results keep it."""
+    """SHA-256 of a file's bytes in hexadecimal digits, as the stored results keep it."""
     return hashlib.sha256(data).hexdigest()
 
 
 def encode_again(shipped: Shipped, *, say: Callable[[str], None] = print) -> dict:
     """Decode a shipped file and code it again; the bytes must be the same.
+
+    Parameters
+    ----------
+    shipped : Shipped
+    say : callable
+        Called with one line of text when it has succeeded.
 
     Returns
     -------
@@ -95,6 +111,7 @@ def encode_again(shipped: Shipped, *, say: Callable[[str], None] = print) -> dic
     ValueError
         Other bytes came out.
     """
+    # Shipped files hold no tensor names: a reader knows them from the architecture.
     coded = container.save(shipped.model, store_names=False)
     if coded != shipped.data:
         raise ValueError(
@@ -114,15 +131,15 @@ def encode_again(shipped: Shipped, *, say: Callable[[str], None] = print) -> dic
 
 @dataclass(frozen=True)
 class FineTune:
-    """A short fine-tuning of centroids: mean loss (nats) and top-1 on the same images before and after."""
+    """A short fine-tuning of centroids: mean loss (nats) and top-1 before and after, on the same images."""
 
     n_steps: int
     loss_before: float
     loss_after: float
     top1_before: float
     top1_after: float
-    largest_move: float  # of a weight
-    file_bytes: int
+    largest_move: float  # the largest absolute change of a weight
+    file_bytes: int  # of the network coded again after the fine-tuning
 
 
 def fine_tune_briefly(
@@ -141,11 +158,20 @@ def fine_tune_briefly(
     Parameters
     ----------
     shipped : Shipped
+        Not changed, nor is its file.
     training, test : ImageSet
     n_steps, batch_size : int
         The first ``n_steps * batch_size`` training images are seen once.
     n_measured : int
-        Test images on which the loss is measured before and after.
+        Test images on which loss and accuracy are measured before and after.
+    device : str, optional
+        By default the GPU if there is one.
+    say : callable
+        Called with one line of text about the result.
+
+    Returns
+    -------
+    FineTune
     """
     model = unpack(shipped.model)
     tensors = dict(zip(model.state_dict(), shipped.model.tensors.values(), strict=True))

@@ -1,6 +1,6 @@
-"""The capstone's points on the trade-off curve: VGG-16 for CIFAR-10, how far compressed, with which options.
+"""The capstone's points on the trade-off curve: how far VGG-16 for CIFAR-10 is compressed, and how.
 
-`common.compress.points` makes a point; ``dnnc reproduce choices`` says how these options were chosen.
+`common.compress.points` makes a point; ``dnnc reproduce choices`` shows how these options were chosen.
 """
 
 from __future__ import annotations
@@ -47,12 +47,30 @@ POINTS = {
 def compress_to_point(
     source: str | Path, point: str, out: str | Path, *, workdir: str | Path, device: str | None = None
 ) -> dict:
-    """Compress a VGG-16 to one of the capstone's operating points; returns `run_point`'s figures.
+    """Compress a trained VGG-16 to one of the capstone's operating points.
+
+    Parameters
+    ----------
+    source : path
+        As in `compress.files.open_model`: a VGG-16 with ten classes, such as a ``.safetensors`` file.
+    point : str
+        A key of `POINTS`.
+    out : path
+        Where the `.dcz` file is written.
+    workdir : path
+        Checkpoints, from which a stopped run goes on.
+    device : str, optional
+        By default the GPU if there is one.
+
+    Returns
+    -------
+    dict
+        The figures of `compress.points.run_point`.
 
     Raises
     ------
     ValueError
-        No such point, or another network.
+        There is no such point, or `source` holds another network.
     """
     if point not in POINTS:
         raise ValueError(f"no operating point {point!r}: expected one of {', '.join(POINTS)}")

@@ -1,9 +1,10 @@
 """Measurements that take too long for a lecture: ``dnnc study NAME`` and ``dnnc reproduce NAME`` make them.
 
 An experiment is a module with a function ``run(*, device, resume)`` that trains and measures, goes on from
-what stands in ``runs/``, and returns an `Outcome`. Its figures are stored as JSON with how they were made
-(`common.base.results`); a lecture reads them with `read_experiment` and shows them beside a small live run of
-the same code. A reproduction is an experiment that is set beside published rows.
+what an earlier run has left in ``runs/``, and returns an `Outcome`. Its figures are stored as JSON together
+with how they were made (`common.base.results`). A lecture reads them with `read_experiment` and shows them
+beside a small live run of the same code. A reproduction is an experiment whose figures stand beside published
+ones.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ WORKDIR = ROOT / "runs" / "studies"
 
 @dataclass(frozen=True)
 class Entry:
-    """An experiment's result file, relative to the repository, and what it is, in a few words."""
+    """An experiment's result file, relative to the repository, what it measures, and its command."""
 
     result: str
     what: str
@@ -29,7 +30,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out.
+    """What an experiment has found.
 
     Attributes
     ----------
@@ -38,9 +39,10 @@ class Outcome:
     markdown : str
         The published rows beside ours, where there are any.
     datasets : tuple of ImageSet, optional
-        What was measured on: `run_experiment` then stores the figures. None where `run` has stored them, as
-        those do that store after each part.
+        The images that were used; `run_experiment` then stores the figures. None if `run` has stored them
+        itself, after each of its parts.
     seed : int, optional
+        The first of the experiment's seeds.
     """
 
     figures: Mapping[str, object]
@@ -53,7 +55,7 @@ class Outcome:
         return dict(self.figures)
 
     def table(self) -> str:
-        """The published rows and ours."""
+        """The published rows and ours, as markdown; empty where none were published."""
         return self.markdown
 
 
@@ -89,7 +91,7 @@ EXPERIMENTS = {
 
 
 def run_experiment(name: str, *, device: str | None = None, resume: bool = True) -> Outcome:
-    """Train and measure, and store the figures where the lecture finds them.
+    """Train and measure, and store the figures where `read_experiment` finds them.
 
     Parameters
     ----------
@@ -99,6 +101,10 @@ def run_experiment(name: str, *, device: str | None = None, resume: bool = True)
         By default the GPU if there is one.
     resume : bool
         Whether to go on from what an earlier run has left in ``runs/``.
+
+    Returns
+    -------
+    Outcome
 
     Raises
     ------
@@ -115,7 +121,7 @@ def run_experiment(name: str, *, device: str | None = None, resume: bool = True)
 def store(
     name: str, figures: Mapping[str, object], *, seed: int | None, datasets: tuple, device: str | None
 ) -> None:
-    """Write an experiment's figures with how they were made."""
+    """Write an experiment's figures with how they were made: command, seed, images and device."""
     from common.networks.training import default_device
 
     entry = _known(name)
@@ -137,7 +143,7 @@ def read_experiment(name: str) -> dict:
     ValueError
         No experiment of that name.
     FileNotFoundError
-        It has not been run.
+        The experiment has not been run.
     """
     entry = _known(name)
     path = ROOT / entry.result

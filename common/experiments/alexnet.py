@@ -1,11 +1,11 @@
-"""AlexNet with ten classes at 224×224, on CIFAR-10 enlarged: the course's "228 MB → 25 MB", for real.
+"""AlexNet with ten classes at 224×224, on enlarged CIFAR-10: the course's "228 MB → 25 MB", measured.
 
     dnnc reproduce alexnet      on a GPU: writes capstone/alexnet_cifar10.dcz and results/alexnet.json
 
-The network is trained by its recipe, rounded to float16, pruned while it learns on, shared, coded, written,
-read back, and measured on all test images. Its options were set beforehand, and this was run once.
-Without a GPU that would take days, and the command says so. `dnnc evaluate capstone/alexnet_cifar10.dcz`
-measures the shipped file anywhere.
+The network is trained by its recipe and rounded to float16; it is pruned during fine-tuning, its weights are
+shared and coded, and the file is written, read back, and measured on all test images. The options were set
+beforehand, and this was run once. Without a GPU it would take days, so the command refuses to start.
+`dnnc evaluate capstone/alexnet_cifar10.dcz` measures the shipped file on any machine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from common.report.sizes import target_table
 NETWORK = "alexnet"
 WORKDIR = ROOT / "runs" / "alexnet"
 
-# Without batch norm: a tenth of VGG-16's rate, and centroids that move more slowly.
+# AlexNet has no batch norm: a tenth of VGG-16's learning rate, and a lower one for its centroids too.
 _PRUNE = TrainConfig(epochs=20, batch_size=128, max_lr=0.01, warmup=0.1, label_smoothing=0.1)
 _SHARE = TrainConfig(epochs=3, batch_size=128, max_lr=3e-4, warmup=0.1, label_smoothing=0.1, optimizer="adam")
 
@@ -42,7 +42,7 @@ POINT = OperatingPoint(
 
 
 def run(*, device: str | None = None, resume: bool = True) -> Outcome:
-    """The whole, into the repository.
+    """Train, compress and measure AlexNet, and write file and figures into the repository.
 
     Raises
     ------
@@ -74,10 +74,11 @@ def reproduce_alexnet(
     Parameters
     ----------
     point : OperatingPoint
-        How far it is compressed, and how; by default as the shipped file.
+        How far it is compressed, and how; by default like the shipped file.
     dataset : str
+        A name for `load_dataset`.
     baseline_epochs : int, optional
-        By default the recipe's.
+        Epochs of the training before the compression; by default the recipe's.
     folder : path
         Where the file goes.
     workdir : path
@@ -85,9 +86,9 @@ def reproduce_alexnet(
     device : str, optional
         By default the GPU if there is one.
     resume : bool
-        Whether to go on from checkpoints in `workdir`; else they are deleted.
+        Whether to go on from checkpoints in `workdir`. If not, they are deleted.
     keep : callable, optional
-        What the figures are handed to, as `reproductions.store` takes them: the default.
+        Called with the figures, with the arguments of `common.experiments.store`, which is the default.
 
     Returns
     -------
@@ -130,7 +131,7 @@ def reproduce_alexnet(
 
 
 def to_markdown(figures: dict) -> str:
-    """The course's targets, each with what was measured."""
+    """The course's targets, each with what was measured, as markdown."""
     parts = []
     for name, one in figures.items():
         size = f"{one['dense_bytes'] / 1e6:.1f} MB → {one['file_bytes'] / 1e6:.2f} MB"

@@ -1,12 +1,12 @@
-"""Weights of two or three values: the LeNets on MNIST, trained through the sign, to files and back.
+"""Weights of two or three values: the LeNets on MNIST, trained with such weights, to files and back.
 
     dnnc reproduce binary        trains, measures, writes week06_quantization/results/binary.json
 
-A trained network goes on training with binary weights (Courbariaux et al. 2015; XNOR-Net's scale a filter,
-Rastegari et al. 2016) or ternary ones (Li and Liu 2016) in its layers, gradients straight through, learning
-rate falling to zero. Layers at the ends that are small stay at 8 bits, a scale a row, and are trained so.
-A file holds each weight's code, Huffman-coded, and each row's scale as float16, as are biases. Activations
-stay floats. Test images choose nothing.
+A trained network goes on training with binary weights in its layers (Courbariaux et al. 2015; with one scale
+per filter as in XNOR-Net, Rastegari et al. 2016) or with ternary ones (Li and Liu 2016). The gradients pass
+straight through, and the learning rate falls to zero. Small first and last layers stay at 8 bits, with one
+scale per row, and are trained so. A file holds the Huffman-coded codes of the weights, and scales and biases
+as float16. Activations stay floats. Nothing is chosen on test images.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ RULES: dict[str, Rule] = {"binary": binarize, "ternary": ternarize, "8 bits": ei
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """A network, how it is trained, and which layers stay at 8 bits."""
+    """A network, how it goes on training (`tune`), and the weights that stay at 8 bits."""
 
     network: str
     dataset: str
@@ -82,7 +82,7 @@ def _tune(network: str, *, epochs: int, max_lr: float, crop_padding: int) -> Tra
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained: the test takes a smaller one."""
+    """What is trained; tests use a smaller plan."""
 
     networks: tuple[NetworkPlan, ...] = field(
         default=(
@@ -121,6 +121,14 @@ def run(
 
     Parameters
     ----------
+    device : str, optional
+        By default the GPU if there is one.
+    resume : bool
+        Whether what an earlier run has measured is taken from `workdir`.
+    plan : Plan, optional
+        By default the whole experiment.
+    workdir, baselines : path
+        For checkpoints and files; for the trained networks that everything starts from.
     is_stored : bool
         Whether the figures go into the repository.
     """
@@ -174,7 +182,7 @@ def point_of(row: Mapping) -> dict:
 
 
 def to_markdown(figures: Mapping) -> str:
-    """Ours and the published rows."""
+    """Our rows and the published ones, as markdown."""
     rows = []
     for row in figures["files"]:
         rows.append(
@@ -211,7 +219,7 @@ def _measure(
     folder: Path,
     device: str,
 ) -> dict:
-    """One file: trained on from a copy of `model`, written, read back."""
+    """One file: a copy of `model` is trained on, written, read back and measured."""
     model = copy.deepcopy(model)
     training, validation, test = images
     architecture = {"architecture": plan.network, "num_classes": len(training.classes)}
@@ -231,7 +239,7 @@ def _measure(
         checkpoint_steps=200,
         description=f"{plan.network}, {kind}",
     )
-    for name in rules:  # the float weights come back: the file's codes are made of them
+    for name in rules:  # the float weights come back: `pack_codes` applies the rules to them
         layer = model.get_submodule(name.removesuffix(".weight"))
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
     packed = _coded(model, rules, architecture)
@@ -262,7 +270,7 @@ def _measure(
 
 
 def _coded(model: nn.Module, rules: Mapping[str, Rule], architecture: Mapping) -> CompressedModel:
-    """As a container gives it back."""
+    """The network as codes and scales, as a reader finds it in the bytes of a file."""
     return container.load(container.save(pack_codes(model, rules, architecture), store_names=False))
 
 

@@ -1,8 +1,9 @@
-"""What each bit buys: accuracy against bits per weight, for every way of writing weights with few bits.
+"""What each bit buys: accuracy against bits per weight, for every way of quantizing weights.
 
-Two networks. LeNet-300-100 on MNIST is trained three times, and each of the three is quantized with and
-without training that knows of it: the spread is that of three seeds. The shipped VGG-16 is quantized without
-training only. Accuracies are those on validation images, and weights alone are quantized, not activations.
+Two networks are quantized. LeNet-300-100 on MNIST is trained with three seeds, and each of the three is
+quantized with and without quantization-aware training (QAT), so that the spread over the seeds is seen. The
+shipped VGG-16 is quantized only after training (PTQ). Accuracies are measured on validation images. Only
+weights are quantized, not activations.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ UNTRAINED: dict[str, Coder] = {
     "binary": lambda weight, _: coded_by_scale(*binarize(weight)),
     "ternary": lambda weight, _: coded_by_scale(*ternarize(weight)),
 }
-LEVELS = {"uniform_step": STEPS, "binary": (1,), "ternary": (math.log2(3),)}
+LEVELS = {"uniform_step": STEPS, "binary": (1,), "ternary": (math.log2(3),)}  # log2(3) bits tell three values
 _EIGHT_DOWN = (2, 3, 4, 5, 6, 8)
 VGG_LEVELS = {
     "per_tensor": _EIGHT_DOWN,
@@ -69,7 +70,7 @@ VGG_LEVELS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How large the study is: the test takes a smaller one."""
+    """How large the study is; tests use a smaller plan."""
 
     network: str = "lenet_300_100"
     dataset: str = "mnist"
@@ -89,11 +90,12 @@ def run(
     workdir: Path = WORKDIR / "bits",
     plan: Plan | None = None,
 ) -> Outcome:
-    """Measure all points; those of an earlier run in `workdir` are taken from there, if it is to be resumed.
+    """Measure all points; with `resume`, those of an earlier run are taken from `workdir`.
 
     The figures are ``points``, a list of mappings with ``network``, ``method``, ``level`` (bits, or the step
-    in standard deviations), ``seed``, ``bits`` (a weight, codes of fixed length, scales and codebooks
-    included), ``huffman_bits`` (the same with Huffman-coded codes) and ``top1``; and ``plan``.
+    in standard deviations), ``seed``, ``bits`` (bits per weight with codes of fixed length, scales and
+    codebooks included), ``huffman_bits`` (the same with Huffman-coded codes) and ``top1`` in [0, 1]; and
+    ``plan``.
     """
     plan, device = plan or Plan(), device or default_device()
     if not resume:
@@ -129,14 +131,14 @@ def run(
 
 
 class _Points:
-    """The points measured so far, in the order of the asking."""
+    """The points measured so far, in the order in which they were asked for."""
 
     def __init__(self, workdir: Path) -> None:
         self.rows: list[dict] = []
         self._workdir, self._bar = workdir, progress(desc="bits", unit="point")
 
     def add(self, key: tuple, options: object, measure: Callable[[], dict]) -> None:
-        """Measure a point, or remember it as it was measured with these options."""
+        """Measure a point, or read it if it was measured with these options before."""
         named = dict(zip(("network", "method", "level", "seed"), key, strict=True))
         memo = Memo(self._workdir / named["network"], options)
         figures = memo.get(f"{named['method']} {named['level']}", measure)
@@ -154,7 +156,7 @@ class _Points:
         device: str,
         precision: str = "fp32",
     ) -> None:
-        """The network as it is, and coded without training by every method at its levels."""
+        """Measure the network as it is, and quantized without training by every method at its levels."""
         options = [state_digest(model), data.sha256, precision]
         whole = {"bits": 32.0, "huffman_bits": 32.0}
         self.add(
@@ -181,7 +183,7 @@ def _accuracy(
 
 
 def _trained_runs(plan: Plan) -> list[tuple[str, float, Callable]]:
-    """Name, level and function of everything that is trained."""
+    """Name, level and function of every quantization with training."""
     runs = [("qat", n_bits, _tune_grid) for n_bits in plan.bits]
     runs += [("k_means_tuned", n_bits, _tune_centroids) for n_bits in (1, *plan.bits)]
     return runs + [(f"{name}_trained", LEVELS[name][0], _TUNE_SCALED[name]) for name in ("binary", "ternary")]
@@ -194,9 +196,9 @@ def _tuning(plan: Plan, seed: int):
 
 
 def _tune_grid(model, training, n_bits, config, device) -> tuple[nn.Module, dict[str, float]]:
-    """Quantization-aware training on each channel's best grid, found once on the trained weights."""
+    """Quantization-aware training with the best grid of each channel, found once, on the trained weights."""
     grids = [weight_grid(weight, n_bits, clip="mse") for weight in prunable_parameters(model).values()]
-    waiting = iter(grids)
+    waiting = iter(grids)  # both functions below go through the layers in this same order
     quantization_aware_(model, lambda _: GridQuantizer(next(waiting)))
     train(model, training, config, device=device, description=f"QAT, {n_bits} bits")
     waiting = iter(grids)

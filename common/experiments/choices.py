@@ -2,14 +2,15 @@
 
     dnnc reproduce choices      compresses with every candidate, writes capstone/results/choices.json
 
-A file's candidates are compressed and decoded like the file itself, and measured on the validation split
-(`splits`); no test image is looked at. Its rule then takes one, and the points that are shipped
-(`operating_points`, `lenets`) must be the ones that were taken: a test compares them.
+The candidates for a file are compressed and decoded like the file itself, and measured on the validation
+split (`train_val_split`); no test image is looked at. The file's rule then takes one of them. The points that
+are shipped (`POINTS` in `common.capstone.vgg16` and in `common.experiments.lenets`) must be the ones that
+were taken: a test compares them.
 
 The candidates are few, since each costs minutes to an hour of training. They were written down by people who
-had seen test errors of earlier files, which decided where to look, not what is taken.
+had seen test errors of earlier files. These errors decided where to look, but not which candidate is taken.
 
-Stopped at any moment, the command goes on from its checkpoints, those that the shipped files are made from.
+Stopped at any moment, the command goes on from its checkpoints, which are those of the shipped files as well.
 """
 
 from __future__ import annotations
@@ -46,10 +47,11 @@ class Rule:
     Attributes
     ----------
     least_ratio : float
-        Files of a smaller ratio are out.
+        Files of a smaller compression ratio are never taken.
     is_smallest : bool
-        Whether the smallest file is taken whose validation error is not above the trained network's; else,
-        and where there is none, the file of the least validation error (of equal ones the smallest).
+        If True, the smallest file is taken whose validation error is not above the trained network's. If
+        False, or if there is no such file, the one of the least validation error is taken (of equal ones the
+        smallest).
     """
 
     least_ratio: float
@@ -63,9 +65,10 @@ class Rule:
         rows : sequence of mapping
             ``name``, ``file_bytes``, ``ratio``, ``validation_error`` (a fraction) of each candidate.
         most_error : float
-            The trained network's validation error.
+            The trained network's validation error, a fraction.
         """
         rows = [row for row in rows if row["ratio"] >= self.least_ratio]
+        # 1 - top1 is rounded: without 1e-12 an equal error might count as a greater one.
         good = [row for row in rows if row["validation_error"] <= most_error + 1e-12]
         if self.is_smallest and good:
             return min(good, key=lambda row: row["file_bytes"])["name"]
@@ -81,7 +84,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Choice:
-    """A file, the rule, and the candidates by what tells them apart."""
+    """A file's name, its rule, and its candidates, each by a name that says what distinguishes it."""
 
     name: str
     rule: Rule
@@ -89,7 +92,7 @@ class Choice:
 
 
 def _clusters(name: str, n_clusters: int) -> OperatingPoint:
-    """The point with another number of shared values a convolution."""
+    """The point with another number of shared values per convolution."""
     return replace(VGG_POINTS[name], config=replace(VGG_POINTS[name].config, conv_clusters=n_clusters))
 
 
@@ -109,7 +112,7 @@ def _lenets(name: str, rule: Rule, network: str, epochs: tuple[int, int], **vari
     )
 
 
-_A, _B = {"crop_padding": 1}, {"crop_padding": 2}
+_A, _B = {"crop_padding": 1}, {"crop_padding": 2}  # digits are shifted by up to one pixel, or two
 CHOICES = (
     _lenets(
         "lenet_300_100",
@@ -168,12 +171,16 @@ CHOICES = (
 
 
 def run(*, device: str | None = None, resume: bool = True, only: str | None = None) -> Outcome:
-    """Measure every candidate, choose, and store.
+    """Measure every candidate, choose, and store the figures.
 
     Parameters
     ----------
+    device : str, optional
+        By default the GPU if there is one.
+    resume : bool
+        As in `choose`.
     only : str, optional
-        One file's name: only its candidates are measured, and nothing is stored.
+        Name of a file: only its candidates are measured, and nothing is stored.
     """
     rows, sets = [], []
     for choice in CHOICES:
@@ -200,8 +207,20 @@ def choose(
 ) -> tuple[dict, tuple[ImageSet, ImageSet]]:
     """Compress with each candidate, measure on validation images, and choose.
 
-    Without `resume`, a LeNet's candidates are made again. VGG-16's take hours, and their work folder is
-    that of what ships: they are read wherever they stand there, and only who deletes them makes them again.
+    Parameters
+    ----------
+    choice : Choice
+    device : str, optional
+        By default the GPU if there is one.
+    resume : bool
+        If False, a LeNet's candidates are made again. VGG-16's take hours, and share their work folder with
+        the shipped files: what is there is always used. To make them again, delete it by hand.
+    lenet_workdir, vgg_workdir : path
+        Trained networks and checkpoints.
+    dataset : str, optional
+        By default CIFAR-10 for VGG-16, MNIST for the LeNets.
+    baseline_epochs : int, optional
+        Epochs of a LeNet's training before the compression; by default the recipe's.
 
     Returns
     -------
@@ -256,7 +275,10 @@ def choose(
 
 
 def options_of(point: OperatingPoint) -> dict:
-    """All that decides a file's bytes, in JSON's types; what came later is left out where it is not used."""
+    """All options that decide a file's bytes, in JSON's types.
+
+    Options that were added later are left out where they are not used, so that older results stay valid.
+    """
     later = {} if point.slim_again is None else {"slim_again": point.slim_again}
     if point.network == "vgg16" and point.teacher == "trained":
         later["is_taught_by_baseline"] = True
@@ -264,7 +286,7 @@ def options_of(point: OperatingPoint) -> dict:
 
 
 def to_markdown(rows: Sequence[Mapping]) -> str:
-    """A line a candidate, the one that is taken marked."""
+    """One line per candidate, as markdown; the rule stands beside the one that is taken."""
     heads = ("file", "candidate", "bytes", "ratio", "validation error", "trained network", "taken")
     lines = [
         (
@@ -285,7 +307,7 @@ def to_markdown(rows: Sequence[Mapping]) -> str:
 def _trained_lenet(
     network: str, dataset: str, *, workdir: Path, epochs: int | None, device: str | None
 ) -> nn.Module:
-    """The trained network that `lenets` starts from, trained if it is not there."""
+    """The trained network that `common.experiments.lenets` starts from; it is trained if it is not there."""
     weights = workdir / network / f"{network}.safetensors"
     train_baseline(
         network,

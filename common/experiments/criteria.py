@@ -1,11 +1,12 @@
 """Pruning criteria at equal sparsity: a small VGG on CIFAR-10, before and after a short fine-tuning.
 
-Single weights are pruned globally, one-shot, to each sparsity, by every criterion of `methods.criteria`;
-``uniform`` is magnitude with the same sparsity in every layer. Channels are removed for real, the same
-fraction of every layer, by the criteria of `methods.channel_criteria` and by ThiNet with and without its
-repair. All start from the same trained network, and are fine-tuned on the same images in the same order.
-Everything is measured on the validation split, with several seeds: of the initial weights, of the order of
-the images, and of the random criterion.
+Single weights are pruned globally, one-shot, to each sparsity, by every criterion of
+`common.pruning.criteria` but relevance (see `common.experiments.relevance`); ``uniform`` is magnitude with
+the same sparsity in every layer. Channels are really taken out, the same fraction of every layer, by the
+criteria of `common.pruning.channel_criteria`, and by ThiNet with and without its repair. All start from the
+same trained network, and are fine-tuned on the same images in the same order. Everything is measured on the
+validation split and repeated with several seeds, which decide the initial weights, the order of the images,
+and the random criterion.
 """
 
 from __future__ import annotations
@@ -37,11 +38,13 @@ from common.pruning.rounds import FILTER_CRITERIA, choose_filters
 from common.pruning.thinet import thinet
 
 # ----------------------------------------------------------------------------------------------------
-# Criteria at equal sparsity, without any fine-tuning, with little and with much data: part of `relevance`.
+# Criteria at equal sparsity, without any fine-tuning, with little and with much data: the first part of
+# `common.experiments.relevance`.
 #
-# Every criterion scores the weights, or the filters, of one trained network, from `n_little` reference images
-# (as many of each class, a draw a seed) or from `n_much`. The lowest go, in one shot, and what is left is
-# measured on the validation split; at one sparsity, stated in the plan, on test images as well.
+# Every criterion scores the weights, or the filters, of one trained network on reference images: on
+# `n_little` of them (as many of each class, drawn once per seed) or on `n_much`. The lowest scores are pruned
+# in one shot, and what is left is measured on the validation split; at one sparsity, stated in the plan, on
+# test images as well.
 
 NAMES = ("magnitude", "gradient", "taylor", "relevance", "random")
 NEEDS_DATA = ("gradient", "taylor", "relevance")
@@ -57,11 +60,11 @@ class CriteriaPlan:
     n_little, n_much : int
         Reference images, from the training split.
     seeds : tuple of int
-        Of the draws of little data, and of the random criterion; much data is drawn with the first.
+        Of the draws of little data, and of the random criterion; much data is drawn once, with the first.
     weight_ratios, filter_ratios : tuple of float
-        Fractions that are pruned.
+        Fractions of the weights, or of the filters, that are pruned.
     tested : tuple of (str, float)
-        For weights and for filters, the ratio at which test images are looked at, too, with the first seed.
+        For weights and for filters, the ratio at which test images are looked at too, with the first seed.
     n_measured, n_tested : int
         Images of the validation split, and of the test set.
     """
@@ -77,7 +80,7 @@ class CriteriaPlan:
 
 
 def reference_images(data: ImageSet, n: int, *, seed: int = 0) -> ImageSet:
-    """`n` images of a set, as many of each class as can be, drawn by the seed."""
+    """`n` images of a set, evenly from all classes, drawn by the seed; the whole set if it has no more."""
     return data if n >= len(data) else train_val_split(data, n_validation=n, seed=seed)[1]
 
 
@@ -99,19 +102,26 @@ def compare_criteria(
     model : nn.Module
         A trained `vgg` with batch norm; it stays as it is.
     training, validation, test : ImageSet
-        Reference images, where criteria are compared, and where the table's last column comes from.
+        For the scores; for comparing the criteria; for the last column of the table.
+    plan : CriteriaPlan
     workdir : path
-        Measurements, read again when `resume` and made with the same plan, images and network.
+        Measurements.
+    device : str
+    resume : bool
+        Whether measurements of the same plan, images and network are read from `workdir`.
 
     Returns
     -------
     dict
-        ``weights`` and ``filters``, each: ``ratios``, and ``top1[criterion][amount]``, of shape (draws,
-        ratios), ``amount`` being ``little``, ``much``, or ``none`` where no data is looked at; ``test_ratio``
-        and ``test_top1[criterion][amount]``, with the first seed; ``kept``, filters or weights left in each
-        layer at the test ratio with most data; ``correlation``, Spearman's, of the scores with much data
-        (rows and columns in the order of ``criteria``), and ``stability``, of a criterion with little data
-        with itself with much.
+        ``weights`` and ``filters`` have one mapping each, with
+
+        - ``ratios``, and ``top1[criterion][amount]`` of shape (draws, ratios), where ``amount`` is
+          ``little``, ``much``, or ``none`` for a criterion without data;
+        - ``test_ratio`` and ``test_top1[criterion][amount]``, with the first seed;
+        - ``kept``, the filters or weights left in each layer at the test ratio, with most data;
+        - ``correlation``, Spearman's rank correlation between the criteria's scores with much data (rows and
+          columns in the order of ``criteria``);
+        - ``stability``, the same between a criterion's scores with little data and with much.
     """
     measured, tested = first_images(validation, plan.n_measured), first_images(test, plan.n_tested)
     key = {name: value for name, value in asdict(plan).items() if name != "seeds"}
@@ -176,7 +186,7 @@ def _measure(
     test_ratio = dict(plan.tested)[kind]
     top1, row = [], {"sample": _sample(scores)}
     ratios = plan.weight_ratios if kind == "weights" else plan.filter_ratios
-    for ratio in dict.fromkeys((*ratios, test_ratio)):  # the test's own, where it is none of them
+    for ratio in dict.fromkeys((*ratios, test_ratio)):  # each ratio once, the test's among them
         if kind == "weights":
             pruned, left = copy.deepcopy(model), global_masks(scores, ratio)
             apply_masks_(pruned, left)
@@ -193,7 +203,7 @@ def _measure(
 
 
 def _sample(scores: dict[str, Tensor]) -> list[float]:
-    """The same few scores of every criterion, in layers' order: all filters, or weights drawn once."""
+    """Scores of the same places for every criterion, in the layers' order: all filters, or some weights."""
     flat = torch.cat([score.flatten().cpu() for score in scores.values()])
     if len(flat) > N_SAMPLED:
         flat = flat[np.random.default_rng(0).choice(len(flat), N_SAMPLED, replace=False)]
@@ -238,7 +248,11 @@ _TUNE = replace(_TRAIN, epochs=1, max_lr=0.02)
 
 @dataclass(frozen=True)
 class Size:
-    """How large the study is; `channels` is the network, and `n_tune` the images of one fine-tuning."""
+    """How large the study is.
+
+    `channels` describes the network, as in `models.vgg`; `n_tune` images are used for scores and fine-tuning;
+    `kept` are the fractions of the channels that stay.
+    """
 
     channels: tuple = (16, "M", 32, "M", 64, "M", 64, "M", "M")
     n_train: int = 10_000
@@ -255,7 +269,7 @@ WHOLE = Size()
 
 
 def run(*, device: str | None = None, resume: bool = True, workdir: Path = WORKDIR / "criteria") -> Outcome:
-    """The whole study on CIFAR-10; a seed that is finished is not run again."""
+    """The whole study on CIFAR-10; with `resume`, a finished seed is not run again."""
     data = load_dataset("cifar10", "train")
     return compare(data, WHOLE, workdir=workdir, device=device or default_device(), resume=resume)
 
@@ -269,8 +283,10 @@ def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: b
         The training set, from which the validation split is cut.
     size : Size
     workdir : path
-        A memory a seed, used when `resume` for the same `size`, other seeds apart, and the same images.
+        Finished seeds.
     device : str
+    resume : bool
+        Whether finished seeds are read from `workdir`, if all else of `size` and the images are the same.
 
     Returns
     -------
@@ -320,7 +336,7 @@ def compare(data: ImageSet, size: Size, *, workdir: Path, device: str, resume: b
 
 
 def _one_seed(training, validation, size: Size, *, seed: int, device: str, bar) -> dict:
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # seeded inside, and as before outside
         torch.manual_seed(seed)
         model = vgg(
             list(size.channels), num_classes=len(training.classes), in_channels=training.images.shape[1]
@@ -357,7 +373,7 @@ def _one_seed(training, validation, size: Size, *, seed: int, device: str, bar) 
             rows.append(measured(pruned, (MaskKeeper(masks),)))
             left = sum(int((weight != 0).sum()) for weight in prunable_parameters(pruned).values())
             allowed = sum(mask.numel() for mask in masks.values())
-            if left > round((1 - sparsity) * allowed) + len(masks):  # rounded once a layer at most
+            if left > round((1 - sparsity) * allowed) + len(masks):  # each layer's count may be rounded up
                 raise AssertionError(f"{name}: {left} weights are left at sparsity {sparsity}")
         result["unstructured"][name] = rows
     for name, criterion in _channel_criteria().items():
@@ -372,7 +388,7 @@ def _one_seed(training, validation, size: Size, *, seed: int, device: str, bar) 
 
 
 def _weight_criteria() -> dict[str, Callable]:
-    """Each gives its masks for all sparsities: scores are made once."""
+    """Functions (model, data, sparsities, seed) -> masks for every sparsity; scores are computed once."""
 
     def by_scores(score: Callable) -> Callable:
         def masks(model, data, sparsities, seed):
@@ -385,12 +401,14 @@ def _weight_criteria() -> dict[str, Callable]:
         scores = CRITERIA["magnitude"](model, data)
         return [layerwise_masks(scores, dict.fromkeys(scores, sparsity)) for sparsity in sparsities]
 
-    # relevance is measured in `reproductions.relevance`, on VGG-16 and beside the others
+    # Relevance is measured in `common.experiments.relevance`, on VGG-16 and beside the others.
     scores = {name: score for name, score in CRITERIA.items() if name != "relevance"}
     return {name: by_scores(score) for name, score in scores.items()} | {"uniform": uniform}
 
 
 def _channel_criteria() -> dict[str, Callable]:
+    """Functions (model, data, fraction of the channels that stay, seed) -> a smaller network."""
+
     def by_importance(importance: Callable) -> Callable:
         def small(model, data, fraction, seed):
             return slim(model, best_channels(importance(model, data, seed=seed), fraction))

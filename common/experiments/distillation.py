@@ -1,15 +1,15 @@
-"""Distillation of digits (Hinton, Vinyals, Dean 2015, arXiv 1503.02531, section 3), made again on MNIST.
+"""Distillation of digits (Hinton, Vinyals, Dean 2015, arXiv 1503.02531, section 3), reproduced on MNIST.
 
-    dnnc reproduce distillation        week06_quantization/results/distillation.json
+    dnnc reproduce distillation        writes week06_quantization/results/distillation.json
 
-A teacher with two layers of 1200 units, dropout, bounded weights, and images moved by up to two pixels;
-students with two layers of 800 and none of these, alone and taught; students that never see a 3; variants of
-the loss; and the teacher's place taken by small files: a student distilled, pruned, shared, coded. Then
-VGG-16 as the teacher of a network a quarter as wide.
+The teacher has two layers of 1200 units and is trained with dropout, bounded weights, and images moved by up
+to two pixels. The students have two layers of 800 units and none of these; they are trained alone and taught,
+without any 3, and with variants of the loss. Then students become small files: distilled, pruned, shared,
+coded. At last VGG-16 teaches a network a quarter as wide.
 
-Everything is trained on what is left of the training set when 5,000 images have been cut off for choosing
-temperature, learning rates and the bias of the 3. No test image chooses. Stopped at any moment, the command
-goes on from its checkpoints; what is finished is stored at once.
+5,000 images are cut from the training set for choosing temperature, learning rates and the bias of the 3;
+everything is trained on the others. Nothing is chosen on test images. Stopped at any moment, the command goes
+on from its checkpoints; what is finished is stored at once.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ from common.networks.training import TrainConfig, default_device, evaluate, trai
 # ----------------------------------------------------------------------------------------------------
 # How large the reproduction of distillation is, on a CPU and on a GPU; tests run it smaller.
 
-# Without regularization, as in the paper: no decay, no smoothing, images as they are. The teacher with its
-# dropout, and students of soft answers, whose loss is as steep as it is large, diverge at a rate of 0.1.
+# Without regularization, as in the paper: no weight decay, no label smoothing, images as they are. At a
+# learning rate of 0.1 the teacher with its dropout diverges, and so do students of soft answers, whose
+# gradients are large.
 _STUDENT = TrainConfig(
     epochs=15, max_lr=0.03, weight_decay=0.0, label_smoothing=0.0, crop_padding=0, flip=False
 )
@@ -62,7 +63,8 @@ _PRUNED = CompressConfig(
 class VggPlan:
     """VGG-16 teaches a VGG-16 of another width, on the first `n_train` training images, or on all.
 
-    For a CPU it was five epochs of 10,000 images, until a first result had been seen: too short to compare.
+    The first plan for a CPU, five epochs of 10,000 images, was given up after its result had been seen: too
+    short to compare.
     """
 
     dataset: str = "cifar10"
@@ -78,7 +80,7 @@ class VggPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All choices that are not made on the validation split."""
+    """All choices that are not made on the validation split; tests use a smaller plan."""
 
     dataset: str = "mnist"
     teacher_hidden: int = 1200
@@ -101,28 +103,29 @@ class Plan:
     vgg: VggPlan = VggPlan()
 
     def to_dict(self) -> dict:
-        """In JSON's types, without places on a disk."""
+        """In JSON's types, without the paths of this machine."""
         plain = asdict(self) | {"eight_bits": self.eight_bits.told(), "pruned": self.pruned.told()}
         plain["vgg"]["weights"] = self.vgg.weights.name
         return plain
 
 
 def plan_for(device: str) -> Plan:
-    """The plan of a CPU, or of a GPU, where VGG-16 teaches for longer."""
+    """The plan for a CPU, or that for a GPU, on which VGG-16's students train longer."""
     if device.startswith("cpu"):
         return Plan()
     return Plan(vgg=VggPlan(train=TrainConfig(epochs=_VGG_EPOCHS_ON_GPU, label_smoothing=0.0)))
 
 
 # ----------------------------------------------------------------------------------------------------
-# What the distillation of digits is made of: single runs that go on from their checkpoints, and counting.
+# What the distillation of digits is made of: single trainings that go on from their checkpoints, and counting
+# errors.
 
 NETWORK = "mlp_1200"
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Where runs keep their checkpoints, on which device they run, and whether they go on from there."""
+    """Trainings with a common folder of checkpoints (`workdir`), a device, and whether to `resume`."""
 
     workdir: Path
     device: str
@@ -157,7 +160,7 @@ class Runs:
     def train(
         self, name: str, model: nn.Module, data: ImageSet, config: TrainConfig, **options: object
     ) -> None:
-        """`training.train` with a checkpoint of the run's name, which a finished run is read from."""
+        """`training.train` with a checkpoint named after the run; a finished run is read from it."""
         checkpoint = self.workdir / f"{name}.pt"
         if not self.resume:
             checkpoint.unlink(missing_ok=True)
@@ -173,7 +176,7 @@ class Runs:
         architecture: dict,
         objective: Distillation | None = None,
     ) -> bytes:
-        """The bytes of the file that the model is compressed to; the model is changed."""
+        """Compress the model, in place, and return the bytes of its `.dcz` file."""
         if not self.resume:
             for checkpoint in ("prune.pt", "share.pt"):
                 (self.workdir / name / checkpoint).unlink(missing_ok=True)
@@ -189,16 +192,16 @@ class Runs:
 
 
 def n_errors(model: nn.Module, data: ImageSet, *, device: str) -> int:
-    """Images that the model gets wrong."""
+    """Number of images that the model classifies wrongly."""
     return round((1.0 - evaluate(model, data, device=device).top1) * len(data))
 
 
 def map_point(
     data: bytes, test: ImageSet, *, teacher_top1: float, teacher_bytes: int, device: str, **words
 ) -> dict:
-    """One point of the map of methods: what the file's network gets right, beside the teacher's.
+    """One point of the map of methods: a file's bytes and test accuracy, beside those of the teacher.
 
-    `words` are its ``method``, ``label``, ``network`` and ``note``.
+    `words` are the point's ``method``, ``label``, ``network`` and ``note``.
     """
     return {
         "method": words["method"],
@@ -223,7 +226,7 @@ def without_classes(data: ImageSet, omitted: Sequence[int]) -> ImageSet:
 
 
 def logits_of(model: nn.Module, data: ImageSet, *, device: str) -> np.ndarray:
-    """Answers to every image in order, float32 of shape (n, classes)."""
+    """The model's logits for every image in order, float32 of shape (n, classes)."""
     source = BatchSource.of(data, device=device)
     model = model.to(device).eval()
     with torch.no_grad():
@@ -233,14 +236,27 @@ def logits_of(model: nn.Module, data: ImageSet, *, device: str) -> np.ndarray:
 def bias_adjustment(
     model: nn.Module, omitted: Sequence[int], *, validation: ImageSet, test: ImageSet, device: str
 ) -> dict:
-    """Raise the biases of classes that the transfer set lacked, by the best number on the validation split.
+    """Add a bias to the logits of classes that the student never saw (section 3 of the paper).
+
+    A student that was trained without 3s answers "3" too rarely. One number is added to the logits of all
+    omitted classes: the one with the fewest errors on the validation split. The model is not changed.
+
+    Parameters
+    ----------
+    model : nn.Module
+    omitted : sequence of int
+        The classes without training images.
+    validation, test : ImageSet
+        With all classes.
+    device : str
 
     Returns
     -------
     dict
-        ``omitted``, ``biases`` and ``validation_errors`` of all numbers tried, ``bias`` (the best, the
-        smallest of equals), and ``before`` and ``after`` it: each ``errors``, ``errors_on_omitted`` and the
-        ``confusion`` matrix (rows are labels, columns answers) on the test set, ``n_omitted`` test images.
+        ``omitted``; all ``biases`` that were tried, and their ``validation_errors``; ``bias``, the best one
+        (of equal ones the smallest); ``n_omitted``, test images of the omitted classes; ``before`` and
+        ``after`` it is added, a mapping each: ``errors``, ``errors_on_omitted`` and the ``confusion`` matrix
+        (rows are labels, columns answers) on the test set.
     """
     raised = np.isin(np.arange(len(test.classes)), omitted)
     biases = np.arange(0.0, 20.01, 0.25)
@@ -272,7 +288,7 @@ def bias_adjustment(
 # The published figures of distillation beside ours, as markdown.
 
 _HINTON = "Hinton, Vinyals, Dean 2015, section 3"
-# Errors among the 10,000 test digits. `bias` was chosen on the test set there, on the validation split here.
+# Errors among the 10,000 test digits. The paper chose its `bias` on the test set, we on the validation split.
 _PUBLISHED_STUDENT = {"network": "mlp_800", "dataset": "mnist", "source": _HINTON}
 PUBLISHED = [
     {"method": "teacher", "network": "mlp_1200", "dataset": "mnist", "source": _HINTON, "errors": 67},
@@ -298,7 +314,7 @@ BUDGETS = {
 
 
 def to_markdown(figures: Mapping) -> str:
-    """Every published row, and ours below it; parts that are not yet made are left out."""
+    """Every published row with ours below it, as markdown; parts that are not made yet are left out."""
     published, n_test = {row["method"]: row for row in figures["published"]}, figures["n_test"]
     rows = []
     if figures["teacher"]:
@@ -330,7 +346,7 @@ def to_markdown(figures: Mapping) -> str:
 
 
 def vgg_rows(vgg: Mapping) -> list[list[str]]:
-    """Names and accuracies in percent."""
+    """Rows (name, accuracy in percent) of VGG-16 as a teacher and of its students."""
     names = {
         "teacher": f"teacher, {vgg['parameters']['teacher']:,} parameters",
         "alone": f"student alone, {vgg['parameters']['student']:,} parameters",
@@ -347,7 +363,7 @@ def _pair(published: Mapping, ours: list[int]) -> list[list[str]]:
 
 
 def _numbers(errors: list[int]) -> str:
-    """One number, or a mean with its seeds."""
+    """One number, or the mean with the number of every seed."""
     if len(errors) == 1:
         return str(errors[0])
     return f"{sum(errors) / len(errors):.1f} ({', '.join(map(str, errors))})"
@@ -387,16 +403,23 @@ def _point(point: Mapping) -> list[str]:
 def teach_small_vgg(
     plan: VggPlan, coding: CompressConfig, runs: Runs
 ) -> tuple[dict, list[dict], tuple[ImageSet, ImageSet]]:
-    """Two small networks from the same weights on the same pictures, one of them with the teacher.
+    """Train two small networks, equal at first and on the same images, one of them with the teacher.
+
+    Parameters
+    ----------
+    plan : VggPlan
+    coding : CompressConfig
+        How both are coded as files.
+    runs : Runs
 
     Returns
     -------
     figures : dict
         ``top1`` on the test set of ``teacher``, ``alone`` and ``distilled``, parameters, images, epochs.
     points : list of dict
-        Of the map of methods; empty unless all training images were used.
+        For the map of methods; empty unless all training images were used.
     images : (ImageSet, ImageSet)
-        Those of the training and of the test.
+        Training and test images.
     """
     training, test = _image_sets(plan)
     n_classes = len(test.classes)
@@ -437,7 +460,7 @@ def teach_small_vgg(
 
 
 def _image_sets(plan: VggPlan) -> tuple[ImageSet, ImageSet]:
-    """Training images, less those that chose how the teacher was trained, and test images."""
+    """Training images, without those on which the teacher's training was chosen, and test images."""
     whole, test = (
         fit_images(load_dataset(plan.dataset, split), INPUT_SHAPES["vgg16"]) for split in ("train", "test")
     )
@@ -449,7 +472,7 @@ WORKDIR = ROOT / "runs" / "distillation"
 
 
 def run(*, device: str | None = None, resume: bool = True) -> Outcome:
-    """All of it, into the repository."""
+    """The whole reproduction, with its figures into the repository."""
     device = device or default_device()
 
     def save(figures: dict, datasets: tuple) -> None:
@@ -466,7 +489,7 @@ def reproduce(
     resume: bool = True,
     save: Callable[[dict, tuple], None] = lambda figures, datasets: None,
 ) -> Outcome:
-    """Train, choose, measure; runs that stand in `workdir` are read.
+    """Train, choose and measure; with `resume`, trainings that `workdir` has are not made again.
 
     Parameters
     ----------
@@ -475,23 +498,24 @@ def reproduce(
         Checkpoints, one per run.
     device : str
     resume : bool
-        Whether to go on from checkpoints; else they are deleted.
+        Whether to go on from checkpoints. If not, they are deleted.
     save : callable
-        Gets all figures and the image sets after every part.
+        Called after every part with all figures so far and the image sets that were used.
 
     Returns
     -------
     Outcome
-        Its figures: ``teacher``; ``search`` and ``chosen`` (errors on the validation split); ``errors`` (on
-        the test set, one a seed); ``omitted`` (`bias_adjustment` of each transfer set); ``points`` for the
-        map of methods; ``vgg``; ``published``, ``budgets``, ``plan``. A part not yet made is None or empty.
+        Its figures: ``teacher``; ``search`` (errors on the validation split) and ``chosen``; ``errors`` on
+        the test set, one per seed; ``omitted`` (`bias_adjustment` for each training set without some
+        classes); ``points`` for the map of methods; ``vgg``; ``published``, ``budgets``, ``plan``. A part not
+        made yet is None or empty.
 
     Raises
     ------
     ValueError
         A checkpoint was made with other options.
     DatasetNotFoundError
-        MNIST or CIFAR-10 is nowhere to be had.
+        MNIST or CIFAR-10 was not found, and could not be downloaded.
     """
     whole, test = load_dataset(plan.dataset, "train"), load_dataset(plan.dataset, "test")
     training, validation = train_val_split(whole, n_validation=N_VALIDATION[plan.dataset])
@@ -543,7 +567,7 @@ class _Bench:
         }
 
     def search(self, figures: dict) -> dict:
-        """A temperature at one learning rate, then a learning rate each: alone, taught, and by relations."""
+        """Choose a temperature, then a learning rate for each way: alone, taught, and by relations."""
         plan, short = self.plan, replace(self.plan.student, epochs=self.plan.search_epochs)
 
         def tried(name: str, objective: Distillation | None, width: float = plan.width, **options) -> int:
@@ -566,7 +590,8 @@ class _Bench:
         ]
         temperature = plan.temperatures[least(by_temperature)]
 
-        def named(kind: str, rate: float) -> str:  # one of the runs has been made for its temperature already
+        # The student at the chosen temperature and the default rate has been trained above: read it again.
+        def named(kind: str, rate: float) -> str:
             is_made = kind == "taught" and rate == plan.student.max_lr
             return f"t{temperature:g}" if is_made else f"{kind}_lr{rate:g}"
 
@@ -592,7 +617,7 @@ class _Bench:
         }
 
     def compare(self, figures: dict) -> dict:
-        """Students alone and taught, one a seed, and the variants of the loss with the first seed."""
+        """Students alone and taught, one per seed, and the variants of the loss with the first seed."""
         chosen, plan = figures["chosen"], self.plan
         noisy = NoisyTeacher(self.teacher, temperature=chosen["temperature"], weight=plan.weight)
         kinds = (
@@ -613,7 +638,7 @@ class _Bench:
         }
 
     def omit(self, figures: dict) -> dict:
-        """Transfer sets that lack classes: with the teacher's answers and no label, and with labels only."""
+        """Students without some classes: with the teacher's answers and no labels, and with labels only."""
         answers_only = self._soft(figures["chosen"]["temperature"], weight=1.0)
         others = tuple(c for c in range(len(self.test.classes)) if c not in self.plan.shown)
         found = {}
@@ -699,5 +724,5 @@ class _Bench:
 
 
 def least(errors: Sequence[int]) -> int:
-    """Where the least stands; of equals the last, which is nearest to the paper's high temperature."""
+    """Index of the least; of equals the last, which is nearest to the paper's high temperature."""
     return max(range(len(errors)), key=lambda i: (-errors[i], i))

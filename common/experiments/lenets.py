@@ -1,10 +1,10 @@
-"""The LeNets of the Deep Compression paper, made again: the first two rows of its table beside ours.
+"""The LeNets of the Deep Compression paper, reproduced: the first two rows of its table beside ours.
 
     dnnc reproduce lenets        trains, compresses, writes capstone/lenet_*.dcz and results/lenets.json
 
-Each network is trained, and each operating point goes from the same trained network through the whole
-pipeline to a file. The files are read back, and what they decode to is measured on the test images. Recipes
-and points were chosen on 5,000 images cut from the training set (`splits`, `choices`).
+Each network is trained once, and from it each operating point is taken through the whole pipeline to a file.
+The files are read back, and the networks in them are measured on the test images. Recipes and points were
+chosen on 5,000 images cut from the training set (`train_val_split`, `common.experiments.choices`).
 Stopped at any moment, the command goes on from its checkpoints.
 """
 
@@ -41,7 +41,7 @@ PAPERS = {"vgg16": "vgg16_imagenet"}  # where the paper's network is another one
 
 
 def to_markdown(points: Sequence[Mapping]) -> str:
-    """Two tables from the figures of `lenets.reproduce_lenets` or `vgg16.reproduce_vgg16`."""
+    """Two tables, networks and layers, from the points of `reproduce_lenets` or `vgg16.reproduce_vgg16`."""
     heads = ("network", "by", "error, reference → compressed", "size", "ratio", "before Huffman", "target")
     rows = []
     for network in dict.fromkeys(point["network"] for point in points):
@@ -77,7 +77,7 @@ def to_markdown(points: Sequence[Mapping]) -> str:
 
 
 def error_of(top1: float) -> str:
-    """The error in percent, which is what the paper's tables have.
+    """The error in percent, as in the paper's tables, from an accuracy in [0, 1].
 
     >>> error_of(0.9917)
     '0.83 %'
@@ -173,9 +173,21 @@ def lenet_point(
     is_taught: bool = False,
     **options,
 ) -> OperatingPoint:
-    """A point whose trained network teaches all fine-tuning if `is_taught`; `epochs` of pruning and sharing.
+    """An operating point with the course's recipe for a LeNet.
 
-    An epoch of LeNet-5's takes ten times as long as one of LeNet-300-100's.
+    Parameters
+    ----------
+    name, network : str
+        Of the file; "lenet_300_100" or "lenet_5".
+    sparsity : float in [0, 1]
+    crop_padding : int
+        Images are shifted by up to this many pixels in fine-tuning.
+    epochs : (int, int)
+        Of fine-tuning while pruning, and while sharing. An epoch takes ten times as long for LeNet-5.
+    is_taught : bool
+        Whether the trained network teaches in both fine-tunings (distillation).
+    **options
+        Passed to `CompressConfig`, such as conv_clusters and linear_clusters.
     """
     prune_epochs, share_epochs = epochs
     recipe = replace(train_config(network), warmup=0.1, crop_padding=crop_padding)
@@ -186,7 +198,7 @@ def lenet_point(
     return OperatingPoint(name, config, network=network, teacher="trained" if is_taught else None)
 
 
-# Moved by a pixel or two, digits stay the same digits: the networks that must not lose are fine-tuned so.
+# Moved by a pixel or two, a digit stays the same digit: `crop_padding` augments the fine-tuning's images so.
 POINTS = (
     lenet_point(
         "lenet_300_100", "lenet_300_100", sparsity=0.97, crop_padding=1, epochs=(40, 15), linear_clusters=16
@@ -236,10 +248,11 @@ def reproduce_lenets(
     Parameters
     ----------
     points : sequence of OperatingPoint
+        Those of one network are made one after the other, from the same trained network.
     dataset : {"mnist", "digits"}
         ``digits``, 5,000 of MNIST's images, comes inside the dependencies.
     baseline_epochs : int, optional
-        By default the recipe's.
+        Epochs of the training before the compression; by default the recipe's.
     folder : path
         Gets ``<point>.dcz``, and ``results/lenets.json`` with how they were made.
     workdir : path
@@ -247,9 +260,9 @@ def reproduce_lenets(
     device : str, optional
         By default the GPU if there is one.
     resume : bool
-        Whether to go on from checkpoints; else they are deleted.
+        Whether to go on from checkpoints. If not, they are deleted.
     command : str
-        What the results say that they were made with.
+        The command that the stored results name as their origin.
 
     Returns
     -------
@@ -261,7 +274,7 @@ def reproduce_lenets(
     ValueError
         The baseline's checkpoint was made with other options.
     DatasetNotFoundError
-        MNIST is nowhere to be had.
+        MNIST was not found, and could not be downloaded.
     """
     device = device or default_device()
     folder, workdir = Path(folder), Path(workdir)
@@ -308,12 +321,12 @@ def reproduce_lenets(
 
 
 def run(*, device: str | None = None, resume: bool = True) -> Outcome:
-    """All points, into the repository."""
+    """All points, with files and figures into the repository."""
     return reproduce_lenets(device=device, resume=resume)
 
 
 def _targets(row: Mapping) -> list[dict]:
-    """Which of ours the point meets."""
+    """The network's entries of `TARGETS`, each with whether the point meets it."""
     rows = []
     for kind, ratio, percent in TARGETS[row["network"]]:
         most = 1.0 - row["baseline_top1"] if percent is None else percent / 100

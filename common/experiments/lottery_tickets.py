@@ -2,19 +2,19 @@
 
     dnnc reproduce lottery_tickets      writes week05_pruning/results/lottery_tickets.json
 
-Of every trial (first weights of its own) the winning tickets are found by iterative pruning, and each is set
-against controls at the same number of weights per layer:
+Every trial has initial weights of its own. Its winning tickets are found by iterative pruning, and each is
+compared with controls that have the same number of weights in every layer:
 
-``ticket``        the mask found, the first weights: what the paper calls a winning ticket
+``ticket``        the mask found, the initial weights: what the paper calls a winning ticket
 ``reinit``        the mask found, new random weights
-``random_mask``   a random mask, the first weights
-``one_shot``      the mask of one pruning of the dense network, the first weights
+``random_mask``   a random mask, the initial weights
+``one_shot``      the mask of one pruning of the dense network, the initial weights
 ``early``         the mask found, the weights after `Plan.early_step` steps (rewinding)
-``fine_tuned``    the mask found, the trained weights that were pruned: nothing reset
+``fine_tuned``    the mask found, the trained weights that were pruned: nothing is reset
 
 Networks of one level see the images in the same order. What is chosen (when to stop, which tickets become
-files) is chosen on images cut from the training set. On a CPU shortened plans of LeNet-300-100 and Conv-2 are
-run, which say so in their figures; on a GPU the paper's numbers of steps and trials, and Conv-4 and Conv-6.
+files) is chosen on images cut from the training set. On a CPU, shortened plans of LeNet-300-100 and Conv-2
+are run, and their figures say so; on a GPU, the paper's numbers of steps and trials, and Conv-4 and Conv-6.
 Stopped at any moment, the command goes on from the last network that it has trained.
 """
 
@@ -56,7 +56,7 @@ from common.pruning.masks import Masks
 from common.pruning.network import ThinNetwork, prune
 
 # ----------------------------------------------------------------------------------------------------
-# The figures of a lottery ticket experiment: what every network measured, ordered for plotting.
+# The figures of a lottery ticket experiment: what was measured of every network, arranged for plotting.
 
 _MEASURES = {
     "stop_step": None,
@@ -64,7 +64,7 @@ _MEASURES = {
     "stop_top1": 5,
     "end_top1": 5,
     "validation_top1": 5,
-}  # name to digits
+}  # name to decimal places
 
 
 def experiment_figures(trials: Sequence[Sequence[Mapping]], n_weights: int) -> dict:
@@ -73,7 +73,7 @@ def experiment_figures(trials: Sequence[Sequence[Mapping]], n_weights: int) -> d
     Parameters
     ----------
     trials : sequence of sequences of figures
-        Of `lottery_bench.Bench.run_trial`: the same networks in every trial.
+        What `Bench.run_trial` returned: the same networks in every trial.
     n_weights : int
         Prunable weights of the dense network.
 
@@ -82,10 +82,11 @@ def experiment_figures(trials: Sequence[Sequence[Mapping]], n_weights: int) -> d
     dict
         ``kinds[kind]`` has lists ``levels`` and ``kept`` (share of the weights, in (0, 1]), and of shape
         (levels, trials) ``stop_step``, ``stop_loss``, ``stop_top1`` and ``end_top1`` (test images) and
-        ``validation_top1`` (at the early-stop step). ``curves[kind][level]``, for the levels that were
-        trained from new weights too, holds ``top1`` and ``loss`` on the watched images, means over the
+        ``validation_top1`` (at the early-stop step). ``curves[kind][level]``, for level 0 and those that were
+        also trained from new weights, holds ``top1`` and ``loss`` on the watched images, means over the
         trials at ``curve_steps``. ``inputs[level]``, for every second of these levels, counts each pixel's
-        connections in the first trial. Steps are a network's own: `early` has trained before.
+        connections in the first trial. Steps count from a network's own start, also for ``early``, whose
+        weights have been trained before.
     """
     kinds: dict[str, dict] = {}
     for rows in zip(*trials, strict=True):
@@ -115,7 +116,7 @@ def experiment_figures(trials: Sequence[Sequence[Mapping]], n_weights: int) -> d
 
 
 # ----------------------------------------------------------------------------------------------------
-# Which networks the tickets are drawn from, and for how long: as in the paper, and shortened for a CPU.
+# Which networks are trained, and for how long: as in the paper, and shortened for a CPU.
 
 CONV_CHANNELS = {
     "conv_2": (64, 64, "M"),
@@ -152,19 +153,24 @@ class Plan:
     levels : tuple of int
         Rounds of pruning behind each winning ticket, see `iterative_pruning`.
     controls : tuple of (kind, levels)
+        Kinds of the module's docstring, and the levels at which they are trained.
+    dataset : str
     conv_rate : float, optional
-        Share of a convolution's weights that a round prunes; of a linear layer's, it is 20 %.
+        Fraction of a convolution's weights that a round prunes; by default 20 %, as in linear layers.
     n_validation, n_watched : int
         Images cut from the training set, and those of them on which the loss is watched.
     n_train : int, optional
         Of the rest, those that are trained on; by default all.
     every, early_step : int
-        Steps between two looks at the loss; steps after which `early` takes its weights.
+        Steps between two measurements of the loss; steps after which ``early`` takes its weights.
+    trials : tuple of int
+        Their numbers, which are also the seeds of the initial weights.
     width : float
-        Of the network.
+        Factor on the network's hidden units and channels.
     files : tuple of float
-        A file for the smallest ticket that loses no more than this on the validation images. The second
-        limit went from one point to two after a first result had been seen, since both had given one ticket.
+        For each limit, the smallest ticket whose validation accuracy (in [0, 1]) is no more than this below
+        the dense network's becomes a file. The second limit was raised from one point to two after a first
+        result had been seen, since both had given the same ticket.
     needs_gpu : bool
         Whether a GPU runs it, in place of the short plans.
     """
@@ -202,8 +208,9 @@ def _whole_size(network: str, rate: float, epochs: int, conv_rate: float, levels
     )
 
 
-# For one CPU core and half an hour. With all 55,000 images the validation loss is least after more steps than
-# that affords; with 20,000 the networks overfit sooner, and the least loss lies within the training.
+# For one CPU core and half an hour. With all 55,000 images the validation loss reaches its minimum after more
+# steps than there is time for; with 20,000 the networks overfit sooner, and the minimum lies within the
+# training.
 SHORT = Plan(
     "lenet_300_100",
     _constant(1.2e-3, 9),
@@ -219,8 +226,8 @@ SHORT = Plan(
     n_watched=2500,
     files=(0.0, 0.02),
 )
-# Half an hour a trial: fewer levels, with several rounds between them; the larger networks' rate, since steps
-# are few; bfloat16, twice as fast.
+# Half an hour per trial: fewer levels, with several rounds between them; the larger networks' learning rate,
+# since there are few steps; bfloat16, which is twice as fast.
 SHORT_CONV = Plan(
     "conv_2",
     replace(_constant(3e-4, 8), precision="bf16"),
@@ -251,14 +258,17 @@ PLANS = (SHORT, SHORT_CONV, LONG, *CONVS)
 
 
 def network(plan: Plan, num_classes: int) -> nn.Module:
-    """A plan's network, with whatever first weights."""
+    """A plan's network, with arbitrary initial weights."""
     if plan.network in CONV_CHANNELS:
         return conv_network(plan.network, width=plan.width, num_classes=num_classes)
     return build(plan.network, width=plan.width, num_classes=num_classes)
 
 
 def conv_network(name: str, *, width: float = 1.0, num_classes: int = 10) -> nn.Module:
-    """The paper's networks for CIFAR-10: pairs of 3×3 convolutions and a pooling, then 256, 256, 10 units."""
+    """The paper's networks for CIFAR-10: pairs of 3×3 convolutions and a pooling, then 256, 256, 10 units.
+
+    `name` is a key of `CONV_CHANNELS`; `width` multiplies all channels and hidden units.
+    """
     layers: list[nn.Module] = []
     inputs, side = 3, 32
     for entry in CONV_CHANNELS[name]:
@@ -282,14 +292,14 @@ def conv_network(name: str, *, width: float = 1.0, num_classes: int = 10) -> nn.
 
 
 # ----------------------------------------------------------------------------------------------------
-# The trainings of one plan: winning tickets, their controls, and tickets coded as files; each done once.
+# The trainings of one plan: winning tickets, their controls, and tickets coded as files. Each is done once.
 
 
 _STATE = "network.pt"  # a trained network, beside its figures
 
 
 class Bench:
-    """One plan's images, and the trainings on them, each of which is done once."""
+    """One plan's images and the trainings on them; with `resume`, finished ones are read from `workdir`."""
 
     def __init__(self, plan: Plan, workdir: Path, device: str, resume: bool) -> None:
         self.plan, self.device, self._resume = plan, device, resume
@@ -302,13 +312,13 @@ class Bench:
         self._bar: object = None
 
     def network(self, seed: int) -> nn.Module:
-        """The plan's network with first weights of its own."""
+        """The plan's network with the initial weights of a seed."""
         model = network(self.plan, len(self.training.classes))
         glorot_normal_(model, seed=seed)
         return model.to(self.device)
 
     def facts(self) -> dict:
-        """What the figures must say of how they were made."""
+        """How the figures were made, to be stored with them."""
         plan, model = self.plan, self.network(0)
         return {
             "network": plan.network,
@@ -329,7 +339,7 @@ class Bench:
         }
 
     def run_trial(self, trial: int) -> list[dict]:
-        """The winning tickets of one trial, then their controls: the figures of every network."""
+        """Train the winning tickets of one trial, then their controls; the figures of every network."""
         plan, rows, masks_at = self.plan, [], {}
         model = self.network(trial)
         first = weights_of(model)
@@ -337,7 +347,7 @@ class Bench:
         before, trained, early = {}, {}, {}
 
         def train_level(model: nn.Module, masks: Masks, level: int) -> dict:
-            before[level] = dict(trained)  # by now the pruned and trained weights of the level before
+            before[level] = dict(trained)  # still the trained weights of the level before
             found = self._train(model, masks, trial, level, "ticket")
             trained.update(weights_of(model))
             early.update(found.pop("early") or {})
@@ -370,7 +380,7 @@ class Bench:
         return rows
 
     def _train(self, model: nn.Module, masks: Masks, trial: int, level: int, kind: str) -> dict:
-        """Train one network, or take it as it was trained before; its figures."""
+        """Train one network, or read it if it has been trained before; its figures."""
         self._bar.update(1)
         memo = self._memo(trial, level, kind, resume=self._resume)
         path = memo.folder / _STATE
@@ -404,7 +414,7 @@ class Bench:
         figures["validation_top1"] = evaluate(model, self.validation, **quiet).top1
         if kind == "ticket" and "flatten" in dict(model.named_children()):
             first = next(iter(masks.values()))
-            figures["inputs"] = first.sum(dim=0).tolist()  # of every pixel, how many connections are left
+            figures["inputs"] = first.sum(dim=0).tolist()  # how many connections of every pixel are left
         model.load_state_dict(end)
         is_ticket = kind == "ticket"
         state = {
@@ -425,7 +435,7 @@ class Bench:
         return figures
 
     def _memo(self, trial: int, level: int, kind: str, *, resume: bool = True) -> Memo:
-        """A network's memory, by what made it: the plan less other trials, controls, files, later levels."""
+        """A network's memo, keyed by the plan without what cannot change it: later levels, files, ..."""
         levels = tuple(other for other in self.plan.levels if other <= level)
         own = replace(self.plan, trials=(), levels=levels, controls=(), files=(), needs_gpu=False)
         images = [one.sha256 for one in (self.training, self.validation, self.test)]
@@ -433,7 +443,7 @@ class Bench:
         return Memo(path, {"plan": own, "images": images}, resume=resume)
 
     def code(self, trial: int, rows: list[dict], most: float) -> dict:
-        """A point of the map: the smallest ticket that loses no more than `most`, as a file."""
+        """Write the smallest ticket that loses at most `most` (in [0, 1]) as a file; a point of the map."""
         tickets = [row for row in rows if row["kind"] == "ticket"]
         least = tickets[0]["validation_top1"] - most
         chosen = min((row for row in tickets if row["validation_top1"] >= least), key=lambda r: r["n_kept"])
@@ -477,8 +487,9 @@ _PAPER = "Frankle, Carbin 2019, The Lottery Ticket Hypothesis, ICLR, arXiv:1803.
 _LENET = {"network": "lenet_300_100", "dataset": "mnist", "source": f"{_PAPER}, section 2"}
 _CONV = {"network": "conv_2", "dataset": "cifar10", "source": f"{_PAPER}, section 3"}
 
-# `kept` is the level's share of the weights. `earlier`: how much sooner the ticket's validation loss is least
-# than the dense network's; `times_faster`: than the other network's; `points`: test accuracy above it.
+# `kept`: fraction of the weights. `earlier`: how much sooner the ticket's validation loss reaches its
+# minimum, as a fraction of the dense network's steps. `times_faster`: the other network's steps to the
+# minimum over the ticket's. `points`: test accuracy of the ticket minus the other's, in percentage points.
 PUBLISHED = [
     _LENET | {"method": "winning ticket", "beside": "dense", "kept": 0.211, "earlier": 0.38},
     _LENET | {"method": "winning ticket", "beside": "dense", "kept": 0.135, "more_than_points": 0.3},
@@ -491,7 +502,7 @@ PUBLISHED = [
 
 
 def to_markdown(figures: Mapping) -> str:
-    """The paper's statements beside ours, then every level, then the files."""
+    """The paper's statements beside our figures, then every level, then the files, as markdown."""
     experiments = {row["network"]: row for row in figures["experiments"]}
     claims = [
         (
@@ -515,15 +526,26 @@ def to_markdown(figures: Mapping) -> str:
 
 
 def compare(experiment: Mapping, beside: str, kept: float) -> dict | None:
-    """A ticket of about this share of the weights against another network, means over the trials.
+    """A ticket with about this fraction of the weights against another network, means over the trials.
+
+    Parameters
+    ----------
+    experiment : mapping
+        One of the stored ``experiments``.
+    beside : {"dense", "reinit", "random_mask", "one_shot", "early", "fine_tuned"}
+        The other network: the dense one, or a control with as many weights as the ticket.
+    kept : float in (0, 1]
+        The ticket's fraction of the weights; the nearest level is taken.
 
     Returns
     -------
     dict or None
-        ``kept``; ``times_faster`` (the other's early-stop step over the ticket's); whether in any trial the
-        other's loss was still falling at the last step (``at_the_end``: a lower bound), or the ticket's
-        (``ticket_at_the_end``: an upper bound); ``points`` of test accuracy at the early stop,
-        ``end_points`` at the end. None where the other was not trained there.
+        ``kept``, of the level that was taken; ``times_faster``, the other's early-stop step over the
+        ticket's. ``at_the_end``: in some trial the other's loss was still falling at the last step, so
+        ``times_faster`` is a lower bound; ``ticket_at_the_end``: the ticket's was, so it is an upper bound.
+        ``points`` and ``end_points``: test accuracy of the ticket minus the other's, in percentage points, at
+        the early stop and at the end. None if no level is within 15 % of `kept`, or the other was not trained
+        there.
     """
     ticket = experiment["kinds"]["ticket"]
     other = ticket if beside == "dense" else experiment["kinds"].get(beside)
@@ -544,9 +566,10 @@ def compare(experiment: Mapping, beside: str, kept: float) -> dict | None:
 
 
 def speed_in_words(found: Mapping, *, as_share: bool = False) -> str:
-    """How much sooner a ticket's loss is least, of `compare`'s figures: a factor, or a share of the steps.
+    """How much sooner a ticket's loss reaches its minimum: a factor, or (`as_share`) a percentage of steps.
 
-    It says "at least" or "at most" where only one of the two reached its least loss within the training.
+    `found` is what `compare` returns. The text says "at least" or "at most" where only one of the two
+    networks reached its minimum within the training.
     """
     if found["at_the_end"] and found["ticket_at_the_end"]:
         return "neither least within the training"
@@ -589,7 +612,7 @@ def _own(row: Mapping, experiment: Mapping | None) -> str:
 
 
 def _levels(experiment: Mapping) -> list[str]:
-    """Every level of one experiment: early-stop step and test accuracy, mean (least to most)."""
+    """Every level of one experiment: early-stop step and test accuracy, mean (lowest to highest)."""
     kinds = experiment["kinds"]
     heads = ["weights", *(f"{kind}: {what}" for kind in kinds for what in ("stop", "top-1 %"))]
     rows = []
@@ -634,7 +657,7 @@ WORKDIR = ROOT / "runs" / NAME
 
 
 def run(*, device: str | None = None, resume: bool = True) -> Outcome:
-    """All that this device can do in a reasonable time, into the repository."""
+    """The plans that suit this device, with their figures into the repository."""
     return reproduce_lottery_tickets(device=device, resume=resume)
 
 
@@ -646,31 +669,31 @@ def reproduce_lottery_tickets(
     resume: bool = True,
     is_stored: bool = True,
 ) -> Outcome:
-    """Find winning tickets, train the controls, code two tickets as files.
+    """Find winning tickets, train the controls, and code some tickets as files.
 
     Parameters
     ----------
     plans : sequence of Plan, optional
-        By default those of `PLANS` that are for this device.
+        By default those of `PLANS` that are meant for this device.
     workdir : path
-        A folder for each trained network, and the coded tickets.
+        Gets a folder for each trained network, and the coded tickets.
     device : str, optional
         By default the GPU if there is one.
     resume : bool
-        Whether networks that are trained are taken as they are.
+        Whether networks that have been trained are read from `workdir`. If not, they are trained again.
     is_stored : bool
-        Whether the figures are written into the repository: after every trial, with what there is.
+        Whether the figures so far are written into the repository after every trial.
 
     Returns
     -------
     Outcome
-        Its figures are ``experiments`` (`lottery_figures.experiment_figures`), ``not_run`` (plans, and why),
-        ``points`` (files) and ``published``.
+        Its figures are ``experiments`` (`experiment_figures`), ``not_run`` (plans, and why not), ``points``
+        (files) and ``published``.
 
     Raises
     ------
     DatasetNotFoundError
-        The images are nowhere to be had.
+        The images were not found, and could not be downloaded.
     """
     device = device or default_device()
     on_gpu = torch.device(device).type != "cpu"

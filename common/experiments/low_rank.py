@@ -2,11 +2,12 @@
 
     dnnc reproduce low_rank        factorizes, fine-tunes, measures, writes week03_cnns/results/low_rank.json
 
-Every network is factorized for a few budgets of parameters (`methods.low_rank.ranks_by_budget`). What that
+Every network is factorized for several budgets of parameters (`methods.low_rank.ranks_by_budget`). What that
 costs is measured on the validation split: as factorized, with batch norm's statistics estimated again, and
-after fine-tuning. A fine-tuned network is then written to two files, its weights as float16 and with shared
-values; both are read back, and what they decode to is measured on the test images, which choose nothing.
-Stopped at any moment, the command goes on: finished sizes are kept, and a fine-tuning has its checkpoint.
+after fine-tuning. A fine-tuned network is then written to two files, with its weights as float16 and with
+shared values. Both are read back, and what they decode to is measured on the test images, on which nothing is
+chosen. Stopped at any moment, the command goes on: finished sizes are kept, and a fine-tuning has its
+checkpoint.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from common.networks.models import INPUT_SHAPES, build, count_parameters, dense_
 from common.networks.training import TrainConfig, default_device, evaluate, train
 
 # ----------------------------------------------------------------------------------------------------
-# The rows of `low_rank`, as markdown and as points of the map of methods.
+# The results as markdown, and as points of the map of methods.
 
 _ADA_TUCKER = "Zhong et al. 2019, ADA-Tucker, arXiv:1906.07671, abstract: no loss of accuracy"
 PUBLISHED = (
@@ -77,7 +78,7 @@ def points_of(network: Mapping) -> list[dict]:
 
 
 def to_markdown(figures: Mapping) -> str:
-    """Ours and the published rows, by network."""
+    """Our rows and the published ones, by network, as markdown."""
     rows = []
     for network in figures["networks"]:
         title, whole = TITLES.get(network["network"], network["network"]), network["parameters"]
@@ -120,7 +121,7 @@ def to_markdown(figures: Mapping) -> str:
 
 
 WORKDIR = ROOT / "runs" / "low_rank"
-LENETS = ROOT / "runs" / "lenets"  # the networks that `lenets` trains are the same
+LENETS = ROOT / "runs" / "lenets"  # `common.experiments.lenets` trains the same networks
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class NetworkPlan:
     ----------
     network, dataset : str
     fractions : tuple of float
-        Parameters left, of the whole network's.
+        Budgets: parameters left, as fractions of the whole network's.
     tuned : tuple of float
         Those of the fractions that are fine-tuned and written to files.
     tune : TrainConfig
@@ -140,13 +141,13 @@ class NetworkPlan:
     n_validation : int, optional
         Validation images; by default all.
     n_renewed : int
-        Training images from which batch norm's statistics are estimated again; 0 where there is none.
+        Training images from which batch norm's statistics are estimated again; 0 for a network without it.
     n_clusters : int
-        Shared values a thin layer, in the second file.
+        Shared values per thin layer, in the second file.
     is_shipped : bool
-        Start from the capstone's shipped weights, else from a network trained by its recipe.
+        Whether to start from the capstone's shipped weights, or from a network trained by its recipe.
     baseline_epochs : int, optional
-        Of that training; by default the recipe's.
+        Epochs of that training; by default the recipe's.
     """
 
     network: str
@@ -177,7 +178,7 @@ _SIZES = (0.5, 0.25, 0.12, 0.06, 0.03)
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: the test takes a smaller one."""
+    """What is measured; tests use a smaller plan."""
 
     networks: tuple[NetworkPlan, ...] = field(
         default=(
@@ -219,6 +220,14 @@ def run(
 
     Parameters
     ----------
+    device : str, optional
+        By default the GPU if there is one.
+    resume : bool
+        Whether sizes that an earlier run has finished are taken from `workdir`.
+    plan : Plan, optional
+        By default the whole experiment.
+    workdir, baselines : path
+        For checkpoints and files; for the trained LeNets that everything starts from.
     is_stored : bool
         Whether the figures go into the repository.
     """
@@ -242,11 +251,11 @@ def run(
 
 
 def multiply_adds(model: nn.Module, shape: Sequence[int]) -> int:
-    """Multiplications of one picture, in convolutions and linear layers."""
+    """Multiply-adds for one image of shape (channels, height, width), in convolutions and linear layers."""
     skeleton = copy.deepcopy(model).to("meta").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         skeleton(torch.empty(1, *shape, device="meta"))
-    return counter.get_total_flops() // 2
+    return counter.get_total_flops() // 2  # a multiply-add counts as two operations
 
 
 def _measure_network(
@@ -307,7 +316,7 @@ def _measure_size(
     folder: Path,
     device: str,
 ) -> dict:
-    """One size: factorized, perhaps fine-tuned, and then in two files."""
+    """One size: factorized and, if the plan says so, fine-tuned and written to two files."""
     ranks = ranks_by_budget(model.cpu(), fraction)
     small = factorize(model, ranks)
 

@@ -1,9 +1,9 @@
 """Every method's files as points of one map: bytes against accuracy, ours from stored results, and published.
 
 A point is a mapping with ``method``, ``label``, ``network``, ``dataset``, ``file_bytes``, ``dense_bytes``,
-``top1``, ``baseline_top1`` and ``note``. The reproductions store theirs under ``points``; those of the
-pipeline (prune, share, Huffman-code) are made here from the capstone's results. A result that has not been
-made yet is named, not missed in silence.
+``top1``, ``baseline_top1`` (both in [0, 1]) and ``note``. The reproductions store theirs under ``points``;
+those of the pipeline (prune, share, Huffman-code) are made here from the capstone's results. A result that
+has not been made yet is not skipped in silence: `Gathered.missing` names it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from common.report.published import PUBLISHED, PublishedResult
 
 PIPELINE = "prune, share, code"
 KEYS = ("method", "label", "network", "dataset", "file_bytes", "dense_bytes", "top1", "baseline_top1", "note")
-_OTHER_SHAPE = ("alexnet", "choices", "lenets", "vgg16")  # no points of this map, or made into them here
+_OTHER_SHAPE = ("alexnet", "choices", "lenets", "vgg16")  # no points, or those of `pipeline_points`
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """All points, and how to make the results that are not there yet."""
+    """All points, and the commands that make the results that are not there yet (`missing`)."""
 
     points: tuple[dict, ...]
     missing: tuple[str, ...]
@@ -37,7 +37,7 @@ class Gathered:
 
     @property
     def panels(self) -> list[tuple[str, str]]:
-        """(network, dataset) of which there are points."""
+        """Every (network, dataset) that has points, in the order of the points."""
         return list(dict.fromkeys((point["network"], point["dataset"]) for point in self.points))
 
 
@@ -61,13 +61,16 @@ def gather(root: str | Path = ROOT) -> Gathered:
         for point in read_result(path)["figures"].get("points", ()):
             lacking = [key for key in KEYS if key not in point]
             if lacking:
-                raise ValueError(f"{entry.result}: a point without {', '.join(lacking)}")
+                raise ValueError(
+                    f"{entry.result}: a point without {', '.join(lacking)}: make it again with "
+                    f"`{entry.command} {name}`"
+                )
             points.append({key: point[key] for key in KEYS})
     return Gathered(tuple(points), tuple(missing))
 
 
 def pipeline_points(root: str | Path = ROOT) -> tuple[list[dict], list[str]]:
-    """The capstone's files as points, and how to make the results that are not there."""
+    """The capstone's files as points, and the commands that make the results that are not there yet."""
     folder, points, missing = Path(root) / "capstone" / "results", [], []
     if (folder / "lenets.json").exists():
         for row in read_result(folder / "lenets.json")["figures"]["points"]:
@@ -90,7 +93,7 @@ def published_points(network: str, dataset: str) -> tuple[list[dict], list[tuple
     list of dict
         ``method``, ``file_bytes``, ``error`` (percent), ``is_quoted``: whether the figure is second-hand.
     list of (method, reason)
-        A place on the map needs an error, and a size that counts the whole file.
+        Methods without an error, or without a size that counts the whole file.
     """
     if (network, dataset) not in {("lenet_300_100", "mnist"), ("lenet_5", "mnist"), ("vgg16", "cifar10")}:
         return [], []

@@ -1,13 +1,13 @@
 """L1 against L2 regularization before pruning, and L1 as the force that prunes.
 
 LeNet-300-100 is trained on MNIST with an L2 penalty (weight decay) or an L1 penalty of several strengths,
-pruned by magnitude over all layers together, and fine-tuned with the same penalty, or the other one: figure 5
-of Han, Pool, Tran, Dally (NIPS 2015, arXiv 1506.02626) on a network that fits into a lecture. A second row of
-networks is not pruned at all: after each step every weight moves towards zero by a constant and stops there
-(soft thresholding, the proximal step of the L1 penalty), so that the strength decides how many are zero.
-These are measured as they are, and again after training without the penalty, zeros kept.
+pruned by magnitude over all layers together, and fine-tuned with the same penalty, or the other one. That is
+figure 5 of Han, Pool, Tran, Dally (NIPS 2015, arXiv 1506.02626) on a network that fits into a lecture. Other
+networks are not pruned at all: after each step every weight moves towards zero by a constant and stops there
+(soft thresholding, the proximal step of the L1 penalty), so that the strength decides how many are zero. They
+are measured as they are, and again after training without the penalty, zeros kept.
 
-All accuracies are on images cut from the training set. Every point is written down at once.
+All accuracies are measured on images cut from the training set. Every point is stored at once.
 """
 
 from __future__ import annotations
@@ -42,8 +42,13 @@ SEED = 0
 class L1Penalty:
     """Training callback that adds the gradient of ``strength * sum(abs(w))`` to every prunable weight's.
 
-    The gradient is `strength` times the sign: it is as large for a small weight as for a large one. With the
-    optimiser's steps weights hover about zero and are hardly ever exactly zero; see `SoftThreshold`.
+    The gradient is `strength` times the sign: as large for a small weight as for a large one. The optimiser's
+    steps jump over zero, so weights come close to it and are hardly ever exactly zero; see `SoftThreshold`.
+
+    Raises
+    ------
+    ValueError
+        The strength is negative or not a number.
     """
 
     def __init__(self, strength: float) -> None:
@@ -58,7 +63,7 @@ class L1Penalty:
 
 
 def soft_threshold(weight: Tensor, amount: float) -> Tensor:
-    """Every weight moved towards zero by `amount`; those that would pass zero are exactly zero.
+    """Every weight moved towards zero by `amount` (>= 0); those that would pass zero become exactly zero.
 
     The solution of ``min_v (v - w)**2 / 2 + amount * abs(v)``, weight by weight.
 
@@ -78,8 +83,13 @@ class SoftThreshold:
     ----------
     strength : float >= 0
     config : TrainConfig
-        Of the training that it takes part in.
+        Of the training in which it is a callback: with SGD, whose rate and momentum it reads.
     steps_per_epoch : int
+
+    Raises
+    ------
+    ValueError
+        The strength is negative or not a number.
     """
 
     def __init__(self, strength: float, config: TrainConfig, steps_per_epoch: int) -> None:
@@ -104,7 +114,18 @@ def penalized(config: TrainConfig, penalty: str, strength: float) -> tuple[Train
     config : TrainConfig
     penalty : {"L1", "L2"}
         L2 is the weight decay; with L1 there is none.
-    strength : float
+    strength : float >= 0
+
+    Returns
+    -------
+    config : TrainConfig
+    callbacks : list
+        Both for `training.train`.
+
+    Raises
+    ------
+    ValueError
+        Another penalty, or a negative strength of L1.
     """
     if penalty == "L2":
         return replace(config, weight_decay=strength), []
@@ -114,7 +135,7 @@ def penalized(config: TrainConfig, penalty: str, strength: float) -> tuple[Train
 
 
 def zero_masks(model: nn.Module) -> dict[str, Tensor]:
-    """Masks of what is not exactly zero."""
+    """Masks that keep what is not exactly zero."""
     return {name: weight.detach() != 0 for name, weight in prunable_parameters(model).items()}
 
 
@@ -140,8 +161,21 @@ def measure(
     config, tuning : TrainConfig
         Of the training and of the fine-tuning.
     memo : Memo
+        Figures of finished networks, which are not measured again.
     top1 : callable
-        Accuracy of a network, in [0, 1].
+        Takes a network, returns its accuracy in [0, 1].
+    l1, l2, forces : sequence of float
+        Strengths of the two penalties, and of the L1 force (`SoftThreshold`).
+    sparsities, tuned_sparsities : sequence of float in [0, 1]
+        Measured without fine-tuning, and with it.
+    device : str
+
+    Returns
+    -------
+    dict
+        ``penalties``, one mapping per penalty and strength: its ``top1``, and for each way a list of
+        (sparsity, top1). ``force``, one mapping per strength: ``sparsity``, ``sparsity_of_layers``, ``top1``,
+        and ``top1_released`` after training without the force.
     """
     strengths = [("L2", value) for value in l2] + [("L1", value) for value in l1]
 
@@ -197,7 +231,7 @@ def measure(
 
 
 def run(*, device: str | None = None, resume: bool = True, workdir: Path = WORKDIR / "penalties") -> Outcome:
-    """Measure all curves; a few minutes of one core."""
+    """Measure all curves; takes a few minutes on one core."""
     device = device or default_device()
     training, validation = train_val_split(load_dataset("mnist", "train"), n_validation=N_VALIDATION["mnist"])
     training = first_images(training, N_IMAGES)

@@ -1,13 +1,15 @@
 """Accuracy against sparsity: how far a network can be pruned, in which way, with and without fine-tuning.
 
 LeNet-300-100 is trained on MNIST, then pruned by magnitude over all layers together: without training after
-it; in one shot, then fine-tuned; in rounds; gradually. These three get the same few epochs and the same
-learning rates, so that only *when* the weights go makes a difference. In a fourth way, the paper's, every
-round gets all of these epochs, and starts where the one before ended: more training for more sparsity. The
-shipped VGG-16 is pruned without any training: over all layers together, in each layer alike, and by LAMP's
-scores; and layer by layer, for its sensitivity. All accuracies are on images cut from the training set.
+it, and in three ways with fine-tuning (in one shot, in rounds, gradually). These three get the same few
+epochs and the same learning rates, so that they differ only in *when* the weights are pruned. In a fourth
+way, that of Han et al. (2015), every round gets all of these epochs, and starts where the one before ended:
+more training for more sparsity. The shipped VGG-16 is pruned without any training: over all layers together,
+to the same sparsity in every layer, and by LAMP's scores; and one layer at a time, for the layers'
+sensitivity.
+All accuracies are measured on images cut from the training set.
 
-Every measured point is written down at once, so a stopped run goes on from the last one.
+Every measured point is stored at once, so a stopped run goes on from the last one.
 """
 
 from __future__ import annotations
@@ -62,8 +64,9 @@ class StepPruner(MaskKeeper):
     Parameters
     ----------
     masks : Masks
-        Where to start; what is pruned never grows back.
-    schedule : mapping of step to sparsity
+        The masks at the start; what is pruned never grows back.
+    schedule : mapping of int to float
+        Steps of the optimiser, counted from 0, and the sparsities in [0, 1] that are reached after them.
     """
 
     def __init__(self, masks: Masks, schedule: Mapping[int, float]) -> None:
@@ -79,25 +82,38 @@ class StepPruner(MaskKeeper):
 
 
 def magnitude_masks(model: nn.Module, sparsity: float, *, current: Masks | None = None) -> Masks:
-    """Masks of a sparsity over all layers together, by magnitude."""
+    """Masks of a sparsity over all layers together, by magnitude; what `current` prunes stays pruned."""
     return global_masks(magnitude_scores(prunable_parameters(model)), sparsity, current=current)
 
 
 def fine_tuned(
     model: nn.Module, data: ImageSet, config: TrainConfig, *, way: str, sparsity: float, device: str = "cpu"
 ) -> nn.Module:
-    """A copy of a trained network, pruned in one of three ways and trained on meanwhile.
+    """A copy of a trained network, pruned in one of three ways and fine-tuned.
 
     Parameters
     ----------
     model : nn.Module
+        Not changed.
     data : ImageSet
+        Training images.
     config : TrainConfig
         Of the fine-tuning; the same for every way.
     way : {"one-shot", "iterative", "gradual"}
-        All at once before the training; the same share of what is left at the beginning of every epoch; or
-        along a cubic curve over the first `RAMP` of the steps.
+        When weights are pruned: all before the training; the same fraction of what is left at the beginning
+        of every epoch; or along a cubic curve over the first `RAMP` of the steps.
     sparsity : float in [0, 1]
+        At the end, over all layers together.
+    device : str
+
+    Returns
+    -------
+    nn.Module
+
+    Raises
+    ------
+    ValueError
+        There is no such way.
     """
     model = deepcopy(model).to(device)
     steps = len(data) // config.batch_size
@@ -124,7 +140,10 @@ def round_after_round(
     folder: Path,
     device: str = "cpu",
 ) -> Iterator[nn.Module]:
-    """The network at ascending sparsities, each made from the one before, like the paper's."""
+    """Yield the network at ascending sparsities, each pruned and fine-tuned from the one before.
+
+    Finished ones are read from `folder`.
+    """
     for sparsity in sparsities:
         path = folder / f"rounds_{sparsity}.pt"
         if path.exists():
@@ -149,7 +168,10 @@ def lenet_curves(
     sparsities: tuple[float, ...] = LENET_SPARSITIES,
     device: str = "cpu",
 ) -> dict:
-    """Accuracy against sparsity of a trained network: without training, and in every way to fine-tune."""
+    """Accuracy against sparsity of a trained network: without fine-tuning, and in every way of it.
+
+    The result's ``curves`` map a way to a list of (sparsity, top1).
+    """
 
     def untrained(sparsity: float) -> float:
         pruned = deepcopy(model).to(device)
@@ -200,7 +222,10 @@ def untrained_curves(
     sparsities: tuple[float, ...] = VGG16_SPARSITIES,
     device: str = "cpu",
 ) -> dict:
-    """Accuracy against sparsity without any training: over all layers, in each layer alike, by LAMP."""
+    """Accuracy against sparsity without any training: over all layers, the same in every layer, by LAMP.
+
+    The result's ``curves`` map a rule to a list of (sparsity, top1).
+    """
     weights = prunable_parameters(model)
     choose = {
         "global": lambda sparsity: global_masks(magnitude_scores(weights), sparsity),
@@ -234,7 +259,7 @@ def sensitivity(
     sparsities: tuple[float, ...] = SCAN_SPARSITIES,
     device: str = "cpu",
 ) -> dict:
-    """Accuracy with one layer pruned and all others whole, for every layer."""
+    """Accuracy with one layer pruned and all others whole: for every layer a list of (sparsity, top1)."""
 
     def top1(network: nn.Module) -> float:
         return evaluate(network, images, batch_size=100, precision="bf16", device=device).top1
@@ -254,7 +279,7 @@ def sensitivity(
 def run(
     *, device: str | None = None, resume: bool = True, workdir: Path = WORKDIR / "pruning_curves"
 ) -> Outcome:
-    """Measure all curves; about four minutes of one core."""
+    """Measure all curves; takes about four minutes on one core."""
     device = device or default_device()
     where = {"workdir": workdir, "resume": resume, "device": device}
     cifar = load_dataset("cifar10", "train")

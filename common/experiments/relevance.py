@@ -1,33 +1,34 @@
-"""Pruning by relevance, made again: criteria compared, then VGG-16 pruned in rounds and written to files.
+"""Pruning by relevance, reproduced: criteria compared, then VGG-16 pruned in rounds and written to files.
 
     dnnc reproduce relevance        writes week05_pruning/results/relevance.json
 
-Three parts, each resumable, each stored as soon as it is there (of the first, one draw before part 2, the
-others after it):
+There are three parts. Each can be resumed, and is stored as soon as it is finished (of the first part, one
+draw is measured before part 2 and the others after it):
 
-1. ``criteria``   five criteria at equal sparsity without fine-tuning, with little and with much data, on the
-                  shipped VGG-16 for CIFAR-10 (`relevance_criteria`).
-2. ``iterative``  the same network pruned in rounds, filters then weights, each followed by a short
-                  fine-tuning; then shared weights, Huffman code, a file, and what the file decodes to. By
-                  relevance, and by magnitude with everything else equal. Short enough for one processor core.
-3. ``cifar100``   what the source did: VGG-16 on CIFAR-100. The baseline is trained by its recipe; then
+1. ``criteria``   Five criteria at equal sparsity without fine-tuning, with little and with much data, on the
+                  shipped VGG-16 for CIFAR-10 (`compare_criteria`).
+2. ``iterative``  The same network is pruned in rounds, first filters, then weights, with a short fine-tuning
+                  after each. Then its weights are shared and Huffman-coded, and the file is measured. Once by
+                  relevance, and once by magnitude with all else equal. Short enough for one CPU core.
+3. ``cifar100``   What the source did: VGG-16 on CIFAR-100. The baseline is trained by its recipe; then come
                   rounds, fine-tuning, sharing and coding as in part 2. At full length on a GPU: 120 epochs
-                  for the baseline, and 70 and 104 for two chains of rounds, one mild and one far-going.
+                  for the baseline, and 70 and 104 for two chains of rounds, a mild one and one that prunes
+                  far more.
 
-What a GPU has finished of part 3 is taken as it is from ``runs/relevance``, on any device, or else stays
-stored as it is. Where a GPU has done nothing, a processor runs one chain, with an epoch a round and two
-thirds of the images, once the baseline is there; without that, part 3 is reported as not run. The baseline is
-looked for in ``capstone/``, ``runs/vgg16_cifar100/`` and ``runs/relevance/``; ``run(plan=...)`` with
-``cifar100_on="any"`` trains it in any case. On a processor
+What a GPU has finished of part 3 is read from ``runs/relevance``, on any device; if that folder is not there,
+the stored figures are kept. If no GPU has run it, a CPU runs one chain, with one epoch per round and two
+thirds of the images, provided that the baseline is there; else part 3 is reported as not run. The baseline
+is looked for in ``capstone/``, ``runs/vgg16_cifar100/`` and ``runs/relevance/``. ``run(plan=...)`` with
+``cifar100_on="any"`` trains it in any case. On a CPU
 
     dnnc train vgg16 --dataset cifar100 --start capstone/vgg16_cifar10.safetensors
 
-makes it: 12 epochs that begin with CIFAR-10's filters, an hour and a half, which may be stopped and go on.
+makes it: 12 epochs that start from CIFAR-10's filters. That takes an hour and a half, and may be interrupted.
 
-Everything was chosen on the validation split (see `relevance_chain` for what), with one exception: of part 3,
-the far-going chain came first, and lost 1.3 points. The mild one (fewer weights gone; two more epochs a
-round, a higher rate and cutout, if fewer epochs in all) was set after that had been seen, on validation and
-test images.
+Everything was chosen on the validation split (what was chosen is said above `Chain`), with one exception. Of
+part 3, the chain that prunes far more came first, and lost 1.3 points. The mild one was set after that had
+been seen, on validation and test images: fewer weights are pruned, with two more epochs per round, a higher
+learning rate and cutout, though with fewer epochs in all.
 """
 
 from __future__ import annotations
@@ -60,10 +61,10 @@ from common.pruning.rounds import fine_tuning, prune
 from common.report.sizes import stage_sizes
 
 # ----------------------------------------------------------------------------------------------------
-# A trained network pruned in rounds, fine-tuned, shared, coded and measured: part of `relevance`.
+# A trained network pruned in rounds, fine-tuned, shared, coded and measured.
 #
-# Rates, ratios and the number of reference images of a chain were set beforehand, after a look at a few
-# hundred validation images; no chain was run twice. (CIFAR-100 has two: see `relevance`.)
+# Learning rates, ratios and the number of reference images of a chain were set beforehand, after a look at a
+# few hundred validation images; no chain was run twice. (CIFAR-100 has two: see the module's docstring.)
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,11 @@ class Chain:
     Attributes
     ----------
     name : str
-        Of the file; chains of one name have folders of their own.
+        Of the file; chains of the same name with other options have folders of their own.
     dataset : str
     sparsity_ratios, weight_prune_ratios, criterion
-        As in `relevance_pruning.prune`.
+        As in `pruning.rounds.prune`: fractions of the filters, then of the weights, that are gone after each
+        round.
     n_reference : int
         Reference images for each round's scores.
     n_tune : int, optional
@@ -84,7 +86,7 @@ class Chain:
     tune, share : TrainConfig
         After every round, and with shared weights.
     is_taught : bool
-        Whether the trained network teaches (`distillation`).
+        Whether the trained network teaches in all fine-tuning (`Distillation`).
     conv_clusters, linear_clusters : int
         Shared values per layer.
     """
@@ -117,14 +119,27 @@ def run_chain(
 ) -> dict:
     """Prune, fine-tune, share, code, write ``workdir/<name>-<digest>/<name>.dcz``, read it back, and measure.
 
+    Parameters
+    ----------
+    chain : Chain
+    model : nn.Module
+        The trained network; not changed.
+    training, validation, test : ImageSet
+    architecture : mapping
+        What `models.build` needs for the network.
+    workdir : path
+    device : str
+    resume : bool
+        Whether finished rounds, or the finished chain, are taken from `workdir`.
+
     Returns
     -------
     dict
         ``name``, ``criterion``, ``baseline_top1`` and ``top1`` (of the decoded file; ``n_test`` images),
         ``baseline_loss`` and ``loss``, ``pruned_validation_top1`` and ``validation_top1``, ``file_bytes``,
         ``dense_bytes``, ``stages`` (bytes), ``filters_gone`` and ``weights_gone`` (fractions),
-        ``multiply_adds`` and ``whole_multiply_adds``, ``channels``, ``steps`` of fine-tuning in all,
-        ``device``, ``chain``, how it was made, and ``made``: commit, machine and versions.
+        ``multiply_adds`` and ``whole_multiply_adds``, ``channels`` and ``whole_channels``, ``steps`` of
+        fine-tuning in all, ``device``, ``chain`` (its options), and ``made``: commit, machine and versions.
     """
     of_model = {"model": state_digest(model), "images": test.sha256}
     memo = Memo(workdir / f"baseline-{chain.dataset}", of_model, resume=resume)
@@ -139,12 +154,12 @@ def run_chain(
 def is_made(
     chain: Chain, model: nn.Module, training: ImageSet, validation: ImageSet, test: ImageSet, *, workdir: Path
 ) -> bool:
-    """Whether `run_chain` has finished it in `workdir`, on whatever device, and will only read it."""
+    """Whether `run_chain` has finished the chain in `workdir`, on any device, and will only read it."""
     return "chain" in _memo(workdir, chain, model, training, validation, test)
 
 
 def _memo(workdir: Path, chain: Chain, model: nn.Module, *sets: ImageSet, resume: bool = True) -> Memo:
-    """The chain's memory, by all that decides what comes out."""
+    """The chain's memo, keyed by all that decides its figures."""
     options = {"chain": chain, "images": [one.sha256 for one in sets], "model": state_digest(model)}
     return Memo(workdir / chain.name, options, resume=resume)
 
@@ -218,7 +233,7 @@ def _channels(model: nn.Module) -> list[int]:
 
 
 # ----------------------------------------------------------------------------------------------------
-# What `relevance` found as markdown, the published row beside ours, and its points for the map.
+# The results as markdown, with the published row beside ours, and as points of the map of methods.
 
 SOURCE = "the course's source on pruning by relevance, after Yeom et al. 2021, Pattern Recognition 115"
 PUBLISHED = (
@@ -260,13 +275,13 @@ def points_of(figures: Mapping) -> list[dict]:
 
 
 def chains_of(figures: Mapping) -> list[Mapping]:
-    """All chains that ended in a file: CIFAR-10's, then CIFAR-100's, the source's neighbour first."""
+    """All chains that ended in a file: CIFAR-10's, then CIFAR-100's, in the order of `Plan.long`."""
     last = figures["cifar100"]
     return [*figures["iterative"], *([last, *last.get("further", ())] if "file_bytes" in last else ())]
 
 
 def to_markdown(figures: Mapping) -> str:
-    """Criteria at equal sparsity, then the files beside the published result."""
+    """Criteria at equal sparsity, then the files beside the published result, as markdown."""
     lines = []
     for kind, title in _KINDS.items():
         lines += [*_criteria(figures["criteria"], kind, title), ""]
@@ -283,7 +298,7 @@ def to_markdown(figures: Mapping) -> str:
 
 
 def _length(found: Mapping) -> list[str]:
-    """How long part 3 was, where it was run: a GPU's plan is longer than a processor's."""
+    """How long part 3 was, if it was run: a GPU's plan is longer than a CPU's."""
     if "file_bytes" not in found:
         return []
     baseline = found["baseline"] or {}
@@ -386,7 +401,7 @@ _MILD = replace(
     weight_prune_ratios=(0.7, 0.88),
     tune=replace(_FAR.tune, epochs=22, max_lr=0.1, cutout=8),
 )
-# As much smaller as the source's, in as many rounds as two thirds of the images leave time for.
+# As much smaller as the source's file, with as many rounds and images as there is time for on a CPU.
 _LONG_ON_A_CPU = replace(
     _FAR,
     sparsity_ratios=(0.1, 0.2),
@@ -406,20 +421,20 @@ class Plan:
     ----------
     network : str
     dataset, weights : str, path
-        Of parts 1 and 2: the trained network is shipped.
+        Of parts 1 and 2; their trained network is shipped.
     criteria : CriteriaPlan
     short : tuple of Chain
         Part 2.
     long : tuple of Chain
-        Part 3, of one data set; the first is the one that the source's figures stand beside.
+        Part 3, all of one data set; the first is the one that stands beside the source's figures.
     long_on_a_cpu : Chain
-        In its place, on the same data set.
+        Part 3 on a CPU, on the same data set.
     baseline_epochs : int, optional
-        Of part 3; by default the recipe's.
+        Of part 3's baseline; by default the recipe's.
     cifar100_on : {"gpu", "any", "none"}
-        Where part 3 is run; with "gpu" elsewhere, too, once the baseline is there.
+        Where part 3 is run; with "gpu" also on a CPU, if the baseline is there.
     width : float
-        As in `models.build`: for tests.
+        As in `models.build`; tests use narrow networks.
     """
 
     network: str = "vgg16"
@@ -458,13 +473,15 @@ def run(
     workdir : path
         Checkpoints, and the `.dcz` files.
     keep : callable, optional
-        What the figures are handed to after each part, as `reproductions.store` takes them: the default.
+        Called with the figures after each part, with the arguments of `common.experiments.store`, which is
+        the default.
 
     Returns
     -------
     Outcome
         Its figures are ``criteria`` (`compare_criteria`), ``iterative`` (a list of `run_chain`'s),
-        ``cifar100`` (`part3`; or the status alone, which says why not), ``points`` and ``published``.
+        ``cifar100`` (`part3`'s, or only a ``status`` that says why it was not run), ``points`` and
+        ``published``.
     """
     plan, device, workdir = plan or Plan(), device or default_device(), Path(workdir)
     stored = _stored_part3() if keep is None else None
@@ -492,7 +509,7 @@ def run(
         )
         finished()
 
-    criteria(plan.criteria.seeds[:1], resume=resume)  # the other draws last: they only add their spread
+    criteria(plan.criteria.seeds[:1], resume=resume)  # the other draws come last: they only show the spread
     architecture = _architecture(plan.network, options)
     for chain in plan.short:
         figures["iterative"].append(
@@ -509,8 +526,8 @@ def run(
 def part3(plan: Plan, *, workdir: Path, device: str, resume: bool = True, stored: dict | None = None) -> dict:
     """VGG-16 on CIFAR-100: `run_chain`'s figures of the first chain, and a list ``further`` of the others'.
 
-    Beside them ``status`` (where it was run) and ``baseline`` (how that was trained). On a processor, what a
-    GPU has made (in `workdir`, or as `stored`) is not replaced by less.
+    Also ``status`` (where it was run) and ``baseline`` (how that was trained). On a CPU, the longer chains
+    that a GPU has made (in `workdir`, or as `stored` figures) are kept, and not replaced by the shorter one.
     """
     sets = _sets(plan.network, plan.long[0].dataset)
     weights = baseline_weights(plan, workdir=workdir, device=device, resume=resume)
@@ -537,7 +554,7 @@ def baseline_weights(plan: Plan, *, workdir: Path, device: str, resume: bool = T
     if found is not None:
         return found
     weights = workdir / f"{plan.network}_{plan.long[0].dataset}.safetensors"
-    train_baseline(  # finished once, it is measured only; one of other options is refused
+    train_baseline(  # a finished one is only measured; one with other options is refused
         plan.network,
         weights=weights,
         result=weights.with_suffix(".json"),
@@ -552,7 +569,7 @@ def baseline_weights(plan: Plan, *, workdir: Path, device: str, resume: bool = T
 
 
 def _training_of(weights: Path) -> dict | None:
-    """How a baseline was trained, from the result beside it: epochs, images, its start, and on what."""
+    """How a baseline was trained, from the result file beside it: epochs, start, images, and machine."""
     result = weights.with_suffix(".json")
     if not result.exists():
         return None
@@ -562,7 +579,7 @@ def _training_of(weights: Path) -> dict | None:
 
 
 def _stored_part3() -> dict | None:
-    """Part 3 as the repository has it: its baseline does not travel, so elsewhere it cannot be run again."""
+    """Part 3 as stored in the repository. Its baseline is not there, so elsewhere it cannot be run again."""
     if not (ROOT / EXPERIMENTS["relevance"].result).exists():
         return None
     found = read_experiment("relevance")["cifar100"]

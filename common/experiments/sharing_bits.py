@@ -1,9 +1,10 @@
 """Weight sharing on the shipped VGG-16: index bits against accuracy and bytes, before and after fine-tuning.
 
-The convolutions have codebooks of at most ``2**conv_bits`` values, the fully connected layers of
-``2**fc_bits``; None leaves them float32. Accuracies are those of the first validation images. Between sharing
-and fine-tuning stands a third measurement: the shared weights as they are, with batch norm's means and
-variances estimated again. Fine-tuning renews them as well, so what it adds shows only beside that.
+Each convolution has a codebook of at most ``2**conv_bits`` values, each fully connected layer one of at most
+``2**fc_bits``; None leaves the weights float32. Accuracies are measured on the first validation images. There
+is a third measurement between sharing and fine-tuning: the shared weights as they are, with batch norm's
+means and variances estimated again. Fine-tuning does that as well, so only a comparison with this measurement
+shows what the moved centroids add.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _TUNE = TrainConfig(
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, and with what: every field has an influence on the figures."""
+    """What is measured, and how. None as bits leaves the weights float32; tests use a smaller plan."""
 
     conv_bits: tuple[int | None, ...] = (1, 2, 3, 4, 5, 6, 8, None)
     fc_bits: tuple[int | None, ...] = (1, 2, 3, 4, 5, 8, None)
@@ -58,7 +59,7 @@ class Plan:
 def run(
     *, device: str | None = None, resume: bool = True, workdir: Path = WORKDIR / "sharing_bits"
 ) -> Outcome:
-    """Measure the grid, then the fine-tuning; see `common.experiments`."""
+    """Measure all pairs of bits, then the fine-tuning; see `common.experiments`."""
     plan, device = Plan(), device or default_device()
     whole = load_dataset("cifar10", "train")
     training, validation = train_val_split(whole, n_validation=N_VALIDATION["cifar10"])
@@ -78,14 +79,27 @@ def measure(
     device: str,
     resume: bool = True,
 ) -> dict:
-    """The study's figures for any `vgg`; what was measured before is read from `workdir`.
+    """The study's figures for any network of `models.vgg`.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Trained; not changed.
+    training, validation : ImageSet
+    plan : Plan
+    workdir : path
+        Measurements and checkpoints.
+    device : str
+    resume : bool
+        Whether what was measured before is read from `workdir`.
 
     Returns
     -------
     dict
-        ``grid``: one entry per pair of bits, the pair (None, None) being the network as it is, some with
-        ``top1_renormed``; ``tuned``: one entry per pair of ``plan.tuned``; how they were measured. Accuracies
-        are fractions in [0, 1].
+        ``grid``: one entry per pair of bits, with ``top1`` and ``file_bytes``; (None, None) is the network as
+        it is; some have ``top1_renormed``, with batch norm's statistics estimated again. ``tuned``: one entry
+        per pair of ``plan.tuned``, with ``top1_tuned``. Further, how they were measured. Accuracies are in
+        [0, 1].
     """
     options = [state_digest(model), training.sha256, validation.sha256, plan.fc_bits]
     memo = Memo(workdir, options, resume=resume)
@@ -121,7 +135,7 @@ def measure(
 
 
 def share(model: nn.Module, conv_bits: int | None, fc_bits: int | None) -> dict[str, SharedTensor]:
-    """k-means on each layer's weights; layers whose bits are None are left out."""
+    """Each layer's weights shared by k-means, by name; layers whose bits are None are left out."""
     shared = {}
     for name, weight in prunable_parameters(model).items():
         n_bits = conv_bits if weight.ndim > 2 else fc_bits
@@ -131,7 +145,7 @@ def share(model: nn.Module, conv_bits: int | None, fc_bits: int | None) -> dict[
 
 
 def network_file(model: nn.Module, shared: Mapping[str, SharedTensor]) -> bytes:
-    """The whole network as a `.dcz` file: shared weights by codebook and index, all else as it is."""
+    """Bytes of the network's `.dcz` file: shared weights as codebook and indices, all else as it is."""
     state = {name: DenseTensor(value.cpu().numpy()) for name, value in model.state_dict().items()}
     return container.save(CompressedModel({**state, **shared}))
 
@@ -144,13 +158,13 @@ def _row(
     device: str,
     renorm: ImageSet | None = None,
 ) -> list[dict]:
-    """One width of the convolutions with every width of the classifier: the features are computed once.
+    """One choice of `conv_bits` with every choice of `fc_bits`: the features are computed only once.
 
-    With `renorm`, after batch norm has been estimated again on these images; the classifier has none.
+    With `renorm`, batch norm's statistics are first estimated again on these images; the classifier has none.
     """
     of_row = copy.deepcopy(model)
     convolutions = share(model, conv_bits, None)
-    CentroidTuner(convolutions, of_row)
+    CentroidTuner(convolutions, of_row)  # writes the shared values into the network
     if renorm is not None:
         renew_batch_norm_(of_row, renorm, device)
     features, labels = _features(of_row, validation, device)
@@ -174,7 +188,7 @@ def _row(
 
 @torch.no_grad()
 def _features(model: nn.Module, data: ImageSet, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the classifier of a `vgg` is given for each image, and the labels."""
+    """The features that a VGG's classifier gets for each image, and the labels."""
     model.to(device, memory_format=torch.channels_last).eval()
     found = []
     for images in _batches(data, device):
@@ -217,12 +231,12 @@ def _tuned(
 
 @torch.no_grad()
 def renew_batch_norm_(model: nn.Module, data: ImageSet, device: str) -> None:
-    """Take every batch norm's mean and variance again: the plain average over the batches of `data`."""
+    """Estimate every batch norm's mean and variance again, in place: averages over the batches of `data`."""
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # a cumulative average
+        norm.momentum = None  # torch then takes the plain average over all batches
     model.to(device, memory_format=torch.channels_last).train()
     for images in _batches(data, device):
         with autocast(torch.device(device), _PRECISION):

@@ -4,15 +4,16 @@
 
 writes capstone/lenet_*_tiny.dcz and results/tiny_lenets.json.
 
-A network is trained for a moment, and only its most important units stay: a dense little network, whose
-weights cost fewer position bits than the same number spread over 400,000 places. It is trained on with
-answers of three of the course's own files, averaged, while Fisher information per bit prunes it; then its
-weights and biases share values while it trains (`sharing.trained_sharing`), with several numbers of values
-and prices of a bit as candidates. In the file its units are the first ones of their layers: an order means
-nothing to the network, but a row of dead units takes hardly a bit.
+A network is trained briefly, and only its most important units stay: a small dense network, whose weights
+cost fewer position bits than the same number spread over 400,000 places. It is trained further on the
+averaged answers of three of the course's own files, while it is pruned by Fisher information per bit. Then
+its weights and biases share values while it trains (`sharing.trained_sharing`); several numbers of values and
+prices of a bit are the candidates. In the file the remaining units are the first ones of their layers: their
+order means nothing to the network, and the dead units behind them then take hardly a bit.
 
-Everything is done with several seeds. In each, the validation images choose among the candidates within the
-target's bytes, and of the seeds' files they choose the one that ships; test images are looked at afterwards.
+Everything is done with several seeds. For each seed, one of the candidates within the target's bytes is
+chosen on the validation images, and so is, of the seeds' files, the one that ships. Test images are looked at
+afterwards.
 """
 
 from __future__ import annotations
@@ -64,19 +65,26 @@ class TinyPlan:
     Attributes
     ----------
     name, network : str
-        Of its file, and what it is part of.
+        Name of its file; the network that it is a part of.
     units : tuple of int
-        That stay in each hidden layer.
+        How many units stay in each hidden layer.
     n_kept : int
-        Weights that pruning leaves.
+        How many weights pruning leaves.
     candidates : tuple of (int, float)
-        Values that the weights of a layer share, and the price of a bit (`TrainedSharing`).
-    bias_values : int
-        That the biases of a layer share.
+        How many values the weights of a layer share, and the price of a bit (`TrainedSharing`).
     target_bytes, target_error : int, float
-        At most so many bytes, and (a fraction) so many errors on the test images.
+        The file's bytes and its test error (a fraction) must be at most these.
     whole, prune, share : TrainConfig
-        Epochs of `whole` are over the images, those of the others over all their shifts.
+        Of the three trainings. An epoch of `whole` goes once over the images, one of the others once over
+        all their shifted copies.
+    bias_values : int
+        How many values the biases of a layer share.
+    value_bits : float > 0
+        Bits that a weight's value is assumed to take, while pruning (`FisherScores`).
+    temperature, teacher_weight : float
+        Of the distillation (`StoredAnswers`).
+    shift : int
+        Images are shifted by up to this many pixels in each direction.
     """
 
     name: str
@@ -160,25 +168,25 @@ def reproduce(
     ----------
     plans : sequence of TinyPlan
     seeds : sequence of int
-        Of the first weights and of the order of images.
+        Of the initial weights and of the order of images.
     teachers : sequence of path
-        Files in `.dcz`, relative to the repository.
+        `.dcz` files, relative to the repository.
     dataset : str
     folder, workdir : path
         For ``<name>.dcz`` and ``results/tiny_lenets.json``; for checkpoints.
     device : str, optional
         By default the GPU if there is one.
     resume : bool
-        Whether to go on from checkpoints; else those of these plans are deleted.
+        Whether to go on from checkpoints. If not, those of these plans and seeds are deleted.
     command : str
-        What the result says that it was made with.
+        The command that the stored result names as its origin.
 
     Returns
     -------
     Outcome
-        Figures ``points`` for the map of methods, and ``files``, one per plan: ``file_bytes``, ``error`` and
-        ``validation_error`` (fractions), ``seed``, ``is_met``, ``layers``, and ``runs``, the same for each
-        seed with its ``candidates``.
+        Its figures are ``points`` for the map of methods, and ``files``, one mapping per plan:
+        ``file_bytes``, ``error`` and ``validation_error`` (fractions), ``seed``, ``is_met``, ``layers``, and
+        ``runs``, the same for each seed with its ``candidates``.
     """
     device, folder, workdir = device or default_device(), Path(folder), Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -273,12 +281,12 @@ def _points(files: Sequence[dict], dataset: str) -> list[dict]:
 
 
 def run(*, device: str | None = None, resume: bool = True) -> Outcome:
-    """All plans on MNIST, into the repository."""
+    """All plans on MNIST, with files and figures into the repository."""
     return reproduce(device=device, resume=resume)
 
 
 def to_markdown(figures: dict) -> str:
-    """A row per seed and file."""
+    """One row per seed and file, as markdown."""
     rows = [
         (
             file["network"],
@@ -297,7 +305,7 @@ def to_markdown(figures: dict) -> str:
 
 
 def _answers(plan: TinyPlan, copies: ImageSet, teachers: Sequence[str | Path], workdir: Path) -> Tensor:
-    """The ensemble's answers: computed once per set of images, teachers and temperature."""
+    """The ensemble's answers; read from `workdir` if made of the same images, teachers and temperature."""
     files = [(ROOT / teacher).read_bytes() for teacher in teachers]
     key = [copies.sha256, plan.temperature, [str(teacher) for teacher in teachers], [len(f) for f in files]]
     path = workdir / f"answers_shift{plan.shift}.pt"
@@ -323,7 +331,7 @@ def _run(
     workdir: Path,
     device: str,
 ) -> dict:
-    """One seed: its candidates, and the bytes of the one that the validation images choose."""
+    """One seed: its candidates, and the bytes of the one that is chosen on the validation images."""
     options = {"device": device, "checkpoint_steps": 500}
     model = build(plan.network, num_classes=len(training.classes), seed=seed)
     score = FisherScores()
@@ -341,7 +349,7 @@ def _run(
     n_weights = sum(weight.numel() for weight in prunable_parameters(small).values())
     config = replace(plan.prune, seed=seed)
     steps = config.epochs * (len(copies) // config.batch_size)
-    pruner = GradualPruner(
+    pruner = GradualPruner(  # prunes in the first 60 % of the steps, in about a hundred small cuts
         1.0 - plan.n_kept / n_weights,
         0,
         max(1, int(0.6 * steps)),
@@ -361,7 +369,7 @@ def _run(
     )
     masks = {name: mask.cpu() for name, mask in pruner.masks.items()}
     pruned = evaluate(small, validation, device=device)
-    small, _ = without_constant_units(small.cpu(), masks)  # what pruning has left without weights or reader
+    small, _ = without_constant_units(small.cpu(), masks)  # units left without incoming or outgoing weights
     masks = {name: weight != 0 for name, weight in prunable_parameters(small).items()}
     candidates = []
     for number, (n_values, price) in enumerate(plan.candidates):
@@ -396,7 +404,9 @@ def _run(
 
 
 def unit_masks(model: nn.Module, fisher: dict[str, Tensor], units: Sequence[int]) -> dict[str, Tensor]:
-    """Masks that keep so many units of each hidden layer: those whose incoming weights are worth most.
+    """Masks that keep the most important units of each hidden layer.
+
+    A unit's importance is the sum of w² times Fisher information over its incoming weights w.
 
     Parameters
     ----------
@@ -405,11 +415,17 @@ def unit_masks(model: nn.Module, fisher: dict[str, Tensor], units: Sequence[int]
     fisher : mapping of weight name to tensor of its shape
         `FisherScores.fisher`.
     units : sequence of int
-        One entry per hidden layer.
+        How many units to keep, one entry per hidden layer.
 
     Returns
     -------
     dict of weight name to bool tensor
+        On the CPU. All incoming weights of a unit are kept, or none; the last layer is kept whole.
+
+    Raises
+    ------
+    ValueError
+        `units` has not one entry per hidden layer.
     """
     weights = prunable_parameters(model)
     if len(units) != len(weights) - 1:
@@ -436,7 +452,7 @@ def _shared_file(
     seed: int,
     **options,
 ) -> bytes:
-    """Share the values of weights and biases while the network trains; the bytes of the whole file."""
+    """Share the values of weights and biases while the network trains, and return the bytes of its file."""
     config = replace(plan.share, seed=seed)
     steps = config.epochs * (len(copies) // config.batch_size)
     shared = {}

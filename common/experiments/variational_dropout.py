@@ -1,13 +1,13 @@
-"""Sparse variational dropout on the LeNets, made again, and its weights coded to real files.
+"""Sparse variational dropout on the LeNets, reproduced, and its weights coded to real files.
 
     dnnc reproduce variational_dropout
 
-Each network learns from its random start with noise on every weight, in stages. Between them the units that
-say nothing are cut out (`methods.constant_units`), so that later stages cost a fraction of the first; what is
-cut out cannot come back. Then files are made, with the paper's threshold of log α, 3, and with lower ones:
-what is left is fine-tuned with its masks fixed, its weights share values, and of several files the smallest
-that hardly loses on 5,000 validation images is the one that is measured on the test images. The baselines are
-those of ``dnnc reproduce lenets``.
+Each network learns from random weights, with noise on every weight, in stages. Between the stages, units
+whose output is constant are cut out (`pruning.constant_units`), so that later stages cost a fraction of the
+first. What is cut out cannot come back. Then files are made, with the paper's threshold of log α, 3, and with
+lower ones: what is left is fine-tuned with its masks fixed, and its weights share values. Of several files,
+the smallest that hardly loses accuracy on 5,000 validation images is taken, and measured on the test images.
+The baselines are those of ``dnnc reproduce lenets``.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ from common.report.sizes import layer_rows
 
 @dataclass(frozen=True)
 class CodingPlan:
-    """How what is left is fine-tuned and coded.
+    """How the kept weights are fine-tuned and coded.
 
     Attributes
     ----------
     tune, share : TrainConfig
         Of the kept weights, masks fixed; of shared values.
-    crops : tuple of int
-        Fine-tuned once with each padding in pixels; the validation images choose.
     clusters : tuple of (int, int)
-        Shared values in a convolution and in a linear layer (0 where a network has none): each pair is tried.
+        Shared values per convolution and per linear layer (0 where a network has none): each pair is tried.
+    crops : tuple of int
+        Shifts in pixels. The network is fine-tuned once with each; one is chosen on the validation images.
     tolerance : float
-        How much more of the validation images a smaller file may get wrong than the fine-tuned network.
+        By how much a file's validation error (a fraction) may be above that of the fine-tuned network.
     """
 
     tune: TrainConfig
@@ -77,7 +77,7 @@ class CodingPlan:
 
 @dataclass(frozen=True)
 class Sets:
-    """The images, and where to compute."""
+    """The images, and the device to compute on."""
 
     training: ImageSet
     validation: ImageSet
@@ -85,7 +85,7 @@ class Sets:
     device: str
 
     def error(self, model: nn.Module, which: str) -> float:
-        """Fraction of wrong answers on ``"validation"`` or ``"test"``."""
+        """The model's error, in [0, 1], on ``"validation"`` or ``"test"``."""
         return 1.0 - evaluate(model, getattr(self, which), device=self.device).top1
 
 
@@ -108,11 +108,11 @@ def make_file(
     ----------
     plan : CodingPlan
     architecture, point : str
-        What the network is part of, and the file's name.
+        Name of the whole network, such as "lenet_5"; name of the file.
     plain, masks
         From `methods.variational_dropout.to_plain`.
     places : mapping of parameter name to int64 tensor, optional
-        From `methods.constant_units.without_constant_units`, where the network was cut.
+        From `pruning.constant_units.without_constant_units`, if units were cut out before.
     sets : Sets
     seed : int
     folder, workdir : path
@@ -121,7 +121,8 @@ def make_file(
     Returns
     -------
     dict
-        Kept weights, bytes, and errors on validation and test images: ``..._learnt`` without fine-tuning.
+        Kept weights, bytes, and errors (fractions) on validation and test images; those ending in
+        ``_learnt`` are measured before the fine-tuning.
     """
     learnt = {
         "validation_error_learnt": sets.error(plain, "validation"),
@@ -200,8 +201,8 @@ def make_file(
 # ----------------------------------------------------------------------------------------------------
 # How long and with which options sparse variational dropout is trained: the plan that tests shrink.
 #
-# Shifts and codebooks of the files are chosen on validation images. The thresholds 1 and 0, and how long a
-# file is fine-tuned, were set for LeNet-300-100 after a first pass had shown test errors (1.80 and 2.14 %).
+# Shifts and codebook sizes of the files are chosen on validation images. For LeNet-300-100, the thresholds 1
+# and 0 and the length of the fine-tuning were set after a first pass had shown test errors (1.80 and 2.14 %).
 
 
 @dataclass(frozen=True)
@@ -212,13 +213,13 @@ class Stage:
     ----------
     epochs : int
     weight : float
-        Of the divergence, when the stage ends; it climbs from the last stage's, or from 0.
+        Factor on the KL divergence at the end of the stage; it climbs from the stage before's, or from 0.
     warmup : float
-        Epochs of climbing.
+        Epochs in which it climbs.
     rates : (float, float)
-        Learning rate at the beginning and the end, as fractions of the plan's.
+        Learning rate at the beginning and at the end, as fractions of the plan's.
     points : tuple of (str, float)
-        Files that are made of what is left then: a name, and the threshold of log α.
+        Files that are made after the stage: a name, and the threshold of log α.
     """
 
     epochs: int
@@ -230,7 +231,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """How one network learns; `train` is its configuration, but for the stages' epochs and rates."""
+    """How one network is trained and coded; epochs and rates of `train` are replaced by the stages' own."""
 
     network: str
     stages: tuple[Stage, ...]
@@ -258,7 +259,7 @@ _SHARE = replace(_NOISY, epochs=4, batch_size=256, max_lr=2e-3, rates=((0, 1), (
 class Plan:
     """The whole reproduction.
 
-    A step on the whole network costs several on what is left of it: few epochs there, more afterwards.
+    A step on the whole network takes as long as several on what is left of it, so most epochs come last.
     """
 
     networks: tuple[NetworkPlan, ...] = (
@@ -347,7 +348,7 @@ def published_rows(networks: Iterable[str]) -> list[dict]:
 
 
 def to_markdown(figures: Mapping) -> str:
-    """The table from the figures of `variational_dropout.reproduce`."""
+    """The figures of `reproduce` as a markdown table."""
     heads = ("network", "by", "error", "weights kept", "fewer weights", "file", "smaller file")
     rows = []
     for network in figures["networks"]:
@@ -420,15 +421,15 @@ def reproduce(
     device : str, optional
         By default the GPU if there is one.
     resume : bool
-        Whether to go on from checkpoints; else they are deleted.
+        Whether to go on from checkpoints. If not, they are deleted.
     command : str
-        What the results say that they were made with.
+        The command that the stored results name as their origin.
 
     Returns
     -------
     Outcome
-        Figures ``networks`` (histories, per network), ``files`` (one per point: kept weights, candidates,
-        bytes, errors), ``points``, ``published``, ``edges`` and ``threshold`` of log α.
+        Its figures are ``networks`` (one history each), ``files`` (one per point: kept weights, candidates,
+        bytes, errors), ``points``, ``published``, ``budget``, and ``edges`` and ``threshold`` of log α.
 
     Raises
     ------
@@ -476,7 +477,7 @@ def reproduce(
 
 
 def run(*, device: str | None = None, resume: bool = True) -> Outcome:
-    """The whole plan on MNIST, into the repository."""
+    """The whole plan on MNIST, with files and figures into the repository."""
     baselines = {point["network"]: point["baseline_top1"] for point in read_experiment("lenets")["points"]}
     return reproduce(Plan(), baselines=baselines, device=device, resume=resume)
 
@@ -484,7 +485,7 @@ def run(*, device: str | None = None, resume: bool = True) -> Outcome:
 def _run_network(
     plan: NetworkPlan, sets: Sets, *, seed: int, folder: Path, workdir: Path
 ) -> tuple[dict, list[dict]]:
-    """All stages: what happened, and the files made."""
+    """All stages of one network: its history, and the files that were made."""
     whole = build(plan.network, num_classes=len(sets.training.classes), seed=seed)
     names = list(prunable_parameters(whole))
     n_weights = sum(weight.numel() for weight in prunable_parameters(whole).values())

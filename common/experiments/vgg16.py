@@ -1,4 +1,4 @@
-"""The paper's table of VGG-16, made again from the shipped files: ours is for CIFAR-10, theirs for ImageNet.
+"""Deep Compression's table of VGG-16 for the shipped files: ours is for CIFAR-10, theirs for ImageNet.
 
     dnnc reproduce vgg16        reads capstone/vgg16_cifar10*.dcz, writes results/vgg16_layers.json
 
@@ -27,7 +27,7 @@ def reproduce_vgg16(*, folder: str | Path = FOLDER, command: str = "dnnc reprodu
     folder : path
         Holds the files and ``results/operating_points.json``; gets ``results/vgg16_layers.json``.
     command : str
-        What the results say that they were made with.
+        The command that the stored results name as their origin.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def run(*, device: str | None = None, resume: bool = True) -> Outcome:
 
 
 def _row(shipped: Shipped) -> dict:
-    """The stored row, with all that the file itself says counted in its bytes now."""
+    """The stored row, with every size counted again in the file's bytes."""
     data, whole_bytes = shipped.opened, shipped.stored["dense_bytes"]
     report, sizes = size_report(data, dense_bytes=whole_bytes), stage_sizes(data, dense_bytes=whole_bytes)
     stored = {key: value for key, value in shipped.stored.items() if key not in ("histograms", "config")}

@@ -1,21 +1,14 @@
 """Every figure of the course's results, drawn from plain data: a report, results, published rows.
 
-Each function returns a figure that Jupyter shows; none touches pyplot, so nothing is left open.
+A function that draws returns a figure that Jupyter shows; none uses pyplot, so no figure stays open.
 
-=================== ================================================================================
-``style``           colours that colour-blind readers tell apart, sizes, and the figure class
-``stages``          size and accuracy after each stage of the pipeline
-``overview``        the three stages as a schematic with measured sizes
-``weights``         histograms of the weights, and the layers of a report
-``cells``           small matrices as coloured cells, one colour a cluster
-``codes``           Huffman code lengths against the entropy
-``trade_off``       compression ratio against accuracy drop, ours beside the published ones
-``leaderboard``     what members handed in, beside the published ones, with the Pareto front
-``methods_map``     every method's files on one map, bytes against accuracy drop, ours and published
-``sliders``         a figure with knobs, where somebody can turn them
-``animations``      frames written as a small GIF, and shown with their text alternative
-``labels``          where labels go so that they do not lie on each other
-=================== ================================================================================
+===============  =========================================================================================
+``style``        colours that colour-blind readers tell apart, sizes, and the figure class
+``pipeline``     the three stages, sizes and accuracies, histograms of weights, layers, code lengths
+``trade_off``    size against accuracy: the capstone's curve, the leaderboard, the map of methods
+``sliders``      a figure with sliders where a kernel is live, a static one elsewhere
+``animations``   frames written as a small GIF, and shown with their text alternative
+===============  =========================================================================================
 """
 
 from common.figures.animations import show_animation

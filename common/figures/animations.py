@@ -16,7 +16,7 @@ import PIL.Image
 from common.base.files import ROOT, whole_file
 from common.figures.style import BLACK, BLUE, CLUSTERS, GREY, LIGHT, ORANGE, VERMILION, CourseFigure, styled
 
-MOST_BYTES = 300_000
+MOST_BYTES = 300_000  # of a file
 _COLOURS = 32  # of all frames together
 
 
@@ -31,8 +31,9 @@ def save_gif(
         Of one size.
     path : path
     seconds : float or sequence of float
-        For how long each frame is shown, in hundredths of a second at best.
+        For how long each frame is shown, or one number for all; a GIF counts in hundredths of a second.
     dpi : int
+        Pixels per inch.
 
     Returns
     -------
@@ -42,7 +43,7 @@ def save_gif(
     Raises
     ------
     ValueError
-        There are no frames, their sizes differ, or the file would pass 300 kB.
+        There are no frames, their sizes differ, or the file would be larger than 300 kB (`MOST_BYTES`).
     """
     pictures = [_picture(frame, dpi) for frame in frames]
     if not pictures:
@@ -50,7 +51,7 @@ def save_gif(
     if len(sizes := {picture.size for picture in pictures}) > 1:
         raise ValueError(f"{path}: frames have the sizes {sorted(sizes)}, expected one size")
     each = [seconds] * len(pictures) if np.isscalar(seconds) else list(seconds)
-    # one palette for all frames: a colour then stays the same from frame to frame
+    # One palette for all frames, so that a colour stays the same from frame to frame.
     strip = PIL.Image.fromarray(np.concatenate([np.asarray(picture) for picture in pictures]))
     palette = strip.quantize(_COLOURS, kmeans=1, dither=PIL.Image.Dither.NONE)
     few = [picture.quantize(palette=palette, dither=PIL.Image.Dither.NONE) for picture in pictures]
@@ -67,7 +68,7 @@ def save_gif(
     data = buffer.getvalue()
     if len(data) > MOST_BYTES:
         raise ValueError(
-            f"{path}: {len(data):,} bytes, expected at most {MOST_BYTES:,}: fewer frames or dots"
+            f"{path}: {len(data):,} bytes, expected at most {MOST_BYTES:,}: use fewer frames or a lower dpi"
         )
     with whole_file(path) as aside:
         aside.write_bytes(data)
@@ -94,7 +95,7 @@ class Animation:
         return f"Animation: {self.alternative}"
 
     def _repr_html_(self) -> str:
-        if "google.colab" in sys.modules:  # the page of a notebook on Colab sees no files
+        if "google.colab" in sys.modules:  # a notebook's page on Colab cannot load files beside the notebook
             source = f"data:image/gif;base64,{base64.b64encode(self.path.read_bytes()).decode()}"
         else:
             source = Path(os.path.relpath(self.path)).as_posix()
@@ -107,16 +108,16 @@ def show_animation(path: str | Path, alternative: str) -> Animation:
     Parameters
     ----------
     path : path
-        From the repository's top, such as ``week04_kmeans/kmeans_1d.gif``.
+        Relative to the repository's top folder, such as ``week04_kmeans/kmeans_1d.gif``.
     alternative : str
-        What is seen, for those who do not see it.
+        Text alternative: what is seen, for those who do not see it.
 
     Raises
     ------
     FileNotFoundError
-        It is not there.
+        There is no such file.
     ValueError
-        The text is empty.
+        The text alternative is empty.
     """
     return Animation(path, alternative)
 
@@ -132,9 +133,9 @@ def sliding_kernel_frame(
     picture : int array of shape (height, width)
     kernel : int array of shape (n_rows, n_columns)
     result : int array of shape (height - n_rows + 1, width - n_columns + 1)
-        All sums.
+        The sums of all places.
     n_done : int
-        How many of them are shown, row after row; the last one is framed, and so is what the kernel covers.
+        How many of them are shown, row after row. The last one is framed, and so is what the kernel covers.
 
     Returns
     -------
@@ -165,7 +166,7 @@ def sliding_kernel_frame(
 def _numbers(
     axes, matrix: np.ndarray, title: str, *, dark: np.ndarray, shown: np.ndarray | None = None
 ) -> None:
-    """A small matrix as cells with their numbers; `dark` in [0, 1], `shown`: which cells are filled."""
+    """A small matrix as cells with numbers: `dark` in [0, 1] shades them, `shown` tells which are filled."""
     shown = np.ones(matrix.shape, dtype=bool) if shown is None else shown
     axes.imshow(np.where(shown, 1 - 0.75 * dark, 1), cmap="gray", vmin=0, vmax=1)
     for (y, x), number in np.ndenumerate(matrix):
@@ -186,12 +187,12 @@ def _frame(axes, x: int, y: int, width: int, height: int, color: str, *, linewid
 
 @styled
 def flood_frame(ridge: np.ndarray, found: np.ndarray, low: float, high: float, title: str) -> CourseFigure:
-    """Hysteresis on its way: strong pixels, weak ones that have been reached, and those that have not.
+    """A moment of Canny's hysteresis: strong pixels, weak ones that have been reached, and other weak ones.
 
     Parameters
     ----------
     ridge : array of shape (height, width)
-        The thinned strength.
+        Strength of the gradient after thinning (non-maximum suppression).
     found : bool array of shape (height, width)
         Reached so far.
     low, high : float
@@ -215,7 +216,7 @@ def flood_frame(ridge: np.ndarray, found: np.ndarray, low: float, high: float, t
 
 @styled
 def votes_frame(points: Sequence[tuple[int, int]], n_voted: int, side: int) -> CourseFigure:
-    """Points that vote one after the other for the lines through them.
+    """A moment of the Hough transform: points vote one after the other for the lines through them.
 
     Parameters
     ----------
@@ -224,6 +225,7 @@ def votes_frame(points: Sequence[tuple[int, int]], n_voted: int, side: int) -> C
     n_voted : int
         How many have voted; the last one is highlighted.
     side : int
+        Of the square, in pixels.
 
     Returns
     -------
@@ -275,7 +277,7 @@ def kmeans_frame(values: np.ndarray, centroids: np.ndarray, *, title: str, is_as
     """
     figure = CourseFigure(height=2.4)
     axes = figure.subplots()
-    # dots of equal value stand on each other, as in a histogram
+    # Dots of (nearly) equal value are stacked, as in a histogram.
     bins = np.round(values * 25).astype(int)
     height = np.array([(bins[:at] == b).sum() for at, b in enumerate(bins)])
     nearest = np.abs(values[:, None] - centroids).argmin(axis=1)
@@ -300,16 +302,17 @@ def forest(
     joins: Sequence[tuple[frozenset[int], frozenset[int], int]],
     n_joined: int,
 ) -> CourseFigure:
-    """Huffman's forest after some of its joins.
+    """Huffman's forest of trees after some of its joins.
 
     Parameters
     ----------
     leaves : sequence of (name, count)
-        In the order in which they stand.
+        The symbols, in the order in which they are drawn from left to right.
     joins : sequence of (left, right, count)
-        The leaves' places below both sides of a join, and its count, in the order in which they are made.
+        All joins in order: the sets of leaves (by position) of the two trees that are joined, and the sum of
+        their counts.
     n_joined : int
-        How many of them to draw; the last of these is highlighted.
+        How many joins are drawn; the last of them is highlighted.
 
     Returns
     -------
@@ -345,20 +348,20 @@ def centroid_frame(
     n_steps: int,
     title: str,
 ) -> CourseFigure:
-    """One step of centroid fine-tuning: weights and centroids on a line, and what has become of two sums.
+    """One step of centroid fine-tuning: weights and centroids on a line, and two curves over the steps.
 
     Parameters
     ----------
     values, importance : array of shape (n,)
-        The weights that are stood for, and how much the loss minds an error of each: the size of its dot.
+        The original weights, and how strongly the loss reacts to an error of each: the size of its dot.
     indices : int array of shape (n,)
-        The cluster of each, which stays.
+        The cluster of each weight; it does not change.
     path : array of shape (step + 1, k)
-        The centroids from the start up to now.
+        The centroids at every step from the start up to now.
     curves : dict of name to sequence of step + 1 numbers
-        Two of them: drawn in blue and orange.
+        Two of them, relative to their starts; drawn in blue and orange.
     n_steps : int
-        Up to where the curves will go.
+        Steps in all: the right end of the curves' axis.
     title : str
 
     Returns
@@ -393,7 +396,7 @@ def centroid_frame(
 def table_look_up(
     bits: str, at: int, table: Sequence[tuple[str, int]], written: str, *, title: str
 ) -> CourseFigure:
-    """One look-up of a table-driven decoder: window in the stream, line in the table, symbols written.
+    """One look-up of a table-driven Huffman decoder: window in the stream, line of the table, symbols so far.
 
     Parameters
     ----------
@@ -402,9 +405,10 @@ def table_look_up(
     at : int
         Where the window begins; at the end of the stream no line is marked.
     table : sequence of (symbols, n_used)
-        For each number of the window's width: the symbols of the words in it, and how many bits these take.
+        One line for each value of the window, 2**width of them: the symbols whose codes lie completely in
+        the window, and how many bits these codes take.
     written : str
-        The symbols so far.
+        The symbols decoded so far.
     title : str
 
     Returns

@@ -1,4 +1,4 @@
-"""Weights before and after pruning and sharing, and what is left of each layer."""
+"""The pipeline in figures: its three stages, sizes and accuracies, weights, code lengths, and layers."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ from common.figures.style import (
 from common.report.sizes import Report
 
 # ----------------------------------------------------------------------------------------------------
-# Small matrices as coloured cells with their numbers, one colour a cluster, as in the paper's figure 3.
+# Small matrices as coloured cells with their numbers, one colour per cluster, as in figure 3 of Han, Mao,
+# Dally 2016 (Deep Compression, arXiv 1510.00149).
 
 CLUSTER_COLORS = CLUSTERS
-_TINT = 0.42  # black numbers stay legible on it
+_TINT = 0.42  # opacity at which black numbers stay legible
 
 
 def coloured_cells(
@@ -52,14 +53,14 @@ def coloured_cells(
     Parameters
     ----------
     axes : Axes
-        Without anything in it.
+        Empty ones.
     values : rows of numbers
         Rows may differ in length.
     clusters : rows of int
-        Of the same lengths; −1 is a pruned weight, in grey.
+        The cluster of each number, in rows of the same lengths; −1 is a pruned weight, in grey.
     title : str
     form : str
-        Format of the numbers.
+        Format specification of the numbers.
     """
     for y, row in enumerate(values):
         for x, value in enumerate(row):
@@ -68,7 +69,7 @@ def coloured_cells(
             axes.add_patch(
                 Rectangle((x, y), 1, 1, facecolor=color, alpha=_TINT, edgecolor="white", linewidth=2)
             )
-            text = f"{value + 0:{form}}"  # no minus sign before a zero
+            text = f"{value + 0:{form}}"  # -0.0 + 0 is 0.0: no minus sign before a zero
             axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=9)
     axes.set(xlim=(0, max(map(len, values))), ylim=(len(values), 0), aspect="equal")
     axes.set_title(title, fontsize=9.5)
@@ -82,18 +83,20 @@ def coloured_cells(
 def codes_of(tensor: SharedTensor, *, gap_bits: int = 8) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Huffman codes of a tensor's values and gaps, one symbol at a time as in the paper, ready to be drawn.
 
-    The file may encode several symbols as one, or leave gaps out; this is the plain code to learn from.
+    A `.dcz` file may encode several symbols as one, or positions without gaps; these are the plain codes to
+    learn from.
 
     Parameters
     ----------
     tensor : SharedTensor
     gap_bits : int
-        Width of a gap; what passes more weights takes several.
+        Bits of a gap symbol; a longer gap takes several of them, see `codec.gaps.encode_gaps`.
 
     Returns
     -------
     dict of str to (counts, lengths)
-        ``values``, and ``gaps`` unless every weight is kept.
+        ``values``, and ``gaps`` unless every weight is kept: how often each symbol occurs, and the length of
+        its code in bits. For `code_length_distribution`.
     """
     symbols = {"values": (tensor.indices, tensor.n_clusters)}
     if tensor.positions is not None:
@@ -106,12 +109,12 @@ def codes_of(tensor: SharedTensor, *, gap_bits: int = 8) -> dict[str, tuple[np.n
 def code_length_distribution(
     streams: Mapping[str, tuple[Sequence[int], Sequence[int]]], *, columns: int = 2
 ) -> CourseFigure:
-    """For each stream the share of its symbols by code length, its mean code length, and its entropy.
+    """One panel per stream: the share of its symbols by code length, the mean code length, and the entropy.
 
     Parameters
     ----------
     streams : mapping of str to (counts, lengths)
-        By title: how often each symbol occurs, and the length of its code in bits (0 without a code).
+        By title: how often each symbol occurs, and the length of its code in bits (0: it has no code).
     columns : int
         Panels side by side.
 
@@ -131,7 +134,7 @@ def code_length_distribution(
         used = np.flatnonzero(kinds)
         mean, entropy = float(counts @ lengths) / total, entropy_bits(counts) / total
         axes.bar(used, 100 * share[used], width=0.7, color=SKY)
-        top = 100 * share.max(initial=0) or 1.0  # a stream without symbols
+        top = 100 * share.max(initial=0) or 1.0  # 1.0 for a stream without symbols
         for length in used:
             axes.annotate(
                 f"{kinds[length]}",
@@ -158,7 +161,7 @@ def code_length_distribution(
 
 
 # ----------------------------------------------------------------------------------------------------
-# The three stages of Deep Compression as a schematic, with sizes that were measured.
+# The three stages of Deep Compression as a schematic, with measured sizes.
 
 # Weights and centroids of figure 3 in Han, Mao, Dally 2016; the five smallest are pruned here.
 _WEIGHTS = np.array(
@@ -190,12 +193,12 @@ _WORDS = {
 
 @styled
 def three_stages(stages: Sequence[Mapping], *, title: str | None = None) -> CourseFigure:
-    """What happens to a few weights in each stage, and what it is worth for the whole network.
+    """What happens to a few weights in each stage, and how small the whole network is after it.
 
     Parameters
     ----------
     stages : sequence of mapping
-        ``{"name": ..., "bytes": int}`` for dense, pruned, shared and huffman, in this order.
+        ``{"name": str, "bytes": int}`` for each of dense, pruned, shared and huffman.
     title : str, optional
 
     Returns
@@ -318,7 +321,7 @@ def accuracy_along_pipeline(
     Parameters
     ----------
     stages : sequence of mapping
-        ``{"name": str, "top1": fraction in [0, 1]}``, the dense one first.
+        ``{"name": str, "top1": float}``, top-1 in [0, 1], the dense one first.
     allowed_drop : float
         Percentage points below the dense network.
     title : str
@@ -367,7 +370,7 @@ def accuracy_along_pipeline(
 
 
 def _floor_log(value: float) -> int:
-    """The power of ten below a positive number."""
+    """Exponent of the largest power of ten that is not above a number >= 1."""
     return len(str(int(value))) - 1
 
 
@@ -382,13 +385,13 @@ _PANEL_TITLES = {
 def weight_histograms(
     histograms: Mapping[str, Mapping], *, centroids: Sequence[float] | None = None
 ) -> CourseFigure:
-    """Counts of the non-zero weights at each stage, one panel a stage, on a logarithmic scale.
+    """Counts of the non-zero weights at each stage, one panel per stage, on a logarithmic scale.
 
     Parameters
     ----------
     histograms : mapping of "dense", "pruned" or "shared" to mapping
-        ``{"counts": one a bin, "edges": [lowest, highest]}``: equal bins, the outermost ones with what lies
-        beyond them, as `compress.points.run_point` stores them.
+        ``{"counts": one per bin, "edges": [lowest, highest]}``: bins of equal width, the outermost ones with
+        what lies beyond them, as `compress.points.run_point` stores them.
     centroids : sequence of float, optional
         Values that the shared weights take, marked below the last panel.
 
@@ -449,9 +452,7 @@ def layer_sparsity_and_bits(report: Report) -> CourseFigure:
     """
     layers = [layer for layer in report.layers if len(layer.shape) > 1]
     places = np.arange(len(layers))
-    kept = np.array(
-        [layer.n_kept or np.inf for layer in layers]
-    )  # no bits per kept weight where none is kept
+    kept = np.array([layer.n_kept or np.inf for layer in layers])  # bits / inf = 0 where no weight is kept
     figure = CourseFigure(height=5.2)
     upper, lower = figure.subplots(2, 1, sharex=True)
 
@@ -484,7 +485,7 @@ def layer_sparsity_and_bits(report: Report) -> CourseFigure:
     lower.bar(places, others, width=0.7, bottom=values + index, color=GREY, label="codebook and the rest")
     totals = values + index + others
     bounds = np.array([layer.values_entropy_bits + layer.index_entropy_bits for layer in layers]) / kept
-    # A stack can lie below its bound, which counts the index of weights kept at random: make room for both.
+    # A bar can end below its bound, which assumes weights kept at random places: make room for both.
     top = 1.35 * max(totals.max(), bounds.max())
     lower.set_ylim(0, top)
     for at, total, bound in zip(places, totals, bounds, strict=True):

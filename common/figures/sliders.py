@@ -1,4 +1,4 @@
-"""A figure with knobs: static where it is stored and tested, live where somebody can turn them."""
+"""A figure with sliders: live in a Jupyter kernel, static where it is stored and tested."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def sliders(
     Parameters
     ----------
     draw : callable
-        Takes the options as keywords and returns a `CourseFigure`. It is called again at every move, so it
-        should take less than about half a second.
+        Takes the options as keywords and returns a `CourseFigure`. It is called again whenever a slider is
+        moved, so it should take less than about half a second.
     start : mapping of str to value, optional
-        The values that are drawn first, and stored; by default each option's first.
+        Values of some options for the figure that is drawn first, and stored; by default each option's first.
     **values : sequence
-        The values that each slider steps through, such as ``sparsity=(0.5, 0.8, 0.9)``.
+        For each option, the values that its slider steps through, such as ``sparsity=(0.5, 0.8, 0.9)``.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def sliders(
     Raises
     ------
     ValueError
-        There is no option, an option has no values, or `start` is not among them.
+        There is no option, an option has no values, or `start` names no option or none of its values.
 
     Examples
     --------

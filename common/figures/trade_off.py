@@ -1,4 +1,4 @@
-"""Compression ratio against accuracy drop: our operating points beside the published ones."""
+"""Size against accuracy: our operating points, members' files and other methods, beside published ones."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from common.report.targets import COURSE_DROP_POINTS, COURSE_RATIO
 # ----------------------------------------------------------------------------------------------------
 # Labels beside points, placed so that none lies on another label or on a point.
 
-_ANGLES = (0, 180, 45, -45, 135, -135, 90, -90)  # beside the point first, above and below it last
-_DISTANCES = (9, 16, 26, 38, 54)  # points
+_ANGLES = (0, 180, 45, -45, 135, -135, 90, -90)  # degrees; beside the point first, above and below it last
+_DISTANCES = (9, 16, 26, 38, 54)  # typographic points, 1/72 inch
 _LEADER_FROM = 20  # points: a label further away has a line to its point
 _MARKER = 5  # half the side, in points, of what a marker covers
 
@@ -49,6 +49,8 @@ def place_labels(
 ) -> list[Annotation]:
     """Write each text beside its point, at the first free place of a fixed list.
 
+    Where no place is free, the text goes where it covers least.
+
     Parameters
     ----------
     axes : Axes
@@ -56,9 +58,9 @@ def place_labels(
     labels : sequence of (text, x, y)
         Points in data coordinates.
     avoid : sequence of (x, y)
-        Further places to keep clear, in data coordinates: samples of a curve.
+        More places to keep clear, in data coordinates, such as samples of a curve.
     **style
-        For every text: color, fontsize, ...
+        Passed to every annotation: color, fontsize, ...
 
     Returns
     -------
@@ -67,7 +69,7 @@ def place_labels(
     """
     figure = axes.figure
     renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw_without_rendering()  # the layout settles, and data coordinates become places on the page
+    figure.draw_without_rendering()  # only now does the layout settle, and with it the place of every point
     scale = figure.dpi / 72
     anchors = [axes.transData.transform((x, y)) for _, x, y in labels]
     half = _MARKER * scale
@@ -114,7 +116,7 @@ def _annotate(
 
 
 def _cost(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
-    """Square pixels that the box shares with others or has outside the axes."""
+    """Square pixels of the box that lie on others or outside the axes."""
     cost = sum(_area(Bbox.intersection(box, other)) for other in taken)
     return cost + box.width * box.height - _area(Bbox.intersection(box, inside))
 
@@ -124,7 +126,7 @@ def _area(box: Bbox | None) -> float:
 
 
 # ----------------------------------------------------------------------------------------------------
-# The members' files on the trade-off: ratio against drop, the Pareto front, the targets, the published.
+# The members' files: ratio against accuracy drop, with the Pareto front, the targets and published methods.
 
 _REFERENCE_ERROR = 6.6  # what the published methods with a stated baseline start from, in percent
 
@@ -142,9 +144,9 @@ def leaderboard_figure(
     ----------
     places : sequence of (label, ratio, drop in percentage points, is on the front)
     published : sequence of PublishedResult
-        Hollow where the source states no baseline, with a dagger where the figure is second-hand.
+        Drawn hollow where the source states no baseline, with a dagger where the figure is second-hand.
     most_drop : float
-        A file that loses more stands at the upper edge, as a triangle, and says how much.
+        Percentage points: a file that loses more is drawn at the upper edge, as a triangle, with its drop.
 
     Returns
     -------
@@ -183,7 +185,7 @@ def leaderboard_figure(
     grid = np.geomspace(*axes.get_xlim(), 200)
     avoid: list[tuple[float, float]] = [(x, 0.0) for x in grid]
     if front:
-        # up to its ratio, a file on the front is the best there is
+        # Of all files of at least a given ratio, the next one on the front has the least drop.
         xs = [axes.get_xlim()[0], *(ratio for ratio, _ in front)]
         ys = [front[0][1], *(drop for _, drop in front)]
         axes.step(xs, ys, where="pre", color=BLUE, linewidth=1.4, zorder=2)
@@ -203,7 +205,7 @@ def leaderboard_figure(
     labels += [(row.label, ratio, drop) for row, ratio, drop in theirs]
     for note in place_labels(axes, labels, avoid=avoid, fontsize=8.5)[: len(shown)]:
         note.set_color(BLUE)
-        note.set_parse_math(False)  # a name is text, whatever characters it has
+        note.set_parse_math(False)  # a "$" in a member's name must not start a formula
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -223,9 +225,9 @@ def leaderboard_figure(
 
 
 # ----------------------------------------------------------------------------------------------------
-# The map of methods: bytes of the file against errors, one network, every method its own mark.
+# The map of methods: bytes of the file against test error, for one network, with a mark for each method.
 
-# Colour and shape both tell a method: seven colours are told apart, and no more.
+# Colour and shape both mark a method: there are no more than seven colours that everybody tells apart.
 _COLORS = (VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY, BLACK)
 _SHAPES = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -258,17 +260,18 @@ def methods_map(
     Parameters
     ----------
     points : sequence of mapping, at least one
-        Ours: ``{"method": str, "label": str, "file_bytes": int, "top1": float, "baseline_top1": float}``.
-        A point on the front, smaller than every better one, has its label beside it. Dotted lines show the
+        Ours: ``{"method": str, "label": str, "file_bytes": int, "top1": float, "baseline_top1": float}``,
+        accuracies in [0, 1]. Points on the Pareto front have their labels beside them. Dotted lines show the
         errors of the uncompressed networks.
     published : sequence of mapping
         ``{"method": str, "file_bytes": int, "error": float, "is_quoted": bool}``, the error in percent:
         open grey marks with their names, squares where the figure is second-hand.
     title : str
     most_error : float
-        Percent: a file with more errors stands at the upper edge, with an arrow and how many.
+        Percent: a file of greater error is drawn at the upper edge, with an arrow and its error.
     methods : sequence of str, optional
-        All methods of a set of figures, so that each has the same mark in all; by default this one's.
+        All methods of a set of figures, so that each has the same mark in all of them; by default those of
+        `points`.
 
     Returns
     -------
@@ -322,7 +325,8 @@ def methods_map(
             handles.append(Line2D([], [], marker=shape, linestyle="none", label=word, **open_mark))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
 
-    # Last, when the axes have their final size. Every point, so that labels keep clear of all.
+    # Labels come last, when the axes have their final size. Points without one take part with an empty text,
+    # so that labels keep clear of them too.
     labels, colors = [], []
     for entry in own:
         method, label, size, error = entry
@@ -353,12 +357,12 @@ def trade_off_curve(
     Parameters
     ----------
     points : sequence of mapping, at least one
-        ``{"ratio": float, "drop_points": percentage points, "file_bytes": int}`` each.
+        ``{"ratio": float, "drop_points": float, "file_bytes": int}`` each, the drop in percentage points.
     published : sequence of PublishedResult
         A method whose source states no baseline is drawn hollow, its drop counted from `reference_error`; a
         dagger behind its name says that the figure is second-hand.
     reference_error : float
-        Baseline error that the other methods of the table state, in percent.
+        Baseline error in percent that the other published methods state.
     title : str
 
     Returns

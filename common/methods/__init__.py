@@ -1,1 +1,1 @@
-"""The other methods of the course's sources, on the same masks, networks and training loop: one per file."""
+"""Methods beside prune, share, code: on the same masks, networks and training loop, one per file."""

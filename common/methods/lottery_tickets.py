@@ -1,18 +1,18 @@
-"""Winning tickets: sparse networks that learn from the weights they were born with (Frankle & Carbin 2019).
+"""Winning tickets: sparse networks that learn from their own initial weights (Frankle & Carbin 2019).
 
 ::
 
-    rates = pruning_rates(model)                                  # 20 % a round, the last layer half of it
+    rates = pruning_rates(model)                                  # 20 % per round, 10 % in the last layer
     for level, masks, outcome in iterative_pruning(model, train_round, rates=rates, levels=range(16)):
         ...
 
-The hypothesis (ICLR 2019, arXiv 1803.03635): a dense network f(x; θ₀) with random θ₀ holds a mask m with few
-ones, such that f(x; m ⊙ θ₀), trained alone, needs no more steps than the dense network and is no less
-accurate. The masks that the paper finds so are what magnitude pruning leaves: train, prune the smallest
-weights of each layer, put the others back to θ₀, and again.
+The hypothesis (ICLR 2019, arXiv 1803.03635): for a dense network f(x; θ₀) with random θ₀ there is a mask m
+with few ones, such that f(x; m ⊙ θ₀), trained alone, needs no more steps than the dense network and is no
+less accurate. The paper finds such masks by iterative magnitude pruning: train, prune the smallest weights of
+each layer, reset the others to θ₀, and repeat.
 
-What is put back may also be θₖ, the weights after k steps (rewinding: Frankle et al. 2020, arXiv 1912.05671).
-Controls: the same mask with new random weights, and `shuffled` masks with the same first weights.
+The weights may also be reset to θₖ, those after k steps (rewinding: Frankle et al. 2020, arXiv 1912.05671).
+Controls: the same mask with new random weights, and `shuffled` masks with the same initial weights.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ TrainLevel = Callable[[nn.Module, Masks, int], Any]
 
 
 def glorot_normal_(model: nn.Module, *, seed: int) -> None:
-    """New first weights, in place: normal, variance 2 / (inputs + outputs), biases 0 (Glorot & Bengio 2010).
+    """New initial weights, in place: normal of variance 2 / (fan-in + fan-out), biases 0.
 
-    The paper's θ₀; drawn on the CPU, so that a seed means the same weights on every device.
+    The paper's θ₀ (Glorot & Bengio 2010); drawn on the CPU, so that a seed means the same weights on every
+    device.
     """
     generator = torch.Generator().manual_seed(seed)
     weights = prunable_parameters(model)
@@ -59,26 +60,31 @@ def glorot_normal_(model: nn.Module, *, seed: int) -> None:
 
 
 def weights_of(model: nn.Module) -> Weights:
-    """A copy of a model's whole state."""
+    """A copy of a model's whole state: parameters and buffers, by name."""
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 def reset_(model: nn.Module, weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
-    """m ⊙ θ: the whole state as in `weights`, biases too, and zeros where a mask has none, in place."""
+    """m ⊙ θ, in place: the whole state as in `weights`, biases too, and zeros where a mask is False."""
     model.load_state_dict(weights)
     apply_masks_(model, masks)
 
 
 def pruning_rates(model: nn.Module, rate: float = 0.2, *, conv_rate: float | None = None) -> dict[str, float]:
-    """Share of each layer's kept weights that one round prunes, by weight name.
+    """Fraction of each layer's kept weights that one round prunes, by weight name.
 
     Parameters
     ----------
     model : nn.Module
     rate : float in [0, 1]
-        Of linear layers; the last layer, which is small and sees every class, is pruned at half of it.
+        Of linear layers. The last layer, which is small and decides every class, is pruned at half this rate.
     conv_rate : float in [0, 1], optional
         Of convolutions; by default `rate`.
+
+    Raises
+    ------
+    ValueError
+        A rate is not in [0, 1].
     """
     check_sparsity(rate)
     conv_rate = rate if conv_rate is None else conv_rate
@@ -93,32 +99,37 @@ def pruning_rates(model: nn.Module, rate: float = 0.2, *, conv_rate: float | Non
 
 
 def whole_masks(model: nn.Module) -> Masks:
-    """Masks of a dense network: everything kept."""
+    """Masks of a dense network: all True."""
     return {name: torch.ones_like(w, dtype=torch.bool) for name, w in prunable_parameters(model).items()}
 
 
 def n_kept(masks: Mapping[str, Tensor]) -> int:
-    """Weights that the masks keep."""
+    """Number of weights that the masks keep."""
     return sum(int(mask.sum()) for mask in masks.values())
 
 
 def prune_rounds(
     weights: Mapping[str, Tensor], masks: Masks, rates: Mapping[str, float], *, rounds: int = 1
 ) -> Masks:
-    """The masks after so many rounds, chosen at once by the magnitudes of `weights`: one-shot, if of many.
+    """Masks as sparse as after several rounds, all chosen by the magnitudes of the same `weights`.
 
-    Each round leaves ``n - round(rate * n)`` of a layer's n kept weights, so one shot and as many single
-    rounds keep exactly as many weights; which ones, differs. Ties go to the earlier weight.
+    With `rounds` > 1 that is one-shot pruning. Each round leaves ``n - round(rate * n)`` of a layer's n kept
+    weights, so one shot keeps exactly as many weights as single rounds do, though other ones. Of equal
+    magnitudes the earlier weight is kept.
 
     Parameters
     ----------
     weights : mapping of name to tensor
-        Trained; more names than those of `masks` may be there.
+        Trained; may have more names than `masks`.
     masks : Masks
-        What is pruned there stays pruned.
+        The masks so far: what they prune stays pruned.
     rates : mapping of name to float in [0, 1]
         See `pruning_rates`.
     rounds : int >= 0
+
+    Returns
+    -------
+    Masks
 
     Raises
     ------
@@ -141,7 +152,7 @@ def prune_rounds(
 
 
 def shuffled(masks: Masks, *, seed: int) -> Masks:
-    """Masks that keep as many weights in each layer, anywhere: the control for a mask's places."""
+    """Masks that keep as many weights in each layer, at random places: a control for the places of a mask."""
     generator = torch.Generator().manual_seed(seed)
     return {
         name: global_masks(
@@ -159,22 +170,22 @@ def iterative_pruning(
     levels: Sequence[int],
     rewind: Callable[[], Mapping[str, Tensor]] | None = None,
 ) -> Iterator[tuple[int, Masks, Any]]:
-    """Train, prune, reset, and again: the paper's way to a winning ticket.
+    """Train, prune, reset, and repeat: how the paper finds winning tickets.
 
     Parameters
     ----------
     model : nn.Module
-        With its first weights θ₀; changed in place.
+        With its initial weights θ₀; changed in place.
     train_level : callable, (model, masks, level) -> anything
-        Trains `model`, which is m ⊙ θ₀ when it is called, and keeps its pruned weights at zero.
+        Must train `model`, whose weights are m ⊙ θ₀ at the call, and keep its pruned weights at zero.
     rates : mapping of name to float
         See `pruning_rates`.
     levels : sequence of int, ascending from 0
-        How many rounds of pruning a network has behind it when it is trained: 0, 1, 2, ... in the paper;
-        where numbers are left out, so many rounds are pruned at once.
+        A level is the number of rounds of pruning before a training: 0, 1, 2, ... in the paper. Where levels
+        are left out, as in (0, 4, 8), their rounds are pruned at once.
     rewind : callable, () -> weights, optional
-        Asked after level 0 for the weights that all later levels start from, such as those of a `Snapshot`;
-        by default θ₀.
+        Called once, after level 0, for the weights that all later levels start from, such as those of a
+        `Snapshot`; by default θ₀.
 
     Yields
     ------
@@ -182,7 +193,7 @@ def iterative_pruning(
     masks : Masks
         With which the network was trained.
     outcome
-        What `train_level` gave.
+        What `train_level` returned.
 
     Raises
     ------
@@ -203,13 +214,13 @@ def iterative_pruning(
 
 
 # ----------------------------------------------------------------------------------------------------
-# What a lottery ticket's training needs beside the loop: callbacks for `training.train`.
-#
-# Only the kept weights move, the step of the least validation loss is remembered, and an early state is kept.
+# What a lottery ticket's training needs beside the loop: callbacks for `training.train` that move only the
+# kept weights (`KeptWeights`), copy an early state (`Snapshot`), and note the least validation loss
+# (`LossWatch`).
 
 
 class KeptWeights:
-    """Training callback: the optimiser moves the kept weights only, one vector a layer.
+    """Training callback: the optimiser moves the kept weights only, as one vector per layer.
 
     With Adam or SGD and no weight decay this trains exactly as `pruning.MaskKeeper` does, bit for bit, but
     the optimiser's work shrinks with the network.
@@ -233,14 +244,15 @@ class KeptWeights:
             weight = parameters[name].detach()
             places = mask.flatten().nonzero().flatten().to(weight.device)
             values = nn.Parameter(weight.reshape(-1).index_select(0, places))
+            # The kept weights are written into this flat tensor; its other places stay 0.
             self._layers.append((name, places, values, torch.zeros(weight.numel(), device=weight.device)))
 
     def parameters(self) -> list[nn.Parameter]:
-        """What the optimiser is to move: the kept weights, then all that no mask is about."""
+        """What the optimiser is to move: the kept weights, then all parameters without a mask."""
         return [values for _, _, values, _ in self._layers] + self._others
 
     def before_step(self, model: nn.Module, step: int) -> None:
-        """Gather the gradients of the kept weights, and drop the others'."""
+        """Gather the gradients of the kept weights, and drop those of the pruned ones."""
         for name, places, values, _ in self._layers:
             weight = model.get_parameter(name)
             values.grad = weight.grad.reshape(-1).index_select(0, places)
@@ -248,14 +260,17 @@ class KeptWeights:
 
     @torch.no_grad()
     def after_step(self, model: nn.Module, step: int) -> None:
-        """Write the kept weights to their places."""
+        """Write the kept weights to their places in the model, and zeros elsewhere."""
         for name, places, values, whole in self._layers:
             weight = model.get_parameter(name)
             weight.copy_(whole.index_copy_(0, places, values.detach()).view(weight.shape))
 
 
 class Snapshot:
-    """Training callback that copies the model's state after `step` steps: θₖ, to which pruning may rewind."""
+    """Training callback that copies the model's state after `step` steps: θₖ, to which pruning may rewind.
+
+    `weights` has the copy, or None before that step.
+    """
 
     def __init__(self, step: int) -> None:
         self._step, self.weights = step, None
@@ -267,7 +282,7 @@ class Snapshot:
 
 
 class LossWatch:
-    """Training callback that measures the validation loss every so many steps, and keeps the best weights.
+    """Training callback that measures the validation loss from time to time, and keeps the best weights.
 
     The early-stop step is that of the least loss (the first of equals): the paper's measure of how fast a
     network learns. Nothing is stopped; only what a stop there would have given is remembered.
@@ -277,17 +292,20 @@ class LossWatch:
     data : ImageSet
         Validation images.
     every : int >= 1
-        Steps.
+        Steps between two measurements.
     **options
         Passed on to `training.evaluate`: device, precision.
 
     Attributes
     ----------
     curve : list of (step, loss, top1)
+        All measurements: steps made, mean loss in nats, accuracy in [0, 1].
     step : int or None
         The early-stop step; None before the first measurement.
+    loss : float
+        The least loss so far; infinite before the first measurement.
     weights : dict of name to tensor
-        The model's state then.
+        The model's state at the early-stop step.
     """
 
     def __init__(self, data: ImageSet, every: int, **options) -> None:

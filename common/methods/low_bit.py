@@ -1,6 +1,7 @@
 """Few bits per weight: uniform grids with scale and zero-point.
 
-A grid holds the numbers ``scale * (q - zero_point)`` for whole ``q`` from ``q_min`` to ``q_max``:
+A grid holds the numbers ``scale * (q - zero_point)`` for the integers ``q`` from ``q_min`` to ``q_max``. The
+code of a value x is the ``q`` of the nearest of them:
 
     q = clamp(round(x / scale) + zero_point, q_min, q_max)        (Jacob et al. 2018, eq. 1, solved for q)
 
@@ -10,8 +11,9 @@ A grid holds the numbers ``scale * (q - zero_point)`` for whole ``q`` from ``q_m
 >>> fake_quantize(torch.tensor([-1.3, 0.4, 1.6]), grid).tolist()
 [-1.0, 0.0, 2.0]
 
-Rounding has no useful derivative: `fake_quantize` passes the gradient straight through where nothing was
-clamped (Bengio, Léonard, Courville 2013).
+The derivative of rounding is 0 almost everywhere, so nothing could be learnt through it. `fake_quantize`
+therefore uses the straight-through estimator: it passes the gradient on unchanged where nothing was clamped
+(Bengio, Léonard, Courville 2013).
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ TWN_THRESHOLD = 0.7  # times mean |w|: the optimum is 2/3 for uniform weights, 0
 
 
 def binarize(weight: Tensor, *, per_channel: bool = True) -> tuple[Tensor, Tensor]:
-    """Signs and scales: ``scale * signs`` is the nearest to the weights in squared error.
+    """Signs and scales: of all such products, ``scale * signs`` is nearest to the weights in squared error.
 
     The signs are those of the weights, and the scale is their mean absolute value (Rastegari et al. 2016,
     XNOR-Net, section 3.1).
@@ -46,7 +48,7 @@ def binarize(weight: Tensor, *, per_channel: bool = True) -> tuple[Tensor, Tenso
     ----------
     weight : Tensor of shape (n_channels, ...)
     per_channel : bool
-        One scale for each output channel, or one for all.
+        One scale per output channel, or one for the whole layer.
 
     Returns
     -------
@@ -62,8 +64,8 @@ def binarize(weight: Tensor, *, per_channel: bool = True) -> tuple[Tensor, Tenso
 def ternarize(weight: Tensor, *, per_channel: bool = True) -> tuple[Tensor, Tensor]:
     """Codes -1, 0, 1 and scales: weights below a threshold become 0, the others their sign times the scale.
 
-    Threshold 0.7 mean |w|; the scale is the mean absolute value of the weights above it (Li and Liu 2016,
-    Ternary weight networks, section 2).
+    The threshold is 0.7 mean |w|; the scale is the mean absolute value of the weights above it (Li and Liu
+    2016, Ternary weight networks, section 2).
 
     Parameters
     ----------
@@ -79,13 +81,13 @@ def ternarize(weight: Tensor, *, per_channel: bool = True) -> tuple[Tensor, Tens
     """
     size, dims = weight.detach().float().abs(), _within(weight, per_channel)
     is_kept = size > TWN_THRESHOLD * size.mean(dim=dims, keepdim=True)
-    count = is_kept.sum(dim=dims, keepdim=True).clamp(min=1)
+    count = is_kept.sum(dim=dims, keepdim=True).clamp(min=1)  # where all weights are 0: 0 / 1, not 0 / 0
     codes = (torch.sign(weight) * is_kept).to(torch.int8)
     return codes, (size * is_kept).sum(dim=dims, keepdim=True) / count
 
 
 def _within(weight: Tensor, per_channel: bool) -> tuple[int, ...]:
-    """The axes that share a scale."""
+    """The axes over which one scale is shared."""
     return tuple(range(1 if per_channel else 0, weight.ndim))
 
 
@@ -99,13 +101,13 @@ class Grid:
     Parameters
     ----------
     scale : Tensor of shape () or (n_channels,)
-        float32, > 0: the distance between neighbours.
+        float32, > 0: the distance between neighbouring levels.
     zero_point : Tensor of the same shape
-        int32: the ``q`` that stands for 0.
+        int32: the code ``q`` that stands for 0.
     q_min, q_max : int
-        Ends, both included.
+        Smallest and largest code, both included.
     axis : int, optional
-        Which axis of a tensor the channels are; None for one scale for all.
+        The tensor's axis along which the channels lie; None where all values share one scale.
     """
 
     scale: Tensor
@@ -130,7 +132,7 @@ def asymmetric_grid(
     Parameters
     ----------
     low, high : float or Tensor of shape (n_channels,)
-        Range of the values; widened to hold 0. Where it is empty the scale is 1.
+        Range of the values; widened to contain 0. Where both are 0 the scale is 1.
     n_bits : int in [1, 16]
     axis : int, optional
         As in `Grid`.
@@ -138,12 +140,12 @@ def asymmetric_grid(
     Returns
     -------
     Grid
-        Unsigned: ``q`` in [0, 2**n_bits - 1].
+        With codes ``q`` in [0, 2**n_bits - 1].
 
     Raises
     ------
     ValueError
-        A range that is not finite or upside down, or n_bits outside its range.
+        A range that is not finite, `low` above `high`, or `n_bits` outside its range.
     """
     low, high = torch.as_tensor(low, dtype=torch.float32), torch.as_tensor(high, dtype=torch.float32)
     if not 1 <= n_bits <= 16:
@@ -165,17 +167,23 @@ def symmetric_grid(largest: Tensor | float, n_bits: int, *, axis: int | None = N
     largest : float >= 0 or Tensor of shape (n_channels,)
         Greatest absolute value; where it is 0 the scale is 1.
     n_bits : int in [2, 16]
+        With one bit only the level 0 would be left: see `binarize`.
     axis : int, optional
         As in `Grid`.
+
+    Returns
+    -------
+    Grid
+        With codes ``q`` from -(2**(n_bits - 1) - 1) to 2**(n_bits - 1) - 1.
 
     Raises
     ------
     ValueError
-        A largest value that is negative or not finite, or n_bits outside its range.
+        A `largest` that is negative or not finite, or `n_bits` outside its range.
     """
     largest = torch.as_tensor(largest, dtype=torch.float32)
     if not 2 <= n_bits <= 16:
-        raise ValueError(f"n_bits={n_bits} should be in [2, 16]: with one bit, `binarize`")
+        raise ValueError(f"n_bits={n_bits} should be in [2, 16]: for one bit, use binarize")
     if not (torch.isfinite(largest) & (largest >= 0)).all():
         raise ValueError(f"largest={largest} should be finite and >= 0")
     q_max = (1 << (n_bits - 1)) - 1
@@ -192,15 +200,20 @@ def weight_grid(weight: Tensor, n_bits: int, *, per_channel: bool = True, clip: 
         Output channels first, as torch's layers have them.
     n_bits : int in [2, 16]
     per_channel : bool
-        One scale for each output channel, or one for all.
+        One scale per output channel, or one for the whole layer.
     clip : {"max", "mse"}
-        Where the grid ends: at the largest absolute weight, or where the squared error is least (of 42 ends
-        from there to a twentieth of it, each 7 % below the one before).
+        Where the grid ends: at the largest absolute weight, or where the squared error is least. "mse" tries
+        42 ends, from the largest weight down to a twentieth of it, each 7 % below the one before.
+
+    Returns
+    -------
+    Grid
+        Its ``axis`` is 0, or None without `per_channel`.
 
     Raises
     ------
     ValueError
-        As `symmetric_grid`, and an unknown clip.
+        As in `symmetric_grid`, or an unknown `clip`.
     """
     if clip not in ("max", "mse"):
         raise ValueError(f"clip={clip!r} should be 'max' or 'mse'")
@@ -217,20 +230,26 @@ def weight_grid(weight: Tensor, n_bits: int, *, per_channel: bool = True, clip: 
 
 
 def quantize(values: Tensor, grid: Grid) -> Tensor:
-    """The code of the nearest level for each value (halves to the even code), int32."""
+    """The code of the nearest level for each value, int32 of the same shape.
+
+    Halves are rounded to the even code; values beyond the grid's ends get the code of the end.
+    """
     scale, zero_point = grid.along(values.ndim)
-    # Times the reciprocal, not divided: what torch's kernels do, and the last bit would show.
+    # Multiplied by the reciprocal, as torch's own kernels do: a division may differ in the last bit.
     return (torch.round(values * (1 / scale)) + zero_point).clamp(grid.q_min, grid.q_max).to(torch.int32)
 
 
 def dequantize(codes: Tensor, grid: Grid) -> Tensor:
-    """The numbers that codes stand for, float32."""
+    """The numbers that the codes stand for, float32 of the same shape."""
     scale, zero_point = grid.along(codes.ndim)
     return (codes - zero_point) * scale
 
 
 def fake_quantize(values: Tensor, grid: Grid) -> Tensor:
-    """Each value's nearest level, as float; the gradient goes straight through, and is 0 beyond the ends."""
+    """Each value rounded to its nearest level, as float.
+
+    In the backward pass the gradient goes straight through; it is 0 where the value lies beyond the ends.
+    """
     return _FakeQuantize.apply(values, grid)
 
 
@@ -251,12 +270,12 @@ class _FakeQuantize(torch.autograd.Function):
 
 
 def _usable(scale: Tensor) -> Tensor:
-    """No division by 0: a range without extent has the one level 0, whatever the scale."""
+    """1 in place of a scale of 0, by which nothing can be divided: such a range has only the level 0."""
     return torch.where(scale > 0, scale, torch.ones_like(scale))
 
 
 # ----------------------------------------------------------------------------------------------------
-# Quantization-aware training: the layers compute with rounded weights, the optimiser moves float ones.
+# Quantization-aware training (QAT): the layers compute with rounded weights, the optimiser moves float ones.
 #
 #     quantization_aware_(model, lambda weight: GridQuantizer(weight_grid(weight, 3)))
 #     train(model, data, config)         # the plain loop; gradients pass straight through the rounding
@@ -266,7 +285,7 @@ def _usable(scale: Tensor) -> Tensor:
 
 
 class GridQuantizer(nn.Module):
-    """Weights to a fixed grid, with the straight-through gradient of `fake_quantize`."""
+    """Rounds weights to a fixed grid, with the straight-through gradient of `fake_quantize`."""
 
     def __init__(self, grid: Grid) -> None:
         super().__init__()
@@ -278,27 +297,35 @@ class GridQuantizer(nn.Module):
 
 
 class ScaledQuantizer(nn.Module):
-    """Weights to ``scale * codes`` by a rule such as `binarize`, again at every step; gradient as it is."""
+    """Replaces weights by ``scale * codes``, found by a rule such as `binarize`.
+
+    The rule is applied again in every forward pass; the gradient reaches the float weights unchanged.
+    """
 
     def __init__(self, rule: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
         super().__init__()
         self.rule = rule
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The weights with few values."""
+        """The weights as ``scale * codes``."""
         codes, scale = self.rule(weight.detach())
         return _StraightThrough.apply(weight, scale * codes)
 
 
 def quantization_aware_(model: nn.Module, quantizer_for: Callable[[Tensor], nn.Module]) -> nn.Module:
-    """Let every convolution and linear layer compute with quantized weights, and train the float ones behind.
+    """Let convolutions and linear layers compute with quantized weights, while the float ones are trained.
 
     Parameters
     ----------
     model : nn.Module
-        Changed in place; its state then has ``parametrizations.weight.original`` for each ``weight``.
+        Changed in place; its state dict then has ``parametrizations.weight.original`` for each ``weight``.
     quantizer_for : callable
-        From a layer's weight to a module that quantizes it, such as `GridQuantizer`.
+        Takes a layer's weight, returns a module that quantizes it, such as `GridQuantizer`.
+
+    Returns
+    -------
+    nn.Module
+        The same model. `settle_` ends the quantization-aware training.
     """
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     for layer in layers:
@@ -307,7 +334,10 @@ def quantization_aware_(model: nn.Module, quantizer_for: Callable[[Tensor], nn.M
 
 
 def settle_(model: nn.Module) -> nn.Module:
-    """After `quantization_aware_`: the quantized weights become the network's own, the float ones go."""
+    """After `quantization_aware_`: keep the quantized weights as the network's own, drop the float ones.
+
+    The model is changed in place and returned.
+    """
     for module in list(model.modules()):
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
@@ -315,7 +345,10 @@ def settle_(model: nn.Module) -> nn.Module:
 
 
 class _StraightThrough(torch.autograd.Function):
-    """The second tensor in place of the first, which gets the gradient: ``a + (b - a)`` would round."""
+    """Forward: `quantized`. Backward: the gradient goes to `weight`.
+
+    The usual ``weight + (quantized - weight).detach()`` gives the same gradient, but its sum rounds.
+    """
 
     @staticmethod
     def forward(ctx, weight: Tensor, quantized: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 The container holds both as they are: the codes are indices into a codebook of two or three values, or of up
 to 255, and the scales are `SharedTensor.row_scales`, multiplied in when the file is read. So `packing.unpack`
-reads the file as any other.
+reads the file like any other.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ Rule = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes −127 ... 127 and a scale per row: ``scale * codes`` is the weight rounded to 8 bits.
+    """Codes from −127 to 127 and a scale per row: ``scale * codes`` is the weight rounded to 8 bits.
 
     Returns
     -------
     codes : Tensor of the weight's shape
-        Integers.
+        int32.
     scale : Tensor of shape (rows, 1, ...)
         float32.
     """
@@ -43,19 +43,29 @@ def eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pack_codes(model: nn.Module, rules: Mapping[str, Rule], architecture: Mapping) -> CompressedModel:
-    """A network whose layers are codes times a scale per row: what `packing.unpack` makes a network of again.
+    """What the container stores of a network whose weights are codes times a scale per row.
+
+    `packing.unpack` makes a network of it again. Tensors without a rule are stored as float16.
 
     Parameters
     ----------
     model : nn.Module
-        Without batch norm; its weights are those that the rules give codes for.
+        Without batch norm; the rules are applied to its float weights.
     rules : mapping of weight name to rule
-        A rule gives integer codes and a scale per row, such as `binarize`.
+        A rule takes a weight tensor and returns integer codes, of at most 256 kinds, and one scale per row,
+        such as `low_bit.binarize`.
     architecture : mapping
+        What `models.build` needs, such as ``{"architecture": "lenet_5", "num_classes": 10}``.
+
+    Raises
+    ------
+    ValueError
+        A scale or a tensor without a rule does not fit into float16.
     """
     tensors: dict[str, DenseTensor | SharedTensor] = {}
     state = model.state_dict()
-    for name in names_of(architecture):  # a parametrization that came and went has changed the model's order
+    # Removing a parametrization puts `weight` behind `bias`: the model's own order is not to be relied on.
+    for name in names_of(architecture):
         value = state[name]
         if name not in rules:
             tensors[name] = DenseTensor(to_half(value.cpu().numpy(), name))
@@ -71,7 +81,7 @@ def pack_codes(model: nn.Module, rules: Mapping[str, Rule], architecture: Mappin
                 row_scales=DenseTensor(to_half(scale.reshape(-1).numpy(), f"the scales of {name}")),
             )
         ]
-        if len(codebook) == 3:  # or the zeros as pruned weights
+        if len(codebook) == 3:  # ternary: its zeros may be cheaper as pruned weights
             candidates.append(_without_zeros(candidates[0]))
         tensors[name] = min(candidates, key=_size)
     return CompressedModel(tensors, dict(architecture))
@@ -93,10 +103,10 @@ def _size(tensor: SharedTensor) -> int:
 
 
 # ----------------------------------------------------------------------------------------------------
-# A layer's weights in few bits, and how many: what every way of quantizing leaves to be written.
+# How many bits a layer's weights take, for every way of quantizing them.
 #
-# A coder turns a weight tensor into the weights that are computed with, and into whole numbers, the codes,
-# that are written for them: at a fixed length each, or Huffman-coded. Scales and codebooks count as well.
+# A coder turns a weight tensor into the rounded weights that the network computes with, and into the codes,
+# integers that are written for them: of fixed length, or Huffman-coded. Scales and codebooks count as well.
 #
 # >>> coded = coded_by_centroids(torch.tensor([[0.1, 0.1, 0.9, 1.1]]), 1)
 # >>> coded.codes.tolist(), coded.code_bits, coded.extra_bits  # two centroids of 32 bits
@@ -112,13 +122,13 @@ class Coded:
     Parameters
     ----------
     weight : Tensor
-        float32, what is computed with.
+        float32: the rounded weights that the layer computes with.
     codes : ndarray of the weight's shape
         Integers from 0, one per weight.
     code_bits : int
-        Of one code at fixed length.
+        Length of one code in bits, all codes being equally long.
     extra_bits : int
-        Scales or codebook, of the whole layer.
+        Bits of the layer's scales or of its codebook.
     """
 
     weight: Tensor
@@ -131,7 +141,7 @@ Coder = Callable[[Tensor, float], Coded]
 
 
 def coded_on_grid(weight: Tensor, grid: Grid) -> Coded:
-    """Rounded to a grid of `low_bit`; a scale per channel, or one."""
+    """Round each weight to a grid, such as one of `low_bit.weight_grid`; every scale counts 32 bits."""
     codes = quantize(weight, grid)
     extra = SCALE_BITS * grid.scale.numel()
     n_bits = (grid.q_max - grid.q_min).bit_length()
@@ -139,14 +149,14 @@ def coded_on_grid(weight: Tensor, grid: Grid) -> Coded:
 
 
 def coded_by_scale(codes: Tensor, scale: Tensor) -> Coded:
-    """The codes -1, 0, 1 of `binary_ternary`, times their scales: one bit for two kinds, else two."""
+    """Take codes and scales of `low_bit.binarize` (one bit per weight) or `low_bit.ternarize` (two bits)."""
     has_zeros = bool((codes == 0).any())
     kinds = codes.int() + 1 if has_zeros else (codes.int() + 1) // 2
     return Coded(scale * codes, kinds.numpy(), 1 + has_zeros, SCALE_BITS * scale.numel())
 
 
 def coded_by_centroids(weight: Tensor, n_bits: float) -> Coded:
-    """One of 2**n_bits centroids each, of k-means over the layer."""
+    """Replace each weight by one of at most 2**n_bits centroids, found by k-means over the layer."""
     shared = share_weights(weight.detach().numpy(), n_bits=int(n_bits))
     dense = torch.from_numpy(shared.codebook[shared.indices]).view(weight.shape)
     codes = shared.indices.reshape(weight.shape)
@@ -154,10 +164,10 @@ def coded_by_centroids(weight: Tensor, n_bits: float) -> Coded:
 
 
 def coded_without_ends(weight: Tensor, step: float) -> Coded:
-    """Rounded to multiples of `step` standard deviations, as far as the weights reach.
+    """Round each weight to a multiple of `step` standard deviations of the layer, without clamping any.
 
-    Nothing is clamped, so there are many codes, most of them rare: short only when Huffman-coded. What is
-    written beside them: the scale, and the lowest code.
+    So there are many codes, most of them rare: only Huffman coding makes them short. Beside the codes, the
+    scale and the lowest code are written, 32 bits each.
     """
     scale = step * weight.std(correction=0)
     scale = scale if scale > 0 else torch.ones_like(scale)
@@ -173,18 +183,19 @@ def code_weights_(model: nn.Module, coder: Coder, level: float) -> tuple[nn.Modu
     Parameters
     ----------
     model : nn.Module
+        Changed in place.
     coder : callable
-        Weight and level to `Coded`.
+        Takes a weight and the level, returns `Coded`.
     level : float
-        Bits, or whatever the coder takes.
+        Bits per weight, or whatever the coder takes, such as a step.
 
     Returns
     -------
     nn.Module
         The same model.
     dict
-        ``bits``: a weight, codes at fixed length, scales and codebooks included; ``huffman_bits``: the same
-        with the codes of each layer Huffman-coded, the code's own table not counted.
+        ``bits``: bits per weight with codes of fixed length, scales and codebooks included; ``huffman_bits``:
+        the same with the codes of each layer Huffman-coded. The Huffman code's own table is not counted.
     """
     parameters = prunable_parameters(model)
     n_weights = sum(weight.numel() for weight in parameters.values())

@@ -1,18 +1,19 @@
-"""Low rank: a layer becomes two or three thin ones, whose weights multiply to nearly its own.
+"""Low rank: a layer is replaced by two or three thin ones, whose product is close to its weights.
 
-A linear layer of rank r (truncated SVD; Eckart & Young 1936)::
+A linear layer of n inputs and m outputs, at rank r (truncated SVD; Eckart & Young 1936)::
 
     n ──── m          becomes      n ── r ──── m                        mn  →  r (m + n) weights
 
-A convolution of ranks (p, q) (Tucker-2; Kim et al. 2016, arXiv:1511.06530, section 3)::
+A k×k convolution from c to o channels, at ranks (p, q) (Tucker-2; Kim et al. 2016, arXiv:1511.06530,
+section 3)::
 
     c ─k×k─ o         becomes      c ─1×1─ q ─k×k─ p ─1×1─ o            ock²  →  cq + pqk² + po weights
 
-Only the outermost thin layers see all channels. A mode (channels out, or in) whose rank is full needs no thin
-layer: its square factor is multiplied into the core.
+Only the outermost thin layers see all channels. A mode (the output channels, or the input channels) whose
+rank is full needs no thin layer: its square factor is multiplied into the core.
 
-    ranks = low_rank_choice.ranks_by_budget(model, 0.25)       # {"fc1.weight": (44,), ...}
-    small = factorize(model, ranks)                            # `training.train` takes it as any network
+    ranks = ranks_by_budget(model, 0.25)       # {"fc1.weight": (44,), ...}
+    small = factorize(model, ranks)            # `training.train` takes it like any network
 """
 
 from __future__ import annotations
@@ -35,18 +36,20 @@ from common.sharing.weight_sharing import share_weights
 
 
 def tucker2(weight: Tensor, ranks: tuple[int, int], *, sweeps: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Core and factors with ``weight[o, c] ≈ Σ core[p, q] out[o, p] in[c, q]``, tap by tap.
+    """Core and factors with ``weight[o, c] ≈ Σ core[p, q] out[o, p] in[c, q]``, at each tap of the kernel.
 
-    The factors are the leading singular vectors of the two unfoldings (HOSVD; De Lathauwer et al. 2000): not
-    the best, but within a factor √2 of the least error. Each sweep then finds the best factor of one mode
-    while the other is held (HOOI), so the error never increases.
+    An unfolding is the tensor as a matrix, with one row per output channel, or one per input channel. The
+    factors are the leading singular vectors of the two unfoldings (HOSVD; De Lathauwer et al. 2000): not the
+    best ones, but within a factor √2 of the least error. Each sweep then finds the best factor of one mode
+    while the other is held fixed (HOOI), so the error never increases.
 
     Parameters
     ----------
     weight : float tensor of shape (o, c, ...)
     ranks : (p, q)
-        1 <= p <= o, 1 <= q <= c.
-    sweeps : int
+        1 <= p <= o, 1 <= q <= c; not checked here.
+    sweeps : int >= 0
+        Sweeps of HOOI after the HOSVD.
 
     Returns
     -------
@@ -66,7 +69,9 @@ def tucker2(weight: Tensor, ranks: tuple[int, int], *, sweeps: int = 0) -> tuple
 
 
 def factorize_linear(layer: nn.Linear, rank: int) -> nn.Sequential:
-    """Two linear layers for one: the nearest of that rank, σ shared out evenly between both.
+    """Two linear layers in place of one: its best approximation of that rank, without an activation between.
+
+    The first layer has no bias, the second has that of the original.
 
     Raises
     ------
@@ -76,7 +81,7 @@ def factorize_linear(layer: nn.Linear, rank: int) -> nn.Sequential:
     weight = layer.weight.detach()
     _check("rank", rank, min(weight.shape))
     u, s, vt = torch.linalg.svd(weight.double(), full_matrices=False)
-    root = s[:rank].sqrt()  # even shares: the two layers' gradients have like sizes
+    root = s[:rank].sqrt()  # √σ goes to each of the layers, so that their gradients are of similar size
     first = nn.Linear(weight.shape[1], rank, bias=False)
     second = nn.Linear(rank, weight.shape[0], bias=layer.bias is not None)
     _set(first, (root[:, None] * vt[:rank]).to(weight.dtype))
@@ -85,9 +90,10 @@ def factorize_linear(layer: nn.Linear, rank: int) -> nn.Sequential:
 
 
 def factorize_conv(layer: nn.Conv2d, ranks: tuple[int, int], *, sweeps: int = 1) -> nn.Sequential:
-    """Three convolutions for one, 1×1, k×k and 1×1; two or one where a rank is full.
+    """Three convolutions in place of one, 1×1, k×k and 1×1; two or one where a rank is full.
 
-    Stride, padding and dilation are the middle one's, the bias is the last one's.
+    The ranks are (p, q), of the output and the input channels. The k×k convolution has the original's stride,
+    padding and dilation, and the last one has its bias. `sweeps` is that of `tucker2`.
 
     Raises
     ------
@@ -126,20 +132,20 @@ def factorize_conv(layer: nn.Conv2d, ranks: tuple[int, int], *, sweeps: int = 1)
 
 
 def factorize(model: nn.Module, ranks: Mapping[str, tuple[int, ...]], *, sweeps: int = 1) -> nn.Module:
-    """A copy of a network in which the named layers are thin ones; batch norms stay where they are.
+    """A copy of a network in which the named layers are replaced by thin ones; all others stay as they are.
 
     Parameters
     ----------
     model : nn.Module
-        Left as it is. On torch's "meta" device only shapes are made.
+        Not changed. From a model on torch's "meta" device come shapes without values.
     ranks : mapping of weight name to (r,) for a linear layer, (p, q) for a convolution
     sweeps : int
-        Of `tucker2`.
+        As in `tucker2`.
 
     Raises
     ------
     ValueError
-        A name is no layer's weight, or a rank is out of range.
+        A name is no layer's weight, a rank is out of range, or a convolution has groups.
     """
     small, names = copy.deepcopy(model), list(prunable_parameters(model))
     for name, rank in ranks.items():
@@ -163,13 +169,14 @@ def factorize(model: nn.Module, ranks: Mapping[str, tuple[int, ...]], *, sweeps:
 
 
 def _by_inputs(taps: Tensor) -> Tensor:
-    """(o, c, k) as a matrix with a row an input channel."""
+    """(o, c, k) as a matrix with one row per input channel."""
     return taps.transpose(0, 1).flatten(1)
 
 
 def _leading(matrix: Tensor, rank: int) -> Tensor:
     """The left singular vectors of the largest singular values, from the small Gram matrix's eigenvectors."""
-    return torch.linalg.eigh(matrix @ matrix.T).eigenvectors.flip(1)[:, :rank]
+    ascending = torch.linalg.eigh(matrix @ matrix.T).eigenvectors
+    return ascending.flip(1)[:, :rank]
 
 
 def _set(layer: nn.Module, weight: Tensor, bias: Tensor | None = None) -> nn.Module:
@@ -188,8 +195,8 @@ def _check(what: str, rank: int, most: int) -> None:
 # ----------------------------------------------------------------------------------------------------
 # Which rank each layer of a network takes: by the energy that is kept, or by a budget of parameters.
 #
-# The energy of a weight matrix is the sum of its squared singular values, ‖W‖². Rank r keeps the first r of
-# them; a convolution has two such rows of singular values, one an unfolding (`low_rank.tucker2`).
+# The energy of a weight matrix is the sum of its squared singular values, ‖W‖². Rank r keeps the r largest of
+# them; a convolution has two lists of singular values, one per unfolding (`tucker2`).
 #
 # >>> n_weights((300, 784), (10,)), n_weights((50, 20, 5, 5), (12, 8)), n_weights((50, 20, 5, 5), (50, 20))
 # (10840, 3160, 25000)
@@ -198,12 +205,12 @@ Ranks = dict[str, tuple[int, ...]]
 
 
 def ranks_of(model: nn.Module) -> Ranks:
-    """The full ranks of every layer, by weight name."""
+    """The full ranks by weight name: (min(m, n),) of a linear layer, (o, c) of a convolution."""
     return {name: _full(weight.shape) for name, weight in prunable_parameters(model).items()}
 
 
 def n_weights(shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
-    """Weights of the thin layers that a layer of this shape becomes, or its own where its ranks are full."""
+    """How many weights the thin layers have that replace a layer of this shape; its own at full ranks."""
     if len(shape) == 2:
         return ranks[0] * sum(shape) if ranks[0] < min(shape) else math.prod(shape)
     (n_out, n_in, *taps), (p, q) = shape, ranks
@@ -211,21 +218,32 @@ def n_weights(shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
 
 
 def ranks_by_energy(model: nn.Module, energy: float) -> Ranks:
-    """The least ranks that keep a share of every layer's energy, ‖W'‖² ≥ energy · ‖W‖².
+    """The smallest ranks that keep a share of every layer's energy, ‖W'‖² ≥ energy · ‖W‖².
 
-    A convolution may lose half of what is given up in each mode: HOSVD loses at most the sum of both. A layer
-    that would have no fewer weights stays whole and is not named.
+    In a convolution each of the two modes may lose half of what is given up, since HOSVD loses at most the
+    sum of both.
 
     Parameters
     ----------
     model : nn.Module
     energy : float in [0, 1]
+
+    Returns
+    -------
+    dict of weight name to ranks
+        For `factorize`. A layer that would have no fewer weights is not named: it stays whole.
+
+    Raises
+    ------
+    ValueError
+        `energy` is not in [0, 1].
     """
     if not 0 <= energy <= 1:
         raise ValueError(f"energy={energy}: expected a share in [0, 1]")
     ranks = {}
     for name, (shape, losses) in _spectra(model).items():
         most = (1.0 - energy) / len(losses)
+        # The first rank that loses no more than `most`; 1e-12 lets rounding errors pass.
         rank = tuple(int((lost > most + 1e-12).sum()) + 1 for lost in losses)
         if n_weights(shape, rank) < math.prod(shape):
             ranks[name] = rank
@@ -233,17 +251,23 @@ def ranks_by_energy(model: nn.Module, energy: float) -> Ranks:
 
 
 def ranks_by_budget(model: nn.Module, fraction: float) -> Ranks:
-    """Ranks for a given number of parameters: the largest product of the shares of energy that layers keep.
+    """Ranks within a budget of parameters that keep as much of the layers' energy as possible.
 
-    Layers act one after the other, so their shares multiply. Each layer takes the ranks with the least
-    −Σ log(kept share) + price · weights, at the lowest common price at which the network is small enough: the
-    next weight would then buy equally much in every layer.
+    Layers act one after the other, so the shares of energy that they keep are multiplied. Each layer takes
+    the ranks of the least −Σ log(kept share) + price · weights. The price of a weight, a Lagrange multiplier,
+    is the same for all layers, and the lowest at which the network is small enough: one more weight would
+    then gain about equally much in every layer.
 
     Parameters
     ----------
     model : nn.Module
     fraction : float in (0, 1]
-        Of the network's parameters, biases and batch norms included.
+        Parameters that may be left, as a fraction of the network's, biases and batch norms included.
+
+    Returns
+    -------
+    dict of weight name to ranks
+        For `factorize`. A layer that would have no fewer weights is not named: it stays whole.
 
     Raises
     ------
@@ -271,8 +295,11 @@ def ranks_by_budget(model: nn.Module, fraction: float) -> Ranks:
 
     low, high = 1e-15, 1e3  # at a price of 1e3 no weight beyond ranks of 1 is worth it
     if size(choose(high)) > most:
-        raise ValueError(f"fraction={fraction}: ranks of 1 keep {(others + size(choose(high))) / total:.4f}")
-    for _ in range(60):
+        least = (others + size(choose(high))) / total
+        raise ValueError(
+            f"fraction={fraction}: ranks of 1 keep {least:.4f} of the parameters: expected no less than that"
+        )
+    for _ in range(60):  # bisection of the price's logarithm
         middle = math.sqrt(low * high)
         low, high = (low, middle) if size(choose(middle)) <= most else (middle, high)
     full = ranks_of(model)
@@ -297,7 +324,7 @@ def _weights_of_all_ranks(shape: tuple[int, ...], counts: list[Tensor]) -> Tenso
 
 
 def _spectra(model: nn.Module) -> dict[str, tuple[tuple[int, ...], list[Tensor]]]:
-    """Each layer's shape, and for each of its modes the share of energy that ranks 1, 2, ... lose."""
+    """Each layer's shape, and for each of its modes the share of energy that is lost at ranks 1, 2, ..."""
     spectra = {}
     for name, weight in prunable_parameters(model).items():
         taps = weight.detach().double()
@@ -306,7 +333,7 @@ def _spectra(model: nn.Module) -> dict[str, tuple[tuple[int, ...], list[Tensor]]
         for mode in modes:
             small = mode @ mode.T if mode.shape[0] <= mode.shape[1] else mode.T @ mode
             squares = torch.linalg.eigvalsh(small).flip(0).clamp(min=0)
-            lost = squares.flip(0).cumsum(0).flip(0)  # from each place on
+            lost = squares.flip(0).cumsum(0).flip(0)  # sums from each place to the end
             total = lost[0] if lost[0] > 0 else torch.ones_like(lost[0])
             losses.append(torch.cat([lost[1:], lost.new_zeros(1)]) / total)
         spectra[name] = (tuple(weight.shape), losses)
@@ -320,16 +347,17 @@ def _full(shape: tuple[int, ...]) -> tuple[int, ...]:
 # ----------------------------------------------------------------------------------------------------
 # A network of thin layers in a `.dcz` file, and back.
 #
-# The metadata name the whole network, as always, and the ranks of its layers in their order, null for a layer
-# that was left whole::
+# The metadata name the whole network, as in every file, and the ranks of its layers in order, null for a
+# layer that was left whole::
 #
 #     {"architecture": "lenet_5", "num_classes": 10, "ranks": [null, [12, 8], [30], null]}
 #
 # A reader that knows nothing of ranks refuses the file: it holds more tensors than the network has.
 
-# A codebook of float16 pays for itself only where more values share it than this many times its size.
+# A tensor gets a codebook only if it has at least this many values per centroid: else the codebook costs more
+# than it saves.
 _LEAST_SHARED = 4
-_VECTOR_CLUSTERS = 32
+_VECTOR_CLUSTERS = 32  # centroids of a bias or a vector of scales
 
 
 def pack_low_rank(
@@ -344,13 +372,13 @@ def pack_low_rank(
     Parameters
     ----------
     model : nn.Module
-        What `low_rank.factorize` gave, fine-tuned or not.
+        What `factorize` returned, fine-tuned or not.
     ranks : mapping of weight name to ranks
         What it was factorized with: names of the whole network.
     architecture : mapping
         What `models.build` needs for the whole network.
     n_clusters : int, optional
-        Shared values a thin layer; by default every weight is stored as float16.
+        Shared values per thin layer; by default every weight is stored as float16.
     """
     with torch.device("meta"):
         whole = build(**{"name" if key == "architecture" else key: v for key, v in architecture.items()})
@@ -383,7 +411,9 @@ def _skeleton(metadata: Mapping[str, object]) -> nn.Module:
     with torch.device("meta"):
         names, ranks = list(prunable_parameters(whole)), metadata.get("ranks")
         if not isinstance(ranks, list) or len(ranks) != len(names):
-            raise ValueError(f"ranks {str(ranks)[:60]}: expected a list, one entry per layer, {len(names)}")
+            raise ValueError(
+                f"ranks {str(ranks)[:60]}: expected a list of {len(names)} entries, one per layer"
+            )
         chosen = {}
         for name, rank in zip(names, ranks, strict=True):
             if rank is None:

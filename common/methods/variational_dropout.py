@@ -6,14 +6,16 @@
     network, masks = to_plain(model)                    # exact zeros where log α >= 3
 
 Molchanov, Ashukha, Vetrov 2017, "Variational Dropout Sparsifies Deep Neural Networks", arXiv:1701.05369. A
-weight is a Gaussian N(θ, σ²) with σ² = αθ² (section 4.2: additive noise, so that gradients stay quiet where α
-is large). The prior p(log|w|) ∝ const has no hyper-parameter and favours large α: a weight whose noise is
-e³ = 20 times its square says nothing, and the mean that makes it harmless is zero. Minimised is, an image,
+weight is a Gaussian N(θ, σ²) with σ² = αθ²; θ and log σ² are learnt (section 4.2: with such additive noise
+the gradients have little variance where α is large). The prior p(log|w|) ∝ const has no hyperparameter and
+favours large α. A weight whose noise variance σ² is e³ ≈ 20 times θ² carries hardly any information, and is
+set to zero. The loss per image is
 
     cross-entropy + weight · KL(q ‖ prior) / n_images
 
-Each layer draws the noise of its outputs, not of its weights (local reparameterization: Kingma, Salimans,
-Welling 2015, arXiv:1506.02557): a sum of independent Gaussians is a Gaussian with the summed variance.
+where q is the distribution of all weights. Each layer draws the noise of its outputs, not of its weights
+(local reparameterization: Kingma, Salimans, Welling 2015, arXiv:1506.02557): a sum of independent Gaussians
+is a Gaussian with the summed variance.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from torch.nn import functional as F
 
 from common.pruning.masks import Masks
 
-THRESHOLD = 3.0  # of log α, where weights are left out (section 4.3 of the paper)
+THRESHOLD = 3.0  # of log α: from here on a weight is left out (section 4.3 of the paper)
 K1, K2, K3 = 0.63576, 1.87320, 1.48695  # of the paper's equation 14
 _TINY = 1e-16  # added to θ² before its logarithm is taken: a weight of exactly 0 has a gradient
 
@@ -37,26 +39,28 @@ _TINY = 1e-16  # added to θ² before its logarithm is taken: a weight of exactl
 def kl_divergence(log_alpha: Tensor) -> Tensor:
     """KL divergence of N(θ, αθ²) from the log-uniform prior, up to a constant: 0 nats where α is infinite.
 
-    The paper's equation 14 with its sign turned, k1 (1 − σ(k2 + k3 log α)) + ½ log(1 + 1/α): within 0.0094 of
-    the truth for every α (the paper says 0.009; its constant k1 stands for (γ + ln 2)/2 = 0.63518). It falls
-    as α grows, so it pulls weights into their noise.
+    The paper's equation 14 with its sign flipped, k1 (1 − σ(k2 + k3 log α)) + ½ log(1 + 1/α), where σ is the
+    sigmoid: an approximation, within 0.0094 of the exact value for every α (the paper says 0.009; its
+    constant k1 stands for (γ + ln 2)/2 = 0.63518). It falls as α grows, so it pushes every weight towards
+    more noise.
 
     Parameters
     ----------
     log_alpha : float tensor of any shape
+        Natural logarithm of α.
 
     Returns
     -------
     Tensor
-        Of the same shape.
+        Of the same shape, one divergence per weight, in nats.
     """
     return K1 * torch.sigmoid(-(K2 + K3 * log_alpha)) + 0.5 * F.softplus(-log_alpha)
 
 
 class Noise:
-    """Standard normal noise that only (seed, step) decide, so that a resumed run draws the same.
+    """Standard normal noise that depends on (seed, step) alone, so that a resumed run draws the same.
 
-    Layers of one network share one.
+    All layers of a network share one such object.
     """
 
     def __init__(self, seed: int = 0, step: int = 0) -> None:
@@ -64,29 +68,30 @@ class Noise:
         self.rewind(seed, step)
 
     def rewind(self, seed: int, step: int) -> None:
-        """Begin the noise of a step."""
+        """Start the noise of the given step from its beginning."""
         self._words = int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)
         for generator in self._generators.values():
             generator.manual_seed(self._words)
 
     def like(self, value: Tensor) -> Tensor:
-        """Noise of a tensor's shape, dtype, device and memory layout."""
+        """Noise of the shape, dtype, device and memory layout of `value`."""
         if value.device not in self._generators:
             self._generators[value.device] = torch.Generator(value.device).manual_seed(self._words)
         options = {"generator": self._generators[value.device], "device": value.device}
         if value.ndim != 4:
             return torch.randn(value.shape, **options).to(value.dtype)
-        n, channels, height, width = value.shape  # drawn in channels-last order, in which convolutions run
+        n, channels, height, width = value.shape  # drawn in the channels-last order of the layers' outputs
         return torch.randn(n, height, width, channels, **options).to(value.dtype).permute(0, 3, 1, 2)
 
     def __deepcopy__(self, memo: dict) -> Noise:
+        # torch's generators cannot be copied: the copy makes its own, from the same seed and step.
         twin = Noise.__new__(Noise)
         twin._generators, twin._words = {}, self._words
         return twin
 
 
 class _Variational:
-    """What a linear layer and a convolution have in common; ``weight`` is θ."""
+    """What noisy linear layers and convolutions have in common; ``weight`` is the mean θ."""
 
     def _become(self, log_sigma2: float, threshold: float, noise: Noise) -> None:
         self.log_sigma2 = nn.Parameter(torch.full_like(self.weight, log_sigma2))
@@ -102,12 +107,12 @@ class _Variational:
         return self.log_alpha() < self.threshold
 
     def forward(self, images: Tensor) -> Tensor:
-        """Noisy in training; in evaluation, the kept weights' means."""
+        """In training, with noise; in evaluation, with the means of the kept weights and without noise."""
         if not self.training:
             return self._outputs(images, self.weight * self.mask(), self.bias)
         mean = self._outputs(images, self.weight, self.bias)
         variance = self._outputs(images.square(), self.log_sigma2.exp(), None)
-        # Rounding may leave a variance just below 0, and what is added keeps the root's gradient finite.
+        # Rounding may leave a variance just below 0, and the root's gradient is infinite at 0: hence + 1e-8.
         return torch.addcmul(mean, torch.sqrt(F.relu(variance) + 1e-8), self.noise.like(mean))
 
 
@@ -138,21 +143,22 @@ def to_variational(
     model : nn.Module
         Trained, or with its random start.
     log_sigma2 : float
-        Of every weight at first: the paper's -10 is a standard deviation of 0.007.
+        log σ² of every weight at the start: the paper's -10 is a standard deviation of 0.007.
     threshold : float
-        Of log α, from which on a weight is left out.
+        Value of log α from which on a weight is left out.
     seed : int
         Of the noise.
 
     Returns
     -------
     nn.Module
-        Its layers are linear layers and convolutions still, with a parameter ``log_sigma2`` more each.
+        Its layers are still ``nn.Linear`` and ``nn.Conv2d``; each has one more parameter, ``log_sigma2`` of
+        the weight's shape.
     """
     twin, noise = copy.deepcopy(model), Noise(seed)
     for module in twin.modules():
         if type(module) in _TWINS:
-            module.__class__ = _TWINS[type(module)]  # keeps weights, hooks and options as they are
+            module.__class__ = _TWINS[type(module)]  # in place: weights, hooks and options stay as they are
             module._become(log_sigma2, threshold, noise)
     return twin
 
@@ -165,7 +171,7 @@ def to_plain(model: nn.Module, *, threshold: float | None = None) -> tuple[nn.Mo
     model : nn.Module
         From `to_variational`.
     threshold : float, optional
-        Of log α; by default the layers' own.
+        Value of log α from which on a weight is left out; by default the layers' own.
 
     Returns
     -------
@@ -197,21 +203,22 @@ def total_kl(model: nn.Module) -> Tensor:
 
 
 class VariationalObjective:
-    """What `training.train` minimises, and the callback that counts its steps: give it as both.
+    """What `training.train` minimises, and the callback that counts its steps: pass it as both.
 
     Parameters
     ----------
     model : nn.Module
         From `to_variational`.
     n_images : int
-        Of the training set: the divergence is paid once for all of them.
+        Images in the training set. The KL divergence counts once for all of them, so a batch's mean loss gets
+        1 / `n_images` of it.
     weight : float >= 0
-        Of the divergence: 1 is the variational bound, more makes the network sparser.
+        Factor on the KL divergence: 1 is the variational bound, more makes the network sparser.
     start : float >= 0
-        The weight at the first step.
+        The factor at the first step.
     warmup_steps : int
-        In which the weight goes from `start` to `weight` along a line: while weights are still random, all of
-        them look like noise (section 4.4 of the paper).
+        Steps in which the factor goes linearly from `start` to `weight`: while weights are still random, all
+        of them look like noise (section 4.4 of the paper).
     seed : int
         Of the noise.
 
@@ -234,11 +241,11 @@ class VariationalObjective:
         if not (n_images >= 1 and warmup_steps >= 0 and all(0 <= w < math.inf for w in (weight, start))):
             raise ValueError(
                 f"n_images={n_images}, warmup_steps={warmup_steps}, weight={weight}, start={start}: "
-                "expected at least 1, and the others >= 0"
+                "expected n_images >= 1, and the others finite and >= 0"
             )
         layers = variational_layers(model)
         if not layers:
-            raise ValueError("the network has no layer with noise: give what to_variational returns")
+            raise ValueError("the network has no layer with noise: expected what to_variational returns")
         self._model, self._noise = model, next(iter(layers.values())).noise
         self._n_images, self._weight, self._start = n_images, weight, start
         self._warmup_steps, self._seed = warmup_steps, seed
@@ -257,13 +264,13 @@ class VariationalObjective:
 
     @property
     def kl_weight(self) -> float:
-        """Of the next step."""
+        """Factor on the KL divergence in the next step."""
         if self._step >= self._warmup_steps:
             return self._weight
         return self._start + (self._weight - self._start) * self._step / self._warmup_steps
 
     def __call__(self, logits: Tensor, images: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a batch, a scalar, an image."""
+        """Mean loss per image of a batch, a scalar in nats."""
         return F.cross_entropy(logits, labels) + self.kl_weight / self._n_images * total_kl(self._model)
 
     def after_step(self, model: nn.Module, step: int) -> None:
@@ -284,26 +291,26 @@ class VariationalObjective:
 
 
 # ----------------------------------------------------------------------------------------------------
-# A callback that writes down how noisy a variational network's weights are while it learns.
+# A callback that records how noisy a variational network's weights are while it learns.
 
-EDGES = tuple(float(edge) for edge in range(-12, 17))  # of log α; what is beyond counts in the last bin
+EDGES = tuple(float(edge) for edge in range(-12, 17))  # of log α; what is beyond counts in the outermost bins
 
 
 class NoiseHistory:
-    """Records of a variational network.
+    """A callback for `training.train`: how many weights are kept, and the distribution of log α, over time.
 
     Parameters
     ----------
     every : int
         Steps of the optimiser between two records.
     model : nn.Module, optional
-        From `methods.variational_dropout.to_variational`; recorded at once, as step 0.
+        From `to_variational`; recorded at once, as step 0.
 
     Attributes
     ----------
     records : list of dict
-        ``step``: steps made; ``kept``: kept weights, by layer; ``histogram``: weights of all layers in each
-        bin of log α between `EDGES`.
+        ``step``: steps made so far; ``kept``: number of kept weights, by layer; ``histogram``: number of
+        weights of all layers in each bin of log α between `EDGES`.
     """
 
     def __init__(self, every: int, model: nn.Module | None = None) -> None:
@@ -313,7 +320,7 @@ class NoiseHistory:
         self.records: list[dict] = [] if model is None else [noise_record(model, 0)]
 
     def after_step(self, model: nn.Module, step: int) -> None:
-        """Training hook."""
+        """Training hook: record, when it is time."""
         if (step + 1) % self._every == 0:
             self.records.append(noise_record(model, step + 1))
 

@@ -274,8 +274,8 @@ def test_the_file_holds_the_network(name, options, n_clusters):
 @pytest.mark.parametrize(
     ("ranks", "message"),
     [
-        (None, "expected a list, one entry per layer, 4"),
-        ([None] * 3, "expected a list, one entry per layer, 4"),
+        (None, "expected a list of 4 entries, one per layer"),
+        ([None] * 3, "expected a list of 4 entries, one per layer"),
         ([None, None, [3, 3], None], r"ranks of fc1.weight are \[3, 3\]: expected null or 1 integers"),
         ([None, [1], [3], None], r"ranks of conv2.weight are \[1\]: expected null or 2 integers"),
         ([None, None, [True], None], r"ranks of fc1.weight are \[True\]"),
