@@ -35,7 +35,7 @@ def straight_through(answer: Callable) -> str:
         inside = (q >= q_min) & (q <= q_max)
         suspects = [
             ("What was clamped gets nothing: moving it does not change the output.", gradient),
-            ("Turned round: the gradient passes where nothing was clamped.", gradient * ~inside),
+            ("Inverted: the gradient passes where nothing was clamped.", gradient * ~inside),
             ("The levels at both ends pass it on, too: <= and >=.", gradient * ((q > q_min) & (q < q_max))),
             (
                 "The limits are those of the codes: compare round(w / scale), not w.",
@@ -45,13 +45,16 @@ def straight_through(answer: Callable) -> str:
                 "Compare the *rounded* code: up to half a step beyond the last level nothing is clamped.",
                 gradient * ((w / scale >= q_min) & (w / scale <= q_max)),
             ),
-            ("That is the true derivative of a staircase: nothing would be learned.", gradient * 0),
+            (
+                "That is the true derivative of rounding, 0 everywhere: nothing would be learned.",
+                gradient * 0,
+            ),
             (
                 "The gradient itself is not clamped: it passes, or it does not.",
                 np.clip(gradient, q_min, q_max),
             ),
             (
-                "Rounding counts as the identity: no factor of the scale.",
+                "Rounding counts as the identity: there is no factor of the scale.",
                 gradient * inside * scale,
                 gradient * inside / scale,
             ),
@@ -91,7 +94,7 @@ def binary(answer: Callable) -> str:
                 "Those are the weights that come back: the signs alone are asked for.",
                 wanted * np.abs(w).mean(),
             ),
-            ("Every sign is turned.", -wanted),
+            ("Every sign is wrong.", -wanted),
         ]
         expect(signs, wanted, tolerance=1e-6, suspects=suspects, what="The array of signs", shown={"w": w})
     return "The mean absolute value, and the signs."
