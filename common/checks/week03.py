@@ -534,7 +534,7 @@ def check_feature_vectors(answer: Callable) -> str:
             ),
             ("The maximum of each map; its mean is asked for.", maps.max(axis=(2, 3))),
             ("The sum of each map; its mean is asked for.", maps.sum(axis=(2, 3))),
-            ("The maps are flattened, not averaged.", maps.reshape(n, -1)),
+            ("The maps are flattened: average each of them instead.", maps.reshape(n, -1)),
             ("The axes of length 1 are still there: (n, channels).", maps.mean(axis=(2, 3), keepdims=True)),
             ("That averages over pictures and channels.", maps.mean(axis=(0, 1))),
         ]

@@ -111,10 +111,7 @@ def check_assign(answer: Callable) -> str:
         ordered = np.sort(centroids)
         midpoints = (ordered[:-1] + ordered[1:]) / 2
         suspects = [
-            (
-                "Of two centroids equally near (a value on a midpoint), the one with the lower number.",
-                ties_up,
-            ),
+            ("Of two centroids equally near (a value on a midpoint), the lower number wins.", ties_up),
             (
                 "The distance needs its absolute value (or its square): −3 is not nearer than 1.",
                 differences.argmin(axis=-1),

@@ -210,12 +210,9 @@ def check_global_masks(answer: Callable) -> str:
                 "That many are kept of *each* layer: here all scores compete in one list.",
                 _each(scores, sparsity),
             ),
+            ("Round the number to keep to the nearest, not down.", keep(scores, int((1 - sparsity) * n))),
             (
-                "The number to keep is rounded to the nearest, not down.",
-                keep(scores, int((1 - sparsity) * n)),
-            ),
-            (
-                "The number to keep is rounded to the nearest, not up.",
+                "Round the number to keep to the nearest, not up.",
                 keep(scores, int(np.ceil((1 - sparsity) * n))),
             ),
             (

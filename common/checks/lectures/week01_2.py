@@ -196,7 +196,7 @@ def hough_lines(answer: Callable) -> str:
                 *(np.roll(wanted, step, axis=0) for step in (sum(shape), -sum(shape), 1, -1)),
             ),
             (
-                "ρ is negative for some angles, and its sign counts: no absolute value.",
+                "ρ is negative for some angles, and its sign counts: take no absolute value.",
                 _votes(edges, lambda rho: np.abs(np.rint(rho))),
             ),
         ]

@@ -115,7 +115,7 @@ def bias_and_variance(answer: Callable) -> str:
             ("That is the standard deviation: its square is the variance.", guesses.std(axis=0).mean()),
             ("Take the mean over the points: one number is asked for.", guesses.var(axis=0)),
             (
-                "The variance is around the models' own mean, not around the truth.",
+                "Take the variance around the models' own mean, not around the truth.",
                 ((guesses - truth) ** 2).mean(),
             ),
         ]

@@ -136,7 +136,8 @@ def grad_cam_map(answer: Callable) -> str:
                 _grad_cam_map(gradient, maps),
             ),
             (
-                "The absolute value makes what speaks against the class speak for it: set it to zero.",
+                "The absolute value makes what speaks against the class speak for it: set negative "
+                "values to 0.",
                 np.abs(plain),
             ),
         ]

@@ -105,10 +105,7 @@ def noisy_linear(answer: Callable) -> str:
         mean, variance = x @ theta.T + bias, x**2 @ np.exp(log_sigma2).T
         deviation = np.sqrt(variance)
         suspects = [
-            (
-                "The noise is multiplied by the deviation, the *root* of the variance.",
-                mean + variance * noise,
-            ),
+            ("Multiply the noise by the deviation, the *root* of the variance.", mean + variance * noise),
             ("The bias is missing.", mean - bias + deviation * noise),
             ("The noise is missing.", mean, mean + deviation),
             (

@@ -97,7 +97,7 @@ def plus_messages(answer: Callable) -> str:
                     ),
                     ("That is the epsilon rule: clip the contributions at 0.", _of(part, eps, r)),
                     (
-                        "The denominator sums the *positive* contributions, too.",
+                        "The denominator sums only the *positive* contributions, too.",
                         positive / (part.sum(axis=1, keepdims=True) + eps) * r[:, None],
                     ),
                     ("Clip in the denominator and in the numerator.", part / (sums + eps) * r[:, None]),

@@ -90,12 +90,12 @@ def fold(answer: Callable) -> str:
                 weight * wrong_axis,
                 weight * np.resize(factor, weight.shape[-1]) if n_out == 3 else wrong_axis,
             ),
-            ("The weight is as it was.", weight),
+            ("The weight is as it was: multiply it by the factor.", weight),
             ("That is the factor alone: multiply the weight by it.", factor),
         ]
         expect(got[0], weight * by_channel, tolerance=1e-5, suspects=suspects, what="The weight")
         suspects = [
-            ("The mean is scaled, too: it was subtracted before the factor.", beta - mean),
+            ("The mean has to be scaled, too: it is subtracted before the factor multiplies.", beta - mean),
             ("The sign is wrong: the mean is subtracted.", beta + mean * factor),
             ("beta is missing.", -mean * factor, mean * factor),
             (

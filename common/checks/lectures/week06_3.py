@@ -76,15 +76,15 @@ def binary(answer: Callable) -> str:
     for w in (np.array([0.8, -0.2, -1.4, 0.6]), np.array([-3.0, 1.0, 0.5, -0.5, 2.0, -0.2])):
         alpha, signs = pair(call(answer, w, told=f"the weights {w.tolist()}"), 2, "alpha and the signs")
         suspects = [
-            ("The mean of |w|, not of w: signs are already in B.", w.mean(), abs(w.mean())),
-            ("The mean, not the sum: divide by n.", np.abs(w).sum()),
+            ("Take the mean of |w|, not of w: the signs are already in B.", w.mean(), abs(w.mean())),
+            ("Take the mean of |w|, not the sum: divide by n.", np.abs(w).sum()),
             (
-                "The mean of |w|: the derivative of the squared error says so, no root, no square.",
+                "Take the mean of |w|: the squared error is least there, so no root, no square.",
                 np.sqrt(np.square(w).mean()),
                 np.square(w).mean(),
             ),
-            ("The mean of |w|, not its largest value.", np.abs(w).max()),
-            ("The mean of |w|, not its median.", np.median(np.abs(w))),
+            ("Take the mean of |w|, not its largest value.", np.abs(w).max()),
+            ("Take the mean of |w|, not its median.", np.median(np.abs(w))),
         ]
         expect(alpha, np.abs(w).mean(), tolerance=1e-6, suspects=suspects, what="alpha", shown={"w": w})
         wanted = np.where(w >= 0, 1.0, -1.0)
