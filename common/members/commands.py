@@ -27,7 +27,7 @@ def in_a_clone() -> None:
         needs_checkout("dnnc members")
 
 
-Name = Annotated[str, typer.Argument(help="A member's name: small letters, digits, underscores.")]
+Name = Annotated[str, typer.Argument(help="A member's name: lowercase letters, digits, underscores.")]
 Week = Annotated[str, typer.Argument(help="A number such as 3, or week03.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else goes to stderr.")]
 Team = Annotated[str | None, typer.Option(help="The team's name, written like a member's.")]

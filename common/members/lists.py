@@ -69,7 +69,7 @@ def load_people(path: Path | None = None) -> dict[str, Person]:
 def read_table(path: Path) -> list[dict[str, str]]:
     """The lines of a CSV file, each a dict by column; the delimiter is found: comma, semicolon or tab.
 
-    A byte-order mark at the beginning is ignored. Column names are made plain: small letters, underscores.
+    A byte-order mark at the beginning is ignored. Column names become lowercase, with underscores for spaces.
 
     Raises
     ------

@@ -43,7 +43,7 @@ from pathlib import Path
 from common.base.files import ROOT
 
 # ----------------------------------------------------------------------------------------------------
-# Names that are safe as folders everywhere: small letters, digits, single underscores.
+# Names that are safe as folders everywhere: lowercase letters, digits, single underscores.
 #
 # >>> safe_name("ada_lovelace"), suggest("Ada Lovelace"), suggest("../ada"), suggest("Łukasz Çelik")
 # ('ada_lovelace', 'ada_lovelace', 'ada', 'ukasz_celik')
@@ -62,7 +62,7 @@ def safe_name(text: object, what: str = "name") -> str:
     Parameters
     ----------
     text : str
-        At most 40 characters: small Latin letters, digits, single underscores; a letter first.
+        At most 40 characters: lowercase Latin letters, digits, single underscores; a letter first.
     what : str
         What the message calls it.
 
@@ -76,7 +76,7 @@ def safe_name(text: object, what: str = "name") -> str:
         return text
     shown = repr(text if len(str(text)) <= 60 else f"{str(text)[:60]}...")
     offer = suggest(str(text))
-    rule = "small Latin letters, digits and single underscores, a letter first, at most 40 characters"
+    rule = "lowercase Latin letters, digits and single underscores, a letter first, at most 40 characters"
     if is_safe:
         raise ValueError(f"{what} {shown} is taken by the course, or by Windows: choose another, say {offer}")
     raise ValueError(f"{what} {shown}: expected {rule}" + (f", such as {offer}" if offer else ""))
@@ -183,12 +183,12 @@ class Roster:
         return next((member for member in self.members if member.name == name), None)
 
     def of_account(self, github: str) -> Member | None:
-        """The member with this GitHub account (capitals do not count), None where there is none."""
+        """The member with this GitHub account (in any case of letters), None where there is none."""
         found = (one for one in self.members if one.github and one.github.lower() == github.lower())
         return next(found, None)
 
     def is_instructor(self, github: str) -> bool:
-        """Whether the account is an instructor's; capitals do not count."""
+        """Whether the account is an instructor's; upper and lower case are the same."""
         return github.lower() in {account.lower() for account in self.instructors}
 
     def of_team(self, team: str | None) -> tuple[Member, ...]:

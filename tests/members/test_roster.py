@@ -90,7 +90,7 @@ def test_members_without_a_team_are_warned_of_by_nobody():
         (block("ada") + block("ada"), "member ada is there more than once"),
         (block("ada", github="x") + block("eve", github="X"), "account x is there more than once"),
         ('instructors = ["x"]\n' + block("ada", github="x"), "account x is there more than once"),
-        (block("../ada"), "member 1: name '../ada': expected small Latin letters.*such as ada"),
+        (block("../ada"), "member 1: name '../ada': expected lowercase Latin letters.*such as ada"),
         (block("ada", github="ada@home"), "GitHub account 'ada@home'"),
         (block("ada", team="The Team"), "team 'The Team'.*such as the_team"),
         (block("ada", tema="a"), "unknown 'tema'; known are full_name, github, name, nickname, team"),
