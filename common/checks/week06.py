@@ -436,7 +436,7 @@ def _wrong_codes(values, low, high, n_bits) -> list[tuple]:
     right, scale, zero_point = _quantized(values, low, high, n_bits)
     most, free = 2**n_bits - 1, np.rint(values / scale) + zero_point
     return [
-        ("Clamp values outside of the range to the first or the last code.", free, free % 256),
+        ("Values outside of the range have to be clamped to the first or the last code.", free, free % 256),
         (
             "The zero-point is missing: code = round(value / scale) + z.",
             np.clip(free - zero_point, 0, most),

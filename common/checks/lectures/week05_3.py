@@ -51,7 +51,10 @@ def grow(answer: Callable) -> str:
         absent = np.where(mask, np.inf, scores).ravel()
         zeroed = np.where(mask, 0, scores).ravel()
         suspects = [
-            ("Nothing has grown: set the new places True in a copy of the mask.", mask),
+            (
+                "Nothing has grown: give kept places a score of -inf, and set the new places True in a copy.",
+                mask,
+            ),
             ("Those are the new places alone: the kept ones stay.", wanted & ~mask),
             (
                 "Kept places must not take part in the contest: give them a score of -inf.",
