@@ -39,18 +39,18 @@ from common.members.roster import Roster
 
 
 class RateLimit:
-    """A bucket of permits for each address: `burst` at once, then `per_second`.
+    """A **token bucket** of permits for each address: `burst` at once, then `per_second`.
 
     Parameters
     ----------
     burst : int
-        Permits of an address that has been quiet.
+        Permits of an address that has been quiet: so many requests pass at once.
     per_second : float
-        How fast they come back.
+        How many permits come back per second.
     clock : callable
         Seconds, from any start.
     max_addresses : int
-        Addresses kept; the one unheard of for longest is forgotten first.
+        How many addresses are remembered; the one that has been quiet for longest is forgotten first.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class RateLimit:
 
 
 def _network(address: str) -> str:
-    """An IPv4 address itself; of an IPv6 one the /64, for one machine may use all of it."""
+    """An IPv4 address itself; of an IPv6 address its /64 network, for one machine may use all of that."""
     try:
         parsed = ipaddress.ip_address(address.split("%")[0])
     except ValueError:
@@ -132,13 +132,13 @@ def make_app(
     lecture : int
         A number of the roster's schedule.
     url : str
-        Where phones find it, without a slash at the end.
+        The address at which phones find the pages, without a slash at the end.
     clock : callable
         Seconds since 1970.
     tell : callable
-        Given a line for the terminal whenever a phone is recorded or refused.
+        Called with a line for the terminal whenever a phone is recorded or refused.
     late_after : float, optional
-        Minutes after the opening from which on those who scan are late; by default nobody is.
+        Whoever scans more than so many minutes after the opening is late; by default nobody is.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def make_app(
     names = _names(roster)
     signer = AttendanceSigner(store.key, clock=clock)
     secret = signer.projector_secret(lecture)
-    # three kinds of requests, so that a flood of one kind locks nobody out of another
+    # a limit for each of three kinds of requests, so that a flood of one kind does not block the others
     of_devices = RateLimit(DEVICE_BURST, DEVICE_PER_SECOND, clock=clock)
     fresh_scans = RateLimit(BURST, PER_SECOND, clock=clock)
     others = RateLimit(BURST, PER_SECOND, clock=clock)
@@ -324,7 +324,7 @@ def qr_code(text: str) -> str:
 
 
 def _names(roster: Roster) -> dict[str, str]:
-    """What members are called on the pages: by full name, and the folder's too where two have the same."""
+    """What members are called on the pages: the full name, with the folder's name where two have the same."""
     count = Counter(member.full_name for member in roster.members)
     return {
         one.name: one.full_name if count[one.full_name] == 1 else f"{one.full_name} ({one.name})"
@@ -333,7 +333,7 @@ def _names(roster: Roster) -> dict[str, str]:
 
 
 def _groups(roster: Roster, names: dict[str, str]) -> list[tuple[str | None, list[tuple[str, str]]]]:
-    """Names for the form: (team, [(name, what it is called), ...]), those without a team last."""
+    """Names for the form: (team, [(folder's name, shown name), ...]); members without a team last."""
     teams = [*roster.teams, None]
     found = [(team, [one for one in roster.members if one.team == team]) for team in teams]
     return [
@@ -354,7 +354,7 @@ THREADS = 8
 
 
 def make_server(app: Flask, sockets: list[socket.socket]):
-    """A server that has the sockets and waits for `run()`.
+    """A server on these sockets; it starts with `run()`.
 
     What a client may send is bounded: 8 kB of headers, 8 kB of body, 15 seconds of silence, 10 seconds for
     one request, and a share of the connections (`common.attendance.connections`).
@@ -363,7 +363,7 @@ def make_server(app: Flask, sockets: list[socket.socket]):
     ----------
     app : flask.Flask
     sockets : list of socket
-        Bound already.
+        Already bound (`common.attendance.network.listening_sockets`).
 
     Returns
     -------

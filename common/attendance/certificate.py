@@ -23,12 +23,13 @@ class Certificate:
     weeks : tuple of (int, bool)
         Weeks of the course, and whether the member's notebook (or the team's) ran to its end.
     n_attended, n_held : int
-        Lectures; excused ones are left out.
+        Lectures in which the member was present, and lectures held; those excused are left out.
     hours : float
-        Of the lectures attended.
+        Hours of the lectures attended.
     place : Place or None
-        The member's best file on the leaderboard.
+        The member's best file on the leaderboard; None without one.
     day : date
+        Date of the certificate.
     """
 
     full_name: str
@@ -51,7 +52,7 @@ def certificate(name: str, board: Board, attendance: AttendanceReport | None, da
     attendance : AttendanceReport or None
         None where no lecture was recorded.
     day : date
-        On the page.
+        Date of the certificate.
 
     Raises
     ------
@@ -79,14 +80,21 @@ def certificate_page(found: Certificate) -> str:
 
 
 def write_certificate(name: str, out: Path, *, measure: bool = True) -> Path:
-    """Gather and write a member's certificate.
+    """Gather and write a member's certificate; the path that was written.
 
     Parameters
     ----------
     name : str
+        The member's folder name.
     out : Path
+        The HTML file, which is written over.
     measure : bool
-        Measure the member's ``.dcz`` files where that has not been done.
+        Measure the member's ``.dcz`` files where that has not been done; False leaves the capstone out.
+
+    Raises
+    ------
+    ValueError
+        There is no such member.
     """
     from datetime import UTC, datetime
 

@@ -57,7 +57,7 @@ def open_attendance(
 ) -> None:
     """Show a code to scan, and record who does.
 
-    Ctrl-C pauses, the same command goes on; `dnnc attendance close` ends it.
+    Ctrl-C pauses, the same command resumes; `dnnc attendance close` ends it.
 
     \b
     Example: dnnc attendance open 3
@@ -97,7 +97,7 @@ def open_attendance(
     _tell(
         "           (open it on the projector's window; do not show this terminal, for the link is a secret)"
     )
-    _tell(f"{n_present} of {len(people.members)} are recorded. Ctrl-C pauses, the same command goes on;")
+    _tell(f"{n_present} of {len(people.members)} are recorded. Ctrl-C pauses, the same command resumes;")
     _tell(f"`dnnc attendance close {lecture}` ends it.")
     if browser and _has_screen():
         webbrowser.open(link)
@@ -206,7 +206,7 @@ def report_attendance(
         with whole_file(csv) as aside:
             aside.write_text(
                 report.to_csv(load_people(), times=times), encoding="utf-8-sig", newline=""
-            )  # spreadsheets look for the mark
+            )  # spreadsheets know UTF-8 by its byte-order mark
     if figure is not None:
         from common.attendance.report import attendance_figure
 

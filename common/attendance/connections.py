@@ -1,9 +1,9 @@
 """Who may hold a connection to the attendance's server: a class at once, and no single machine for all of it.
 
-waitress stops accepting when its connections are used up, and lets a client that sends a byte a second go on.
-Here the door stays open: a new phone is let in, and the connection that has waited longest without a whole
-request goes, of the same address when that one has its share, else of the address that holds the most. Phones
-open a spare connection or two; losing one costs them nothing.
+By itself, waitress stops accepting when its connections are used up, and lets a client that sends one byte
+per second go on (a **Slowloris** attack). Here a new phone is always let in, and the oldest connection
+without a whole request is closed: one of the same address, if that has its share, else one of the address
+that holds the most. Phones open a spare connection or two; losing one costs them nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Door:
     servers : iterable of waitress servers
         One for each socket.
     most, per_address : int
-        Connections in all, and of one address.
+        How many connections there may be in all, and from one address.
     clock : callable
         Seconds, from any start; never steps back.
     """
@@ -78,7 +78,7 @@ class Door:
         server.accept, server.maintenance = accept_and_make_room, maintain
 
     def make_room(self, address: str) -> None:
-        """Close one connection that waits, where a new one of this address would be too many."""
+        """Close one connection that waits, where a new one of this address would be one too many."""
         channels = self._channels()
         held = Counter(one.addr[0] for one in channels)
         if held[address] >= self._per_address:
@@ -116,5 +116,5 @@ class Door:
 
 
 def _close(channel) -> None:
-    """The loop closes it at its next turn."""
+    """Mark a channel to be closed: the server's loop does it at its next turn."""
     channel.will_close = True

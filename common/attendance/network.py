@@ -83,13 +83,14 @@ def ranked(interfaces: list[Interface], *, default: str | None) -> list[str]:
 
 
 def listening_sockets(host: str, port: int) -> list[socket.socket]:
-    """Sockets at an address and at this machine's own, for the projector; port 0 takes a free one.
+    """Listening sockets: at an address for phones and, where that is another, at 127.0.0.1 for the projector.
 
     Parameters
     ----------
     host : str
-        Name or address; ``0.0.0.0`` is every address of this machine.
+        Name or address of this machine; ``0.0.0.0`` is every address of it.
     port : int
+        0 takes a free one, the same for both.
 
     Raises
     ------
@@ -124,7 +125,7 @@ def _bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRNOTAVAIL:
-            hint = "it is no address of this machine"
+            hint = "it is not an address of this machine"
         elif error.errno == errno.EADDRINUSE:
             hint = "is attendance open already, in another terminal? Else choose another --port"
         else:

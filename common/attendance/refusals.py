@@ -1,4 +1,4 @@
-"""Why a phone is not recorded: one reason a case, each with a page that says what to do next."""
+"""Why a phone is not recorded: one reason per case, each with a page that says what to do next."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REASONS = {
     "no_cookie": Reason(
         403,
         "Your browser did not send our cookie back",
-        f"Allow cookies for this page, or use the phone's usual browser, no private window. {_SCAN_AGAIN}",
+        f"Allow cookies for this page, or use the phone's usual browser, not a private window. {_SCAN_AGAIN}",
     ),
     "unknown_name": Reason(
         400, "Choose your name from the list", "If it is missing, tell your instructor, who can add it."
@@ -45,7 +45,7 @@ REASONS = {
     "second_name": Reason(
         409,
         "This phone has recorded somebody already",
-        "One phone records one name a lecture. If the name was a mistake, tell your instructor.",
+        "One phone records one name per lecture. If the name was a mistake, tell your instructor.",
     ),
     "name_taken": Reason(
         409,
@@ -75,7 +75,7 @@ class Refusal(Exception):
     kind : str
         A key of `REASONS`.
     detail : str
-        For the log only: what was asked.
+        For the log only: what was asked for.
     """
 
     def __init__(self, kind: str, detail: str = "") -> None:

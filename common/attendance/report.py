@@ -36,7 +36,7 @@ class LectureHeld:
 
 @dataclass(frozen=True)
 class MemberRow:
-    """A member's attendance: `marks` and `times` (ISO 8601, None where absent unmarked) by lecture."""
+    """A member's attendance by lecture: `marks`, and `times` (ISO 8601; None where nothing is recorded)."""
 
     name: str
     full_name: str
@@ -57,14 +57,14 @@ class MemberRow:
 
 @dataclass(frozen=True)
 class AttendanceReport:
-    """Lectures held, a row a member, and notes: what an instructor may want to look at."""
+    """Lectures held, a row per member, and notes: what an instructor may want to look at."""
 
     lectures: tuple[LectureHeld, ...]
     members: tuple[MemberRow, ...]
     notes: tuple[str, ...]
 
     def to_text(self) -> str:
-        """A table in markdown, and the notes."""
+        """A table in Markdown, a legend, and the notes."""
         if not self.lectures:
             return "No lecture has been opened yet."
         heads = ["member", "team", *(f"L{one.number}" for one in self.lectures), "present"]
@@ -86,14 +86,15 @@ class AttendanceReport:
         return "\n".join([*table, "", legend, *held, *(["", "Worth a look:", *notes] if notes else [])])
 
     def to_csv(self, people: Mapping[str, Person] | None = None, *, times: bool = False) -> str:
-        r"""A line per member; a cell that a spreadsheet would compute is made text by an apostrophe.
+        r"""CSV with a line per member; an apostrophe keeps a spreadsheet from running a cell as a formula.
 
         Parameters
         ----------
         people : mapping, optional
-            Members' ids and addresses, which come first then: a learning platform knows them by these.
+            Members' ids and e-mail addresses by name. They become the first two columns: a learning platform
+            knows members by them.
         times : bool
-            Also when each was recorded.
+            Add a column per lecture: when each was recorded.
         """
         text = io.StringIO()
         lines = csv.writer(text)
@@ -110,7 +111,7 @@ class AttendanceReport:
         return text.getvalue()
 
     def to_dict(self) -> dict:
-        """For JSON."""
+        """The report as dicts and lists, for JSON."""
         return {
             "lectures": [asdict(one) for one in self.lectures],
             "members": [{**asdict(row), "n_present": row.n_present} for row in self.members],
@@ -125,7 +126,7 @@ def attendance_report(store: AttendanceStore, roster: Roster) -> AttendanceRepor
     ----------
     store : AttendanceStore
     roster : Roster
-        Members in its order; a recorded name that has left it comes after them.
+        Gives the order of members; a recorded name that is no longer in it comes after them.
     """
     presences, remarks, openings = (
         store.presences(),
@@ -162,7 +163,7 @@ def attendance_report(store: AttendanceStore, roster: Roster) -> AttendanceRepor
 
 
 def _notes(store: AttendanceStore, presences: list[Presence]) -> tuple[str, ...]:
-    """Names that one phone or one address brought, and the refusals; none of them proves anything."""
+    """Several names from one phone or one address, and the refusals; none of these proves anything."""
     notes = []
     for (lecture, _), names in _shared(presences, lambda one: one.address and (one.lecture, one.address)):
         if len(names) <= 4:  # more: a router or a tunnel stands before the class
@@ -182,7 +183,7 @@ def _notes(store: AttendanceStore, presences: list[Presence]) -> tuple[str, ...]
 
 
 def _shared(presences: list[Presence], key: Callable[[Presence], object]) -> list[tuple]:
-    """(key, names) of every key that brought more than one name."""
+    """(key, names) of every key with more than one name."""
     names = defaultdict(set)
     for one in presences:
         if key(one):
@@ -220,7 +221,7 @@ def _column(lecture: LectureHeld) -> str:
 
 
 # ----------------------------------------------------------------------------------------------------
-# Attendance as a picture: a square a lecture and member, and how many came to each.
+# Attendance as a picture: a square per lecture and member, and how many came to each lecture.
 
 _MAX_LABEL = 24
 
@@ -317,5 +318,5 @@ def _has_remarks(report: AttendanceReport) -> bool:
 
 
 def _short(name: str) -> str:
-    """A name that leaves room for the squares; a dollar sign is no formula."""
+    """A name short enough to leave room for the squares, with dollar signs that start no formula."""
     return (name if len(name) <= _MAX_LABEL else f"{name[: _MAX_LABEL - 1]}…").replace("$", r"\$")

@@ -31,7 +31,7 @@ from common.base.text import printable
 # ========== ============================================================================
 # settings   the signing key
 # lectures   number, when opened, when closed
-# presences  one row a lecture and member: present or not, by scan or by hand, which device
+# presences  one row per lecture and member: present or not, by scan or by hand, which device
 # remarks    late or excused, where a presence (or an absence) is one of these
 # events     what happened, refusals included; nothing is ever changed here
 # ========== ============================================================================
@@ -98,11 +98,11 @@ class AttendanceFile:
                 raise StoreError(f"damaged, restore it from a copy ({found})")
         except (sqlite3.Error, StoreError) as error:
             self._connection.close()
-            raise StoreError(f"{path} is no attendance file that this version reads: {error}") from error
+            raise StoreError(f"{path} is not an attendance file that this version reads: {error}") from error
         self.key: bytes = self.rows("SELECT value FROM settings WHERE name = 'key'")[0][0]
 
     def rows(self, statement: str, values: tuple = ()) -> list[tuple]:
-        """What a query finds."""
+        """The rows that a query finds."""
         with self._lock:
             try:
                 return self._connection.execute(statement, values).fetchall()
@@ -111,7 +111,7 @@ class AttendanceFile:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All that the block writes, or nothing of it; on disk when the block has ended."""
+        """Keep all that the block writes, or nothing of it; it is on disk once the block has ended."""
         with self._lock:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -154,7 +154,9 @@ def _make_private(path: Path, *, create: bool) -> None:
         raise FileNotFoundError(f"{path} is not there: nothing has been recorded yet")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    if hasattr(os, "O_DIRECTORY"):  # the new name, too, is on disk before anything is told
+    if hasattr(
+        os, "O_DIRECTORY"
+    ):  # so that the new file's name, too, is on disk before a phone gets an answer
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -163,7 +165,7 @@ def _make_private(path: Path, *, create: bool) -> None:
 
 
 DEFAULT_STORE = workplace() / "attendance" / "attendance.sqlite3"
-MAX_REFUSALS = 5000  # a lecture's that are logged; a flood does not fill the disk
+MAX_REFUSALS = 5000  # logged per lecture, so that a flood of them does not fill the disk
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,7 @@ class AttendanceStore:
         return self.opening(number)
 
     def close_lecture(self, number: int) -> Opening:
-        """End a lecture's attendance: from now on nobody is recorded, by a running server neither.
+        """End a lecture's attendance: from now on nobody is recorded, not even by a running server.
 
         Raises
         ------
@@ -294,16 +296,17 @@ class AttendanceStore:
         ----------
         lecture : int
         member : str
-            A name of the roster: the caller has looked.
+            A name of the roster; the caller has to check that.
         device, address : str
-            The phone's number, and its address's fingerprint.
+            The phone's random number, and the fingerprint of its address (`AttendanceSigner.address_mark`).
         is_late : bool
-            Whether the class had begun long before; one who was recorded before stays in time.
+            Whether the scan came too late; a member who was marked present before stays on time.
 
         Raises
         ------
         Refusal
-            ``closed``, ``second_name``, ``name_taken`` or ``by_hand``.
+            ``closed``, ``second_name`` (the phone has recorded another one), ``name_taken`` (from another
+            phone) or ``by_hand`` (the member was marked absent).
         StoreError
             It could not be written.
         """
@@ -338,7 +341,7 @@ class AttendanceStore:
     def mark(self, lecture: int, member: str, *, is_present: bool, remark: str = "") -> Presence:
         """Set a member's attendance by hand, whether or not the lecture is open.
 
-        A phone that recorded the member is free for another name afterwards if they are marked absent.
+        If the member is marked absent, the phone that recorded them may record another name afterwards.
 
         Parameters
         ----------
@@ -346,7 +349,7 @@ class AttendanceStore:
         member : str
         is_present : bool
         remark : {"", "late", "excused"}
-            Late is for those present, excused for those absent.
+            ``late`` is for members present, ``excused`` for those absent.
         """
         with self._file.transaction() as connection:
             at = self._clock()
@@ -374,12 +377,12 @@ class AttendanceStore:
             return bool(found)
 
     def forget_lecture(self, number: int, *, force: bool = False) -> int:
-        """Take back that a lecture was held: opened, or marked in, by mistake. The log keeps what happened.
+        """Take back a lecture that was opened, or marked in, by mistake. The log keeps what happened.
 
         Returns
         -------
         int
-            How many rows were taken back with it.
+            How many members' rows were deleted with it.
 
         Raises
         ------
@@ -407,25 +410,25 @@ class AttendanceStore:
         return {(lecture, member): remark for lecture, member, remark in rows}
 
     def presences(self, lecture: int | None = None) -> list[Presence]:
-        """All rows, or a lecture's, in the order of their times."""
+        """All rows, or those of one lecture, in the order of their times."""
         where, values = ("WHERE lecture = ? ", (lecture,)) if lecture is not None else ("", ())
         rows = self._file.rows(f"SELECT * FROM presences {where}ORDER BY at, member", values)
         return [_presence_of(row) for row in rows]
 
     def presence_of_device(self, lecture: int, device: str) -> Presence | None:
-        """What a phone has recorded in a lecture."""
+        """What a phone has recorded in a lecture; None if nothing."""
         rows = self._file.rows("SELECT * FROM presences WHERE lecture = ? AND device = ?", (lecture, device))
         return _presence_of(rows[0]) if rows else None
 
     def last_member(self, device: str) -> str | None:
-        """Whom a phone has recorded last, in any lecture."""
+        """The member whom a phone has recorded last, in any lecture; None if nobody."""
         rows = self._file.rows(
             "SELECT member FROM presences WHERE device = ? ORDER BY at DESC LIMIT 1", (device,)
         )
         return rows[0][0] if rows else None
 
     def log_refusal(self, lecture: int, refusal: Refusal, *, device: str | None, address: str) -> None:
-        """Write a refusal down, up to `MAX_REFUSALS` a lecture."""
+        """Write a refusal down, up to `MAX_REFUSALS` per lecture."""
         with self._file.transaction() as connection:
             count = connection.execute(
                 "SELECT count(*) FROM events WHERE lecture = ? AND kind GLOB 'refused: *'", (lecture,)
@@ -441,7 +444,7 @@ class AttendanceStore:
                 )
 
     def events(self, lecture: int | None = None) -> list[Event]:
-        """What happened, in order."""
+        """What happened, in order, in all lectures or in one."""
         where, values = ("WHERE lecture = ? ", (lecture,)) if lecture is not None else ("", ())
         columns = "at, lecture, kind, member, device, address, detail"
         return [

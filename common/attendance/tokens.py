@@ -10,12 +10,12 @@ device      a random number                 200 days, as a cookie        the sam
 projector   lecture                         while the key is the same    who opens it has seen the terminal
 =========== =============================== ============================ ==================================
 
-All are signed with HMAC-SHA-256 (codes, tickets and devices by itsdangerous), under one key and a salt each,
-so that none passes for another.
+All are signed with HMAC-SHA-256 (codes, tickets and devices by itsdangerous), under one key, but each with a
+salt of its own, so that none passes for another.
 
-What a code cannot prove: that its reader sits in the room. A friend who sends a photograph of a fresh code at
-once lets somebody elsewhere in; a phone with two browsers, or with its cookies deleted, is two devices. The
-report names what looks like it, and counting heads settles it.
+A code cannot prove that its reader sits in the room. A friend who sends a photograph of a fresh code at once
+lets somebody elsewhere in; a phone with two browsers, or with its cookies deleted, is two devices. The report
+names what looks like it, and counting heads settles it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from itsdangerous import BadSignature, Signer, TimestampSigner
 
 from common.attendance.refusals import Refusal
 
-PERIOD = 25
-GRACE = 10
+PERIOD = 25  # seconds that a code is on the projector
+GRACE = 10  # seconds that it stays valid after that
 TICKET_SECONDS = 300
 DEVICE_DAYS = 200
 CLOCK_STEP = 15  # seconds that this machine's clock may be set back between signing and checking
@@ -91,21 +91,22 @@ class AttendanceSigner:
         """The code of this moment: the same for everyone who asks within one period."""
         now = self._clock()
         start = int(now) // PERIOD * PERIOD
+        # signed with the period's start, not with this moment: so everyone gets the same code within a period
         signer = _ClockSigner(self._key, "attendance code", lambda: start)
         return Code(signer.sign(str(lecture)).decode(), start + PERIOD - now)
 
     def check_code(self, token: str, lecture: int) -> None:
-        """Refuse a code that is forged, stale, or another lecture's."""
+        """Raise `Refusal` for a code that is forged, stale, or another lecture's."""
         signed_lecture = _unsigned(self._codes, token, PERIOD + GRACE, expired="stale")
         if signed_lecture != str(lecture):
             raise Refusal("other_lecture", f"a code of lecture {signed_lecture}")
 
     def ticket(self, lecture: int, device: str) -> str:
-        """What a form carries: its device opened a fresh code just now."""
+        """What the form carries, as proof that its device opened a fresh code just now."""
         return self._tickets.sign(f"{lecture} {device}").decode()
 
     def check_ticket(self, ticket: str, lecture: int, device: str) -> None:
-        """Refuse a ticket that is forged, too old, another lecture's or another device's."""
+        """Raise `Refusal` for a ticket that is forged, too old, another lecture's or another device's."""
         signed = _unsigned(self._tickets, ticket, TICKET_SECONDS, expired="slow")
         if signed != f"{lecture} {device}":
             raise Refusal("forged", "a ticket of another device or lecture")
@@ -115,7 +116,7 @@ class AttendanceSigner:
         return self._devices.sign(device).decode()
 
     def device_of(self, cookie: str | None) -> str | None:
-        """The device of a cookie; None for no cookie or a forged one."""
+        """The device's number from a cookie; None without a cookie, or for a forged one."""
         if not cookie or len(cookie) > MAX_SIGNED:
             return None
         try:
@@ -128,7 +129,7 @@ class AttendanceSigner:
         return self._digest("projector", str(lecture))[:32]
 
     def address_mark(self, address: str) -> str:
-        """A fingerprint of a network address: equal for equal ones, and all that is stored of it."""
+        """A fingerprint of a network address: equal addresses have equal ones, and nothing else is stored."""
         return self._digest("address", address)[:12]
 
     def _digest(self, purpose: str, text: str) -> str:

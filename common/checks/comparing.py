@@ -1,4 +1,4 @@
-"""An array beside the expected one, and beside what the usual mistakes return."""
+"""The student's function called with care, its result compared with the expected one and usual mistakes."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ from common.checks.grading import NotYet
 _HINTS: Mapping[type[Exception], str] = {
     OverflowError: "uint8 holds 0 to 255 and nothing else: convert the pixels to float before you calculate.",
     IndexError: "An index runs past the end: compare the loop's bounds with the array's shape.",
-    NameError: "A name is not defined: was its cell run, and before this one?",
+    NameError: "A name is not defined: is it misspelt, or was the cell that defines it not run yet?",
     UnboundLocalError: "A variable is read before it was given a value in this function.",
     RecursionError: "The function calls itself without end.",
 }
 
 
 def call(answer: Callable, *arguments: object, told: str = "", **options: object) -> object:
-    """The answer's result for copies of the arguments.
+    """The student's function called with deep copies of the arguments, and its result.
 
     Parameters
     ----------
     answer : callable
+        The student's function.
+    *arguments, **options
+        What it is called with.
     told : str
         How the arguments are described in messages, such as ``a 5×5 image``.
 
     Raises
     ------
     NotYet
-        It is not written yet, fails, returns nothing, or changes its arguments.
+        The function is not written yet, fails, returns None, or changes its arguments.
     """
     own, named = copy.deepcopy(arguments), copy.deepcopy(options)
     where = f" for {told}" if told else ""
@@ -58,13 +61,22 @@ def call(answer: Callable, *arguments: object, told: str = "", **options: object
     if not (_same(arguments, own) and _same(options, named)):
         raise NotYet(
             f"It changes its argument{where}.",
-            hint="The caller's array is written over: make a new one (mind `-=` and `[:] =`).",
+            hint="The caller's array is written over: make a new one (`-=` and `[:] =` change the old one).",
         )
     return result
 
 
 def pair(result: object, n: int, what: str) -> tuple:
-    """A result of several parts, also one array with a row for each; `what` names them.
+    """The n parts of a result, which may also be one array with a row for each part.
+
+    Parameters
+    ----------
+    result : object
+        What the student's function returned.
+    n : int
+        How many parts are expected.
+    what : str
+        Names of the parts, for the message.
 
     Raises
     ------
@@ -80,7 +92,7 @@ def pair(result: object, n: int, what: str) -> tuple:
 
 
 def refuses(answer: Callable, *arguments: object, told: str, hint: str) -> None:
-    """Raise `NotYet` unless the answer raises ValueError for copies of the arguments."""
+    """Raise `NotYet`, with the hint, unless the answer raises ValueError for copies of the arguments."""
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -149,7 +161,7 @@ def side_by_side(matrices: Mapping[str, np.ndarray]) -> str:
 
 
 def block(name: str, matrix: np.ndarray) -> list[str]:
-    """A matrix' lines, its name above."""
+    """The lines of a matrix as text, its name above them."""
     rows = np.atleast_2d(matrix)
     cells = [[entry(value) for value in row] for row in rows]
     width = max(len(cell) for row in cells for cell in row)
@@ -159,8 +171,8 @@ def block(name: str, matrix: np.ndarray) -> list[str]:
 def entry(value: object) -> str:
     """One number in few characters, a truth value as a mark.
 
-    >>> [entry(value) for value in (3, 2.50001, -0.0, 1234.5, float("nan"), True)]
-    ['3', '2.5', '0', '1.2e+03', 'nan', 'x']
+    >>> [entry(value) for value in (3, 2.50001, 1234.5, float("nan"), True)]
+    ['3', '2.5', '1.2e+03', 'nan', 'x']
     """
     if isinstance(value, bool | np.bool_):
         return "x" if value else "·"
@@ -169,7 +181,7 @@ def entry(value: object) -> str:
 
 
 def is_small(matrix: np.ndarray) -> bool:
-    """Whether it can be shown: of one or two dimensions, and few numbers."""
+    """Whether it can be shown: one or two dimensions, at most `LARGEST` rows and columns, not empty."""
     return matrix.ndim in (1, 2) and 0 < matrix.size and max(matrix.shape) <= LARGEST
 
 
@@ -194,26 +206,29 @@ def expect(
 
     Parameters
     ----------
-    got : what the student's function returned
+    got : object
+        What the student's function returned: an array, tensor, number, or lists of numbers.
     wanted : array-like
+        The right values; their shape is required, too.
     tolerance : float
-        Largest absolute difference that still counts as equal, beside what single precision costs; 0 where
-        the values must be the same.
-    suspects : tuples of a hint and one or several array-likes
-        What known mistakes return, the likeliest first.
+        Largest absolute difference that still counts as equal, in addition to what single precision costs;
+        0 where the values must be the same.
+    suspects : iterable of tuple
+        Each is a hint, followed by one or several array-likes: what this mistake returns. The first that
+        equals the result gives the hint, so the likeliest comes first.
     what : str
-        The result's name at the beginning of a sentence.
-    shown : dict of arrays, optional
+        The result's name as a sentence begins with it, such as ``The labels``.
+    shown : mapping of str to array, optional
         The inputs, for the picture.
     unknown : str
-        The hint when no suspect fits.
+        The hint when neither a suspect nor a general mistake (a sign, a factor, exchanged axes) fits.
     period : float
-        Values that differ by a multiple of it are the same, as angles do by 2π; 0 for numbers.
+        Values that differ by a multiple of it are the same, as angles do by 2π; 0 for plain numbers.
 
     Raises
     ------
     NotYet
-        With the first suspect's hint that fits.
+        The result is wrong; with the message, the hint and the picture.
     """
     wanted = np.asarray(wanted)
     values = as_array(got, what)
@@ -247,12 +262,12 @@ def expect(
 
 
 def as_array(got: object, what: str = "It") -> np.ndarray:
-    """A result as an array of numbers: of an array, a tensor, an image, a number, or lists of these.
+    """A result as a NumPy array: from an array, a tensor, a PIL image, a number, or lists of these.
 
     Raises
     ------
     NotYet
-        It is of another kind.
+        It is something else, or does not hold real numbers or truth values.
     """
     if isinstance(got, list | tuple):
         got = _without_tensors(got)
@@ -277,7 +292,7 @@ def _without_tensors(got: object) -> object:
 
 
 def expect_integers(got: object, what: str = "It", hint: str = "They will index an array.") -> np.ndarray:
-    """The result as an array, of integers.
+    """The result as an array, which has to be of integers.
 
     Raises
     ------
@@ -297,7 +312,7 @@ def expect_tensor(got: object, what: str = "It") -> None:
 
 
 def expect_dtype(got: np.ndarray, kind: str, hint: str = "", *, what: str = "It") -> None:
-    """Raise `NotYet` unless the dtype's name begins with `kind`, as ``uint8`` or ``float``."""
+    """Raise `NotYet` unless the dtype's name begins with `kind`: ``uint8``, or ``float`` for any width."""
     name = str(getattr(got, "dtype", type(got).__name__)).removeprefix("torch.")
     if not name.startswith(kind):
         raise NotYet(f"{what} has dtype {name}, expected {kind}.", hint=hint)
@@ -314,7 +329,8 @@ def _is_close(values: np.ndarray, wanted: np.ndarray, tolerance: float, period: 
     if not tolerance:
         return (values == wanted) | (np.isnan(values) & np.isnan(wanted))
     finite = np.abs(wanted[np.isfinite(wanted)])
-    largest = finite.max() if finite.size else 0.0  # where large numbers cancel, small ones are less exact
+    # where large numbers cancel, the small results are only as exact as the large ones were
+    largest = finite.max() if finite.size else 0.0
     return np.isclose(values, wanted, rtol=SINGLE, atol=tolerance + SINGLE / 10 * largest, equal_nan=True)
 
 
@@ -328,7 +344,7 @@ def _hint_of_shape(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 def _hint_of_values(values: np.ndarray, wanted: np.ndarray, equal: Callable[[object], bool]) -> str:
-    """What any answer can suffer from: a sign, a factor, exchanged axes, too few digits."""
+    """A hint at what any answer can suffer from: a sign, a factor, exchanged axes, a shift, rounding."""
     wanted = wanted.astype(np.float64)
     if equal(-wanted):
         return "Every sign is wrong."

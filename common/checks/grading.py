@@ -19,14 +19,15 @@ class Verdict:
     question : int
         Number of the question in its assignment; 0 for a cell of a lecture.
     name : str
-        Of the function that was checked.
+        Name of the function that was checked.
     ok : bool
+        Whether the answer is right.
     message : str
         What was checked, or what is wrong, in one line.
     hint : str
-        What the reason may be.
+        What the reason may be; empty where none is known.
     picture : str
-        Small matrices that show where it goes wrong.
+        Small matrices, as text, that show where it goes wrong; empty where they would be too large.
 
     Examples
     --------
@@ -59,10 +60,17 @@ class NotYet(Exception):
 
 
 def check(question: int, name: str) -> Callable[[Callable[[Callable], str]], Callable[[object], Verdict]]:
-    """Turn a function that tries an answer into a check that never raises.
+    """Turn a function that tries an answer into a check that returns a `Verdict` and does not raise.
 
-    The function takes the student's function; it returns a line that says what was checked, or raises
-    `NotYet`.
+    The decorated function takes the student's function. It returns a line that says what was checked, or
+    raises `NotYet`.
+
+    Parameters
+    ----------
+    question : int
+        Number of the question in its assignment; 0 for a cell of a lecture.
+    name : str
+        The name that the notebook gives to the student's function.
     """
 
     def decorate(attempt: Callable[[Callable], str]) -> Callable[[object], Verdict]:
@@ -91,10 +99,11 @@ class Question:
     title : str
         As in the notebook's heading.
     points : int
+        For a right answer; there are no parts of them.
     answer : str
         Name of the function that the student writes; empty for a question that a person reads.
     check : callable, optional
-        From the function to a `Verdict`; None for a question that a person reads against its rubric.
+        Takes that function and returns a `Verdict`; None for a question that a person grades by a rubric.
     """
 
     number: int
@@ -106,7 +115,7 @@ class Question:
 
 @dataclass(frozen=True, repr=False)
 class Grades:
-    """Verdicts and points of a whole assignment; shown as a table of one line per question."""
+    """Verdicts (by question number) and points of a whole assignment; shown as a line per question."""
 
     questions: tuple[Question, ...]
     verdicts: Mapping[int, Verdict]
@@ -140,8 +149,13 @@ def grade(questions: tuple[Question, ...], namespace: Mapping[str, object]) -> G
     Parameters
     ----------
     questions : tuple of Question
-    namespace : dict
+    namespace : mapping of str to object
         The notebook's names: its ``globals()``.
+
+    Returns
+    -------
+    Grades
+        With a verdict for every question that has a check; a function that is not defined is "not yet".
     """
     verdicts = {}
     for question in questions:

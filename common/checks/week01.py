@@ -1,4 +1,4 @@
-"""The questions of week 1: from edges to lines."""
+"""The questions of week 1: from a road to its lines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_to_grey(answer: Callable) -> str:
         height, width, _ = image.shape
         values = as_array(call(answer, image, told=f"an image of {height}×{width} pixels"))
         expect(values, np.rint(image @ WEIGHTS), suspects=_wrong_greys(image), tolerance=1e-3)
-        expect_dtype(values, "uint8", "Libraries take an image of floats to be in [0, 1].")
+        expect_dtype(values, "uint8", "Return uint8: libraries take an image of floats to be in [0, 1].")
     return "Weighted, rounded, uint8."
 
 
@@ -47,7 +47,7 @@ def _wrong_greys(image: np.ndarray) -> list[Suspect]:
             np.floor(image * WEIGHTS).sum(axis=2),
         ),
         (
-            "The channels count alike: the eye sees green best, and the weights say so.",
+            "All three channels have the same weight: the eye sees green best, so green counts most.",
             mean,
             np.rint(mean),
             np.floor(mean),
@@ -59,7 +59,7 @@ def _wrong_greys(image: np.ndarray) -> list[Suspect]:
             np.rint(wrapped / 3),
         ),
         ("The image is in [0, 1]: multiply by 255, then round.", exact / 255, np.rint(exact / 255)),
-        ("Weighted rightly, but not rounded yet: np.rint, then uint8.", exact),
+        ("The weights are right, but the sum is not rounded yet: np.rint, then uint8.", exact),
         ("That is an average over the rows: the channels are the last axis.", image.mean(axis=0)),
     ]
 
@@ -72,12 +72,14 @@ _FLIPS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "That is correlation: convolution flips the kernel first, both ways.": lambda kernel: kernel[::-1, ::-1],
     "The kernel is flipped up-down only: flip it left-right too.": lambda kernel: kernel[:, ::-1],
     "The kernel is flipped left-right only: flip it up-down too.": lambda kernel: kernel[::-1],
-    "The kernel is transposed, which is not a turn by 180 degrees.": lambda kernel: kernel.T[::-1, ::-1],
+    "The kernel is transposed, which is not a rotation by 180 degrees: flip both axes.": lambda kernel: (
+        kernel.T[::-1, ::-1]
+    ),
 }
 _BORDERS = {  # scipy's name of a border, and what it says about the student's
     "mirror": "",
     "constant": "The padding is zeros, which draw a dark frame: reflect the image instead.",
-    "nearest": "The padding repeats the outermost pixel: 'reflect' does not ('symmetric', 'edge' do).",
+    "nearest": "The padding repeats the outermost pixel, as 'symmetric' and 'edge' do: use 'reflect'.",
     "wrap": "The padding continues at the opposite side: reflect the image instead.",
 }
 _VALID = "The image shrinks: pad it by half of the kernel on each side first."
@@ -190,7 +192,7 @@ def check_box_blur(answer: Callable) -> str:
 
 _ZEROS = (
     "The sum of rows a to b − 1 is S[b] − S[a], where S begins with a row (and a column) of zeros. "
-    "Is a corner taken away twice?"
+    "Is a corner subtracted twice?"
 )
 
 
@@ -214,13 +216,21 @@ def _wrong_boxes(image: np.ndarray, radius: int) -> list[Suspect]:
         ("Divided by the side, not by the number of pixels in the window.", right * side),
         ("The radius is not the side: the window has 2r + 1 rows.", _boxed(image, radius // 2)),
         (
-            "The integral image begins with a row and a column of zeros: S[0] is the sum of nothing.",
+            "The integral image begins with a row and a column of zeros, which yours lacks: S[0] is "
+            "an empty sum.",
             without_zeros / side**2,
         ),
-        ("The corner that was taken away twice has to be added again.", twice / side**2),
-        ("Only along one axis: the window is a square.", *(_one_way(image, radius, axis) for axis in (0, 1))),
+        ("One corner is subtracted twice: it has to be added again.", twice / side**2),
+        (
+            "It averages along one axis only: the window is a square.",
+            *(_one_way(image, radius, axis) for axis in (0, 1)),
+        ),
         (_VALID, inside),
-        ("The fraction is cut off, or rounded: keep the mean in float.", np.floor(right), np.rint(right)),
+        (
+            "The mean is rounded, or its fraction cut off: keep the mean in float.",
+            np.floor(right),
+            np.rint(right),
+        ),
         *borders,
     ]
 
@@ -268,7 +278,8 @@ def check_separate(answer: Callable) -> str:
             ("That is the last singular vector: svd sorts the largest first.", np.zeros_like(kernel)),
         ]
         hint = (
-            "Any row that is not zero gives the direction. Is a sum 0, or the first entry, where you divide?"
+            "Any row of the kernel that is not all zeros will do. Do you divide by a first entry, or by "
+            "a sum, that can be 0?"
         )
         expect(
             made,
@@ -283,7 +294,10 @@ def check_separate(answer: Callable) -> str:
         (np.eye(3), "the diagonal"),
         (np.outer([1.0, 2, 1], [1.0, 2, 1]) + 0.02 * np.diag([0, 0, 1]), "a kernel that is nearly a product"),
     ):
-        hint = "Its rows are not multiples of one: no column and row multiply to it. Refuse it."
+        hint = (
+            "Its rows are not all multiples of one row, so it is no such product. Refuse it: raise "
+            "ValueError."
+        )
         refuses(answer, kernel, told=told, hint=hint)
     return "Products of several sizes, zeros in front, sums of 0; other kernels are refused."
 
@@ -366,7 +380,11 @@ def _check_one_gradient(answer: Callable, image: np.ndarray) -> None:
         ("Only one of the two derivatives is in it.", np.abs(gx), np.abs(gy), gx, gy),
         ("gx + gy is not a length: slopes up and down cancel.", gx + gy, np.abs(gx + gy)),
         ("The two results are exchanged: magnitude first, then direction.", angle),
-        ("Sobel's weights are 1, 2, 1 without a factor.", length / 4, length / 8),
+        (
+            "Yours is divided by 4 or 8: Sobel's weights are 1, 2, 1 here, without a factor.",
+            length / 4,
+            length / 8,
+        ),
         *((hint, np.hypot(*(f(image, axis, mode="mirror") for axis in (1, 0)))) for hint, f in other.items()),
         (
             "Those are differences of two neighbours: Sobel also weighs 1, 2, 1 across.",
@@ -382,7 +400,7 @@ def _check_one_gradient(answer: Callable, image: np.ndarray) -> None:
         half = np.where(slope, np.arctan(gy / gx), 0)
     suspects = [
         (
-            "It points downhill: convolution flips a kernel, so Sobel's has to be handed over flipped.",
+            "It points downhill: convolution flips a kernel, so pass Sobel's to it flipped.",
             np.arctan2(-gy, -gx),
         ),
         (
@@ -391,10 +409,13 @@ def _check_one_gradient(answer: Callable, image: np.ndarray) -> None:
             np.arctan2(-gx, -gy),
         ),
         ("arctan cannot tell a slope from the opposite one; arctan2(gy, gx) can.", half),
-        ("The sign of gy is turned: y runs downwards, and flipping turns Sobel's sign.", np.arctan2(-gy, gx)),
-        ("The sign of gx is turned: flipping turns Sobel's sign.", np.arctan2(gy, -gx)),
         (
-            "That is the direction of the edge: the gradient stands across it.",
+            "The sign of gy is wrong: y runs downwards, and flipping changes the sign of Sobel's kernel.",
+            np.arctan2(-gy, gx),
+        ),
+        ("The sign of gx is wrong: flipping changes the sign of Sobel's kernel.", np.arctan2(gy, -gx)),
+        (
+            "That is the direction of the edge: the gradient points across it.",
             angle + np.pi / 2,
             angle - np.pi / 2,
         ),
@@ -473,7 +494,8 @@ def check_thin(answer: Callable) -> str:
             np.zeros((5, 5)),
         ),
         (
-            "Of two equal neighbours one is dropped. OpenCV does so; here only a *larger* neighbour counts.",
+            "Of two equal neighbours one is dropped. OpenCV does so; here only a *larger* one "
+            "suppresses a pixel.",
             wanted * (column != 2),
             wanted * (column != 3),
         ),
@@ -511,11 +533,12 @@ def _wrong_thins(magnitude: np.ndarray, direction: np.ndarray) -> list[Suspect]:
             _thin(magnitude, direction, nearest=np.trunc),
         ),
         (
-            "At the border a neighbour is missing: the result is 0 there.",
+            "Pixels at the border are kept: they lack a neighbour, so the result is 0 there.",
             _thin(magnitude, direction, keep_border=True),
         ),
         (
-            "Negative directions are missed: opposite ones have the same neighbours, so take them mod π.",
+            "Negative directions are missed: opposite directions have the same neighbours, so take "
+            "them modulo π.",
             _thin(magnitude, direction, only_positive=True),
         ),
         (
@@ -586,7 +609,7 @@ def check_hysteresis(answer: Callable) -> str:
         every = _joined(weak, strong)
         wanted = _of_length(every, shortest)
         if got.shape == wanted.shape and np.array_equal(got, 255 * wanted):
-            hint = "OpenCV marks edges by 255; here they are truth values: `> 0` makes them."
+            hint = "OpenCV marks edges by 255; here truth values are asked for: `> 0` makes them."
             raise NotYet("It holds 0 and 255.", hint=hint)
         suspects = [(hint, *wrongs) for hint, *wrongs in _wrong_edges(magnitude, low, high, shortest)]
         expect(got, wanted, suspects=suspects, what="The edges", shown={"magnitude": magnitude})
@@ -600,9 +623,12 @@ def _wrong_edges(magnitude: np.ndarray, low: float, high: float, shortest: int) 
     near = ndimage.binary_dilation(strong, np.ones((3, 3))) & weak
     two = ndimage.binary_dilation(strong, np.ones((3, 3)), 2, mask=weak | strong)
     found = [
-        ("Only the strong pixels are kept: the weak ones that hang on to them belong to the edge.", strong),
-        ("Every weak pixel is kept: those without a strong one at the other end are noise.", weak),
-        ("It stops one step beside the strong pixels: go on until nothing changes.", near, two),
+        (
+            "Only the strong pixels are kept: the weak ones that are connected to them belong to the edge.",
+            strong,
+        ),
+        ("Every weak pixel is kept: those that no chain connects to a strong pixel are noise.", weak),
+        ("It stops one step away from the strong pixels: go on until nothing changes.", near, two),
         (
             "It goes through the picture once: a chain that climbs, or turns back, needs more. "
             "Repeat until nothing changes.",
@@ -703,7 +729,7 @@ def check_hough(answer: Callable) -> str:
 
 def _wrong_votes(edges, directions, thetas, wanted) -> list[Suspect]:
     height, width = edges.shape
-    off_by_one = "Off by one: ρ = 0 has to be in the middle row, R, of 2R + 1."
+    off_by_one = "Off by one: of the 2R + 1 rows, ρ = 0 belongs to the middle one, row R."
     diagonal = int(np.ceil(np.hypot(height, width)))
     reaches = {diagonal, int(np.hypot(height, width)) + 1, height + width - 1, max(height, width)}
     other = [_votes(edges, directions, thetas, reach=reach) for reach in sorted(reaches)]
@@ -716,7 +742,7 @@ def _wrong_votes(edges, directions, thetas, wanted) -> list[Suspect]:
             "ρ can be negative, and a negative index counts from the end: add R to it.",
             np.roll(wanted, -(height + width), axis=0),
         ),
-        ("Every pixel votes for every angle: only for those near its own direction.", every),
+        ("Every pixel votes for every angle: it should vote only for those near its own direction.", every),
         (
             "0 and π are the same line: the difference of two directions counts modulo π.",
             _votes(edges, directions, thetas, period=np.inf),
@@ -724,11 +750,11 @@ def _wrong_votes(edges, directions, thetas, wanted) -> list[Suspect]:
             _votes(edges, np.abs(directions), thetas, period=np.inf),
         ),
         (
-            "Modulo π, not 2π: a line's two sides have opposite directions, and one angle θ.",
+            "Modulo π, not 2π: the two sides of a line have opposite directions, and the same angle θ.",
             _votes(edges, directions, thetas, period=2 * np.pi),
         ),
         (
-            "Modulo π a difference is at most π/2: 3.1 is near 0 (subtract π where it is more).",
+            "Modulo π a difference is at most π/2: 3.1 is near 0 (where it is more, take π minus it).",
             _votes(edges, directions, thetas, one_sided=True),
         ),
         (
@@ -749,7 +775,10 @@ def _wrong_votes(edges, directions, thetas, wanted) -> list[Suspect]:
             "Votes are lost: `votes[rows] += 1` counts repeated rows once. Use np.add.at or np.bincount.",
             np.minimum(wanted, 1),
         ),
-        ("The angles are in radians already.", _votes(edges, directions, thetas, turned=np.radians)),
+        (
+            "The angles are in radians already: do not convert them.",
+            _votes(edges, directions, thetas, turned=np.radians),
+        ),
         (
             "cos and sin want radians, and get degrees here.",
             _votes(edges, directions, thetas, turned=np.degrees),
@@ -792,7 +821,7 @@ _ELSEWHERE = {  # metres to the right of the lane's middle
     "That is the far edge of the opposite lane: your lane ends at the dashed line.": -1.5 * LANE,
     "That is where the asphalt ends, beside the painted line: the paint has the stronger edge.": LANE / 2
     + 0.7,
-    "That is the seam in the asphalt.": 0.1,
+    "That is the seam in the asphalt, in the middle of the lane.": 0.1,
 }
 
 
@@ -823,7 +852,7 @@ def _check_lines(got: np.ndarray, scene: RoadScene, seed: int) -> None:
         columns[name] = np.array([(rho - row * np.sin(theta)) / np.cos(theta) for row in ROWS])
     truth = {name: np.array([scene.column(name, row) for row in ROWS]) for name in columns}
     if np.abs(columns["left"] - columns["right"]).max() < 25:
-        hint = "Neighbours of a peak have almost as many votes: search each side's angles apart."
+        hint = "Neighbours of a peak have almost as many votes: search the angles of each side separately."
         raise NotYet("Both lines are the same border.", hint=hint)
     if all(_is_near(columns[name], truth[other]) for name, other in (("left", "right"), ("right", "left"))):
         raise NotYet(

@@ -54,7 +54,7 @@ def check_mlp_gradients(answer: Callable) -> str:
             _network(parameters, x, labels, mistake="no relu")[0],
         ),
         ("A sum over the rows: the loss is their mean.", wanted * len(x)),
-        ("The sign is turned: −ln p is positive.", -wanted),
+        ("The sign is wrong: −ln p is positive.", -wanted),
     ]
     expect(loss, wanted, tolerance=1e-8, suspects=suspects, what="The loss")
     if not isinstance(gradients, dict) or set(gradients) != set(NAMES):
@@ -67,16 +67,20 @@ def check_mlp_gradients(answer: Callable) -> str:
         "slope is hidden": "ReLU's derivative is 0 or 1, and not the hidden value itself.",
         "sigmoid slope": "That is the sigmoid's derivative: ReLU's is 1 above 0, else 0.",
         "tanh slope": "That is tanh's derivative: ReLU's is 1 above 0, else 0.",
-        "before relu": "W2 meets the hidden values after the ReLU: its gradient uses these.",
+        "before relu": "W2 multiplies the hidden values after the ReLU: its gradient uses these, not "
+        "those before it.",
     }
     wrong = {hint: _network(parameters, x, labels, mistake=name)[1] for name, hint in hints.items()}
     for name in reversed(NAMES):  # as the error flows: what is wrong at the end is wrong before it
         suspects = [(hint, gradients_[name]) for hint, gradients_ in wrong.items()]
         if name.startswith("b"):
-            mean = "The mean over the rows divides by n twice: sum, the error is divided already."
+            mean = (
+                "The mean over the rows divides by n twice: take the sum, for the error is divided by "
+                "n already."
+            )
             suspects.append((mean, right[name] / len(x)))
             summed = np.full_like(right[name], right[name].sum())
-            suspects.append(("Summed over the units too: sum over the rows, axis 0.", summed, summed[0]))
+            suspects.append(("Summed over the units too: sum over the rows only, axis 0.", summed, summed[0]))
         expect(
             gradients[name], right[name], tolerance=1e-8, suspects=suspects, what=f"The gradient of {name}"
         )
@@ -111,7 +115,7 @@ def check_learning_curve(answer: Callable) -> str:
         for model, m in zip(last, sizes, strict=True)
     ]
     suspects = [
-        ("Errors, not accuracies: 1 minus what is there.", 1 - right),
+        ("Errors instead of accuracies: an accuracy is 1 minus the error.", 1 - right),
         ("The columns are exchanged: training first, then validation.", right[:, ::-1]),
         (
             "The training accuracy is over rows that were not fitted: use the first m only.",
@@ -122,10 +126,10 @@ def check_learning_curve(answer: Callable) -> str:
             np.stack([train, train], axis=1),
             np.stack([train, on_all], axis=1),
         ),
-        ("Every model was fitted to all rows: the first m are for the m-th.", on_whole),
+        ("Every model was fitted to all rows: fit each to the first m rows only, with its own m.", on_whole),
         ("The first m rows are asked for, not the last.", from_end),
-        ("Percent: fractions in [0, 1] are asked for.", 100 * right),
-        ("One row per size, two columns.", right.T),
+        ("Percentages: fractions in [0, 1] are asked for.", 100 * right),
+        ("Transposed: one row per size, and two columns.", right.T),
     ]
     random = f"fit was called with {', '.join(map(str, calls)) or 'no'} rows, for the sizes {sizes}."
     expect(got, right, suspects=suspects, what="The curve", unknown=random)
@@ -165,13 +169,13 @@ def _check_scaled(answer: Callable, train: np.ndarray, test: np.ndarray) -> None
             "One mean and deviation for the whole array: each column needs its own.",
             (train - train.mean()) / train.std(),
         ),
-        ("The mean is taken away, but nothing divided.", train - mean),
+        ("The mean is subtracted, but nothing is divided by the deviation.", train - mean),
         (
             "Divided by the variance: its root is the standard deviation.",
             (train - mean) / np.where(std > 0, std**2, 1),
         ),
         (
-            "Divided by n − 1: np.std's default, n, is asked for.",
+            "Divided by n − 1: divide by n, which is np.std's default.",
             (train - mean) / np.where(std > 0, train.std(axis=0, ddof=1), 1),
         ),
         (
@@ -182,16 +186,17 @@ def _check_scaled(answer: Callable, train: np.ndarray, test: np.ndarray) -> None
     expect(got[0], (train - mean) / safe, suspects=suspects, what="The training set", shown={"train": train})
     suspects = [
         (
-            "The test set is scaled by its own mean and deviation: nothing may be learned from it.",
+            "The test set is scaled by its own mean and deviation: use those of the training set.",
             (test - test.mean(axis=0)) / own,
         ),
         (
-            "The test set is scaled by the mean and deviation of both sets together.",
+            "The test set is scaled by the mean and deviation of both sets: use those of the training set.",
             (test - np.vstack([train, test]).mean(axis=0)) / np.vstack([train, test]).std(axis=0),
         ),
         ("The test set is not scaled.", test),
         (
-            "A small number added to the deviation: a column that is constant only in training becomes huge. "
+            "A small number is added to the deviation: a column that is constant only in training "
+            "becomes huge. "
             "Divide by 1 there.",
             *((test - mean) / (std + small) for small in (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6)),
         ),
@@ -213,7 +218,7 @@ def check_softmax(answer: Callable) -> str:
             power,
             np.exp(scores - scores.max(axis=1, keepdims=True)),
         ),
-        ("That is its logarithm.", log_softmax(scores, axis=1)),
+        ("That is the logarithm of the softmax.", log_softmax(scores, axis=1)),
         (
             "The scores are divided by their sum without the exponential.",
             scores / scores.sum(axis=1, keepdims=True),
@@ -224,8 +229,8 @@ def check_softmax(answer: Callable) -> str:
     large = np.array([[1000.0, 999.0, 0.0], [-1000.0, -1001.0, -1000.0]])
     got = call(answer, large, told="scores of 1000 and -1000")
     hint = (
-        "exp(1000) overflows and exp(-1000) is 0: take each row's own maximum away first. "
-        "That changes no quotient."
+        "exp(1000) overflows and exp(-1000) is 0: subtract each row's own maximum first. "
+        "The result stays the same."
     )
     expect(got, softmax(large, axis=1), what="The softmax of scores around ±1000", unknown=hint)
     return "Rows sum to 1, and large scores do not overflow."
@@ -243,13 +248,17 @@ def check_cross_entropy(answer: Callable) -> str:
         ("The sum, not the mean: divide by the number of rows.", wanted * 4),
         ("The sign is missing: a logarithm of a probability is negative, the loss is not.", -wanted),
         ("The base is e here, not 2 or 10.", wanted / np.log(2), wanted / np.log(10)),
-        ("That divides by rows times classes: one term per row, so divide by the rows.", wanted / 3),
         (
-            "Those are probabilities, not scores: torch's cross_entropy takes softmax once more.",
+            "That divides by rows times classes: there is one term per row, so divide by the number of rows.",
+            wanted / 3,
+        ),
+        (
+            "The inputs are probabilities already: torch's cross_entropy wants scores, and takes "
+            "softmax once more.",
             -log_softmax(p, axis=1)[np.arange(4), labels].mean(),
         ),
         (
-            "Every class counts: only the probability of the label should.",
+            "Every class counts in your sum: only the probability of the label should.",
             -np.log(p).mean(),
             -np.log(p).sum() / 4,
         ),
@@ -259,11 +268,11 @@ def check_cross_entropy(answer: Callable) -> str:
         ),
         ("One loss per row: return their mean.", -np.log(of_label)),
         (
-            "The indices are exchanged, or rows and labels do not meet: p[np.arange(n), labels].",
+            "The indices are exchanged, or rows and labels are not paired: p[np.arange(n), labels].",
             -np.log(p[:, labels]).mean(),
         ),
         (
-            "1 − p is the probability to be wrong; the loss is −ln p.",
+            "1 − p is the probability of being wrong; the loss is −ln p.",
             (1 - of_label).mean(),
             -np.log(1 - of_label).mean(),
         ),
@@ -306,9 +315,15 @@ def check_logistic_gradients(answer: Callable) -> str:
         suspects = [
             ("The penalty is missing from the loss.", plain),
             ("The penalty is l2 / 2 · Σw²: the half is missing.", plain + l2 * square),
-            ("The bias is not penalized.", loss + l2 / 2 * (bias**2).sum()),
+            (
+                "The penalty is on the weights alone: the bias is not penalized.",
+                loss + l2 / 2 * (bias**2).sum(),
+            ),
             ("The data's part is a sum; divide it by n.", n * plain + l2 / 2 * square),
-            ("The penalty is not divided by n.", plain + l2 / 2 * square / n),
+            (
+                "Only the data's part is divided by n: the penalty is not divided by n.",
+                plain + l2 / 2 * square / n,
+            ),
         ]
         expect(found[0], loss, tolerance=1e-8, suspects=suspects, what="The loss")
         suspects = [
@@ -327,18 +342,21 @@ def check_logistic_gradients(answer: Callable) -> str:
                 "The penalty's gradient is l2 · w: the 2 of the square cancels the half.",
                 data + 2 * l2 * weights,
             ),
-            ("The penalty is not divided by n.", data + l2 * weights / n),
+            (
+                "Only the data's part is divided by n: the penalty is not divided by n.",
+                data + l2 * weights / n,
+            ),
             ("The labels are missing: the error is p minus the one-hot labels.", x.T @ p / n + l2 * weights),
             (
                 "The softmax is missing: the error is p minus the one-hot labels, not scores minus labels.",
                 x.T @ (x @ weights + bias - np.eye(3)[labels]) / n + l2 * weights,
             ),
-            ("Transposed: features first, classes second, as the weights.", by_weights.T),
+            ("Transposed: features first, classes second, as in the weights.", by_weights.T),
         ]
         expect(found[1], by_weights, tolerance=1e-8, suspects=suspects, what="The weights' gradient")
         suspects = [
-            ("Not divided by n: a mean over the rows is asked for.", n * by_bias),
-            ("The bias is not penalized.", by_bias + l2 * bias),
+            ("Not divided by n: the loss is a mean over the rows, so its gradient is one.", n * by_bias),
+            ("The penalty is on the weights alone: the bias is not penalized.", by_bias + l2 * bias),
             ("Uphill: the error is p minus the one-hot labels, in this order.", -by_bias),
             (
                 "Summed over the classes: the mean over the rows (axis 0) has one entry per class.",
@@ -359,11 +377,11 @@ def check_fit_logistic(answer: Callable) -> str:
     weights, bias = _descend(x, labels, **options)
     changes = [
         ("Uphill: subtract the gradient.", {"step_size": -0.4}),
-        ("That is one step: all of them are in a loop.", {"n_steps": 1}),
+        ("That is the result of one step: repeat it n_steps times, in a loop.", {"n_steps": 1}),
         ("One step too many, or too few: range(n_steps) has it right.", {"n_steps": 31}, {"n_steps": 29}),
         ("The step size is not used.", {"step_size": 1.0}),
         ("The penalty is not used: pass l2 on.", {"l2": 0.0}),
-        ("The bias never moves.", {"frozen_bias": True}),
+        ("The bias never moves: it takes a step against its own gradient.", {"frozen_bias": True}),
         ("No step was made.", {"n_steps": 0}),
     ]
     for number, (part, wanted) in enumerate((("The weights", weights), ("The bias", bias))):
@@ -373,7 +391,7 @@ def check_fit_logistic(answer: Callable) -> str:
         ]
         random = "Another start, or another order: begin with zeros, compute both gradients, then move both."
         if as_array(got[number], part).shape != wanted.shape:
-            raise NotYet(f"{part} of shape {np.shape(got[number])}, expected {wanted.shape}.")
+            raise NotYet(f"{part}: shape {np.shape(got[number])}, expected {wanted.shape}.")
         expect(got[number], wanted, tolerance=1e-8, suspects=suspects, what=part, unknown=random)
     return "30 steps from zeros, with a penalty."
 

@@ -62,13 +62,13 @@ def check_resize_shorter(answer: Callable) -> str:
         longer = (round(size * height / max(height, width)), round(size * width / max(height, width)))
         whole = max(shorter // size, 1)
         shapes = {
-            (height // whole, width // whole, 3): "The factor is cut off to a whole number: 40 to 24 is "
-            "a factor of 0.6, and `//` makes 1 of 40 / 24.",
+            (height // whole, width // whole, 3): "The factor is cut off to a whole number: from 40 to 24 is "
+            "a factor of 0.6, and 40 // 24 is 1.",
             image.shape: "It has its old shape: is the result of resize returned?",
             (size, size, 3): "The picture is distorted: both sides shrink by the same factor.",
             (new_width, new_height, 3): "Height and width are exchanged: PIL's resize wants (width, height).",
-            (*rounded_up, 3): "The longer side is rounded up: its fraction is cut off here.",
-            (*nearest, 3): "The longer side is rounded to the nearest: its fraction is cut off here.",
+            (*rounded_up, 3): "The longer side is rounded up: cut its fraction off instead.",
+            (*nearest, 3): "The longer side is rounded to the nearest: cut its fraction off instead.",
             (*longer, 3): "The longer side became the size: it is the shorter one that should.",
             (int(height * (size / shorter)), int(width * (size / shorter)), 3): "size / shorter is rounded "
             "before it multiplies, and int() cuts a pixel off: multiply first, then divide.",
@@ -76,9 +76,10 @@ def check_resize_shorter(answer: Callable) -> str:
         if got.shape != (new_height, new_width, 3):
             message = f"From {image.shape} it makes {got.shape}, expected {(new_height, new_width, 3)}."
             raise NotYet(
-                message, hint=shapes.get(got.shape, "shorter side / size is the factor for both sides.")
+                message,
+                hint=shapes.get(got.shape, "Both sides are divided by the same factor: shorter side / size."),
             )
-        expect_dtype(got, "uint8", "Pixels stay bytes until they are normalized.")
+        expect_dtype(got, "uint8", "Return uint8: pixels stay bytes until they are normalized.")
         suspects = [
             (
                 "It picks single pixels, and fine stripes alias: BILINEAR averages when it shrinks.",
@@ -157,11 +158,12 @@ def _check_input(got: object, image: np.ndarray) -> None:
         ("The mean and deviation are missing.", _planes(image / 255), _planes(image)),
         ("The channels are scrambled: reshape moves no axis; permute or np.moveaxis does.", *scrambled),
         ("Red and blue are exchanged: the image is RGB.", _normalized(image[..., ::-1] / 255)),
-        ("The mean is not taken away.", _planes(image / 255 / STD)),
+        ("The mean is not subtracted.", _planes(image / 255 / STD)),
         ("Not divided by the deviation.", _planes(image / 255 - MEAN)),
-        ("Minus the mean, *divided* by the deviation.", _planes((image / 255 - MEAN) * STD)),
+        ("Multiplied by the deviation: it has to be *divided* by it.", _planes((image / 255 - MEAN) * STD)),
         (
-            "First minus the mean, then over the deviation: the other way round is another number.",
+            "Subtract the mean first, then divide by the deviation: the other way round gives "
+            "another result.",
             _planes(image / 255 / STD - MEAN),
         ),
         ("Rows and columns are exchanged: (n, channels, height, width).", wanted.transpose(0, 1, 3, 2)),
@@ -176,12 +178,13 @@ def _check_input(got: object, image: np.ndarray) -> None:
             _normalized(image // 255),
         ),
         (
-            "Mean and deviation of this picture: the network expects those of its training set.",
+            "Those are the mean and deviation of this picture: the network expects those of its "
+            "training set.",
             _planes((image - image.mean(axis=(0, 1))) / image.std(axis=(0, 1))),
         ),
     ]
     expect(got, wanted, tolerance=1e-5, suspects=suspects, what="The input")
-    expect_dtype(got, "float32", "The network's weights are float32, and torch mixes no types.")
+    expect_dtype(got, "float32", "The network's weights are float32, and torch does not mix types.")
 
 
 def _planes(image: np.ndarray) -> np.ndarray:
@@ -204,7 +207,7 @@ _CONFIG = (4, "M", 6, 5, "M")
 
 @check(4, "build_features")
 def check_build_features(answer: Callable) -> str:
-    """One nn.Sequential: convolution 3×3 (padding 1, no bias), batch norm, ReLU a number; pooling for "M"."""
+    """One nn.Sequential: 3×3 convolution (pad 1, no bias), batch norm, ReLU per number; pooling per 'M'."""
     from torch import nn
 
     for config, in_channels in ((_CONFIG, 3), ((3, 3, "M", 7, "M", 2, "M"), 2), ((5,), 1)):
@@ -229,9 +232,9 @@ def _check_running(got, config: tuple, in_channels: int) -> None:
         if any(isinstance(key, str) and not key.split(".")[0].isdigit() for key in found):
             hint = "The layers have names: nn.Sequential(*layers) numbers them, as the shipped weights do."
         elif set(names) > set(found):
-            hint = "Batch norm learns a weight and a bias, and keeps running statistics: its defaults."
+            hint = "Batch norm learns a weight and a bias, and keeps running statistics: keep its defaults."
         else:
-            hint = "Other layers hold parameters than those of a VGG."
+            hint = "Layers other than a VGG's hold parameters: only convolutions and batch norms should."
         raise NotYet(f"Its parameters are {', '.join(list(found)[:6])}, …", hint=hint)
     for name, values in right.state_dict().items():
         if found[name].shape != values.shape:
@@ -310,7 +313,7 @@ def _check_layers(got) -> None:
                 f"Layer {number} takes {layer.in_channels} channels, and gets {channels}.", hint=hint
             )
         if layer.bias is not None:
-            hint = "Batch norm subtracts each channel's mean, and with it any bias: bias=False."
+            hint = "Batch norm subtracts each channel's mean, and any bias with it: use bias=False."
             raise NotYet(f"Layer {number} has a bias.", hint=hint)
         channels = layer.out_channels
     outputs = [layer.out_channels for layer in got if isinstance(layer, nn.Conv2d)]
@@ -330,7 +333,7 @@ def _what_differs(kinds: Sequence[type], wanted: Sequence[type]) -> str:
     if any(issubclass(kind, nn.AvgPool2d) for kind in kinds):
         return "VGG takes the maximum of each 2×2 square, not the mean."
     if any(issubclass(kind, nn.Sequential) for kind in kinds):
-        return "Layers in blocks get other names: the shipped weights want one flat row."
+        return "Layers inside blocks get other names: the shipped weights need one flat row of layers."
     if not count[nn.MaxPool2d]:
         return 'Nothing pools: each "M" is a MaxPool2d.'
     if not count[nn.ReLU]:
@@ -393,7 +396,7 @@ def check_layer_costs(answer: Callable) -> str:
                 _costs(*problem, follows=False),
             ),
             (
-                "The kernel has 3×3 = 9 places.",
+                "A kernel has 3×3 = 9 places, and a weight at each of them.",
                 _costs(*problem, side=1),
                 [(p // 3, m // 3) for p, m in _costs(*problem)],
             ),
@@ -402,7 +405,7 @@ def check_layer_costs(answer: Callable) -> str:
                 "Every weight works once at each place of the output map: multiply by height × width.",
                 _costs(*problem, spatial=False),
             ),
-            ("A multiply-add counts as one.", _costs(*problem, operations=2)),
+            ("A multiply-add counts as one operation, not as two.", _costs(*problem, operations=2)),
             (
                 "Pooling 2×2 drops an odd row: half of 17 is 8, so `// 2`.",
                 _costs(*problem, half=lambda n: -(-n // 2)),
@@ -449,13 +452,13 @@ def check_feature_maps(answer: Callable) -> str:
             got[number], wanted[number], tolerance=1e-5, suspects=suspects, what=f"The map of layer {number}"
         )
         if torch.is_tensor(got[number]) and got[number].requires_grad:
-            hint = "torch.no_grad() keeps memory free: nothing is trained here."
+            hint = "Use torch.no_grad(): nothing is trained here, and gradients take memory."
             raise NotYet("The maps carry gradients.", hint=hint)
     if any(not torch.equal(before[name], value) for name, value in model.state_dict().items()):
         hint = "A pass in training mode moves batch norm's running statistics: eval() first."
         raise NotYet("The model has changed.", hint=hint)
     if not model.training:
-        hint = "Note model.training before, and set it again at the end: model.train(was_training)."
+        hint = "Remember model.training before, and restore it at the end: model.train(was_training)."
         raise NotYet("The model was in training mode, and is left in evaluation mode.", hint=hint)
     _call_uncopied(answer, model.eval(), inputs, numbers)
     if model.training:
@@ -518,13 +521,20 @@ def check_feature_vectors(answer: Callable) -> str:
         told = f"{n} picture{'s' * (n > 1)}, {channels} maps of {height}×{width}"
         got = call(answer, torch.from_numpy(maps), told=told)
         suspects = [
-            ("The axis of one picture is gone: squeeze drops it too.", maps.mean(axis=(2, 3)).squeeze()),
+            (
+                "The batch axis of a single picture is gone: squeeze drops it too.",
+                maps.mean(axis=(2, 3)).squeeze(),
+            ),
             ("That averages over the channels: average over height and width.", maps.mean(axis=1)),
             ("That averages over the pictures too.", maps.mean(axis=(0, 2, 3))),
-            ("Only the rows are averaged: the columns too.", maps.mean(axis=2), maps.mean(axis=3)),
+            (
+                "Only one of the two axes is averaged: average over height and width.",
+                maps.mean(axis=2),
+                maps.mean(axis=3),
+            ),
             ("The maximum of each map; its mean is asked for.", maps.max(axis=(2, 3))),
             ("The sum of each map; its mean is asked for.", maps.sum(axis=(2, 3))),
-            ("The maps are flattened, not averaged.", maps.reshape(n, -1)),
+            ("The maps are flattened: average each of them instead.", maps.reshape(n, -1)),
             ("The axes of length 1 are still there: (n, channels).", maps.mean(axis=(2, 3), keepdims=True)),
             ("That averages over pictures and channels.", maps.mean(axis=(0, 1))),
         ]

@@ -35,23 +35,24 @@ def _check_starts(answer: Callable, values: np.ndarray, k: int) -> None:
     reach = abs(ordered).max()
     suspects = [
         (
-            "The ends belong to it: the first centroid is the least value, the last one the largest.",
+            "The linear start includes both ends: the first centroid is the smallest value, the last "
+            "the largest.",
             low + (high - low) * middles,
             np.linspace(low, high, k, endpoint=False),
             np.linspace(low, high, k + 2)[1:-1],
             np.linspace(low, high, k + 1)[1:],
         ),
         (
-            "From the least to the largest *value*: the range need not be symmetric.",
+            "The range is from the smallest to the largest *value*: it need not be symmetric.",
             np.linspace(-reach, reach, k),
         ),
-        ("Ascending, please.", np.linspace(high, low, k)),
+        ("Ascending order is asked for.", np.linspace(high, low, k)),
         (
             "That is the density start: linear means equal steps between values, not between ranks.",
             ordered[(middles * n).astype(int)],
         ),
         (
-            "That does not look at the values: the range is theirs, not 0 to 1 or −1 to 1.",
+            "That does not look at the values: their range is asked for, not 0 to 1 or −1 to 1.",
             np.linspace(0, 1, k),
             np.linspace(-1, 1, k),
         ),
@@ -70,11 +71,11 @@ def _check_starts(answer: Callable, values: np.ndarray, k: int) -> None:
             np.linspace(low, high, k),
         ),
         (
-            "Values between two weights: take the sorted value at rank floor((i + ½)/k · n) itself.",
+            "Those lie between two weights: take the sorted value at rank floor((i + ½)/k · n) itself.",
             np.quantile(flat, middles),
         ),
         (
-            "The ends do not belong to it: the ranks are in the middle of k equal groups.",
+            "The density start excludes the ends: the ranks are in the middle of k equal groups.",
             np.quantile(flat, np.linspace(0, 1, k)),
             ordered[np.linspace(0, n - 1, k).astype(int)],
             ordered[np.rint(np.linspace(0, n - 1, k)).astype(int)],
@@ -87,7 +88,7 @@ def _check_starts(answer: Callable, values: np.ndarray, k: int) -> None:
             "That is the mean of each group; the value at its middle rank is asked for.",
             ordered.reshape(k, -1).mean(axis=1),
         ),
-        ("One place off: array places count from 0.", ordered[(middles * n).astype(int) - 1]),
+        ("One place too low: indices count from 0.", ordered[(middles * n).astype(int) - 1]),
     ]
     wanted = ordered[(middles * n).astype(int)]
     expect(got, wanted, suspects=suspects, what="The density start", shown={"values": values})
@@ -110,10 +111,7 @@ def check_assign(answer: Callable) -> str:
         ordered = np.sort(centroids)
         midpoints = (ordered[:-1] + ordered[1:]) / 2
         suspects = [
-            (
-                "Of two centroids equally near (a value on a midpoint), the one with the lower number.",
-                ties_up,
-            ),
+            ("Of two centroids equally near (a value on a midpoint), the lower number wins.", ties_up),
             (
                 "The distance needs its absolute value (or its square): −3 is not nearer than 1.",
                 differences.argmin(axis=-1),
@@ -127,7 +125,7 @@ def check_assign(answer: Callable) -> str:
                 (differences**2).min(axis=-1),
             ),
             ("The labels have lost the values' shape.", wanted.ravel()),
-            ("The numbers start at 0.", wanted + 1),
+            ("The numbers of the centroids start at 0.", wanted + 1),
             (
                 "Clusters meet at the midpoints between centroids, not at the centroids.",
                 np.searchsorted(centroids, values, side="right") - 1,
@@ -179,11 +177,11 @@ def check_update(answer: Callable) -> str:
     suspects = [
         ("The sums are not divided by the number of values in the cluster.", means * counts),
         (
-            "Divided by the number of all values: by that of the cluster's, please.",
+            "Divided by the number of all values: divide by the number of values in the cluster.",
             means * counts / values.size,
         ),
         (
-            "That is the median; the mean makes the squared distance least.",
+            "That is the median; the mean minimizes the squared distances.",
             np.array([np.median(values[labels == cluster]) for cluster in range(3)]),
         ),
         ("The centroids have not moved: are the values used?", centroids),
@@ -208,7 +206,10 @@ def check_update(answer: Callable) -> str:
         shown = {"values": values, "labels": labels, "centroids": empty}
         suspects = [(hint, *wrongs) for hint, *wrongs in _wrong_restarts(values, labels, empty, wanted)]
         what = "The update with an empty cluster" if n_empty == 1 else "The update with two empty clusters"
-        hint = "An empty cluster restarts at the value farthest from its own centroid; the next at the next."
+        hint = (
+            "An empty cluster restarts at the value farthest from its own centroid; a second one, at "
+            "the second farthest."
+        )
         expect(got, wanted, suspects=suspects, what=what, shown=shown, unknown=hint)
     return "Means, one empty cluster, two empty clusters."
 
@@ -230,26 +231,27 @@ def _wrong_restarts(values, labels, centroids, wanted):
     from_middle = flat[np.argsort(-np.abs(flat - flat.mean()), kind="stable")[:n_empty]]
     return [
         (
-            "The mean of nothing is nan, and spreads: an empty cluster needs another place.",
+            "The mean of an empty cluster is nan, and nan spreads: the cluster needs a new place.",
             with_empty(np.nan),
         ),
         (
             "An empty cluster stays where it was, and will stay empty: it should restart.",
             with_empty(centroids[is_empty]),
         ),
-        ("An empty cluster has gone to 0.", with_empty(0.0)),
+        ("An empty cluster has gone to 0: it should restart.", with_empty(0.0)),
         ("An empty cluster is left out: k centroids go in, and k come out.", wanted[~is_empty]),
         ("Both empty clusters restart at the same value: then one of them stays empty.", with_empty(far)),
         (
-            "Farthest from its own centroid: not from the middle of all, and not the largest value.",
+            "Restart at the value farthest from its own centroid: not from the mean of all, nor at "
+            "the largest.",
             with_empty(from_middle),
             with_empty(flat.max()),
             with_empty(flat[np.abs(flat).argmax()]),
             with_empty(np.sort(flat)[::-1][:n_empty]),
         ),
-        ("The nearest value in place of the farthest.", with_empty(flat[distances.argmin()])),
+        ("That is the nearest value: the farthest is asked for.", with_empty(flat[distances.argmin()])),
         (
-            "Distances from the centroids before the update (the argument), not from the new means.",
+            "Take distances from the centroids before the update (the argument), not from the new means.",
             with_empty(by_new),
         ),
         (
@@ -286,16 +288,17 @@ def check_kmeans(answer: Callable) -> str:
             raise NotYet("The two results are exchanged.", hint="Centroids first, then labels.")
         earlier, _ = _kmeans(values, start, 1)
         suspects = [
-            ("max_iter is not heeded.", _kmeans(values, start, 1000)[0])
+            ("max_iter is ignored.", _kmeans(values, start, 1000)[0])
             if most == 2
-            else ("That is after one iteration: assign and update are in a loop.", earlier),
+            else ("That is after one iteration: repeat assign and update in a loop.", earlier),
             (
-                "One iteration too few or too many: each of max_iter is an assign and an update.",
+                "One iteration too few or too many: each of the max_iter iterations is one assign "
+                "and one update.",
                 *(_kmeans(values, start, n)[0] for n in (1, 3) if most == 2),
             ),
             ("The centroids have not moved from the start.", start),
             (
-                "It stops too early: a small step is no sign of the end. Stop when no label changes.",
+                "It stops too early: a small step does not mean that it is done. Stop when no label changes.",
                 *(_kmeans(values, start, n)[0] for n in range(2, 12) if most == 1000),
             ),
         ]
@@ -342,18 +345,19 @@ def check_shared_bits(answer: Callable) -> str:
             ),
             ("That is bytes; bits are asked for.", wanted / 8, wanted // 8),
             (
-                "That is before sharing, or both: the weights themselves are not stored any more.",
+                "That counts the weights themselves: they are not stored any more, only indices and "
+                "codebook.",
                 n * bits,
                 n * bits + n * wide,
                 n * bits + wanted,
             ),
-            ("`bits` is not used: a centroid may have 16.", n * wide + k * 32),
+            ("`bits` is not used: a centroid may have 16 bits.", n * wide + k * 32),
             (
                 "Each *weight* has an index, each *cluster* a centroid: n and k are exchanged.",
                 k * wide + n * bits,
                 k * math.ceil(math.log2(n)) + n * bits,
             ),
-            ("That is the rate; the bits are asked for.", n * bits / wanted, wanted / (n * bits)),
+            ("That is the compression rate; the bits are asked for.", n * bits / wanted, wanted / (n * bits)),
             ("The base of the logarithm is 2.", n * math.ceil(math.log(k)) + k * bits),
         ]
         suspects = [(hint, *(wrong for wrong in wrongs if wrong != wanted)) for hint, *wrongs in suspects]
@@ -373,7 +377,7 @@ def _bit_table(labels: np.ndarray, n_bits: int) -> np.ndarray:
 
 @check(6, "pack")
 def check_pack(answer: Callable) -> str:
-    """n_bits bits a label, the highest first, one label after the other; zeros fill the last byte."""
+    """n_bits bits per label, the highest first, one label after the other; zeros fill the last byte."""
     cases = (
         (np.array([6, 1, 3, 0, 5], dtype=np.uint8), 3),
         (np.array([[1, 0, 1], [1, 1, 0], [0, 0, 1]], dtype=np.uint8), 1),
@@ -405,18 +409,18 @@ def check_pack(answer: Callable) -> str:
                 _packed(flat, n_bits, bitorder="little"),
                 _packed(flat, n_bits, low_first=True, bitorder="little"),
             ),
-            ("The zeros that fill up belong at the end, not in front.", in_front),
-            ("Eight bits of every label are packed: its lowest n_bits only.", _packed(flat, 8)),
+            ("The padding zeros belong at the end, not in front.", in_front),
+            ("Eight bits of every label are packed: pack only its lowest n_bits.", _packed(flat, 8)),
             (
-                "Each label, or row, is filled up to a byte of its own: one row of bits for all of them.",
+                "Each label, or row, is filled up to a byte of its own: make one row of bits of all labels.",
                 np.packbits(_bit_table(flat, n_bits), axis=1).ravel(),
                 np.packbits(_bit_table(flat, n_bits), axis=0).ravel(),
                 *(np.concatenate([_packed(row, n_bits) for row in labels]) for _ in range(labels.ndim - 1)),
             ),
-            ("The first label comes first.", _packed(flat[::-1], n_bits)),
-            ("A last byte that is not full is still a byte.", wanted[:-1]),
+            ("The labels are in reverse order: the first label comes first.", _packed(flat[::-1], n_bits)),
+            ("The last byte is missing: one that is not full is still a byte.", wanted[:-1]),
             (
-                "The text of the bits: a byte per digit. Eight bits are one byte.",
+                "That is text, with a byte per digit: eight bits are one byte.",
                 np.frombuffer("".join(f"{label:0{n_bits}b}" for label in flat).encode(), np.uint8),
             ),
         ]
@@ -478,18 +482,19 @@ def check_optimal_inertia(answer: Callable) -> str:
                 _least(ordered, max(1, k - 1)),
                 _least(ordered, min(n, k + 1)),
             ),
-            ("The mean, not the sum.", wanted / n),
-            ("The root: the inertia is the sum of the squares itself.", math.sqrt(wanted)),
+            ("That is the mean, not the sum: do not divide by n.", wanted / n),
+            ("That is the square root: the inertia is the sum of the squares itself.", math.sqrt(wanted)),
             (
-                "That is the greatest, not the least.",
+                "That is the greatest inertia, not the least.",
                 max(_inertia(ordered, cuts) for cuts in itertools.combinations(range(1, n), k - 1)),
             ),
             (
-                "Distances from 0: each interval has its own mean, (P_j − P_i) / (j − i).",
+                "Those are distances from 0: each interval has its own mean, (P_j − P_i) / (j − i).",
                 float((ordered**2).sum()),
             ),
             (
-                "The cost is the sum of squares *less* (P_j − P_i)² / (j − i); this is without the sum.",
+                "The cost is the sum of squares *less* (P_j − P_i)² / (j − i); yours is without the "
+                "sum of squares.",
                 wanted - float((ordered**2).sum()),
             ),
         ]

@@ -47,7 +47,7 @@ def check_encode_gaps(answer: Callable) -> str:
         wanted, wanted_flags = _gaps(positions, n_bits)
         most = 2**n_bits - 1
         wrong = {
-            "Distances, not gaps: between neighbours no zero is passed, and the gap is 0.": [
+            "Distances instead of gaps: between neighbours no zero is passed, so the gap is 0.": [
                 _gaps(positions, n_bits, more=1),
                 _gaps(positions, n_bits, filler=False, more=1),
             ],
@@ -58,7 +58,7 @@ def check_encode_gaps(answer: Callable) -> str:
                 _gaps(positions, n_bits, once=True)
             ],
             f"A filler too many: a gap of {most} just fits.": [_gaps(positions, n_bits, over=1)],
-            "A filler stands in a cell of its own: it passes one more than its gap says.": [
+            "A filler takes a cell of its own: it passes one cell more than its gap says.": [
                 _gaps(positions, n_bits, skips=True)
             ],
             "The first gap counts from the beginning: before position 2 there are two zeros.": [
@@ -70,14 +70,14 @@ def check_encode_gaps(answer: Callable) -> str:
         rest = [gap % (most + 1) for gap in _gaps(positions, n_bits, filler=False)[0]]
         suspects += [
             ("What does not fit is cut off, and the position is lost: put a filler before it.", cut, rest),
-            ("The positions themselves: store how many zeros lie between.", positions),
+            ("Those are the positions themselves: store how many zeros lie between.", positions),
         ]
         shown = {"positions": np.array(positions)}
         expect(gaps, wanted, suspects=suspects, what="The list of gaps", shown=shown)
         suspects = [
-            ("The flags are turned round: True is a filler.", [not flag for flag in wanted_flags]),
+            ("The flags are inverted: True marks a filler.", [not flag for flag in wanted_flags]),
             ("The filler comes *before* the weight that is too far.", wanted_flags[1:] + wanted_flags[:1]),
-            ("No filler is marked: the decoder would take it for a weight.", [False] * len(wanted_flags)),
+            ("No filler is marked: the decoder would take fillers for weights.", [False] * len(wanted_flags)),
             (
                 "A gap of the largest size is not always a filler: it may belong to a weight.",
                 [gap == most for gap in wanted],
@@ -85,7 +85,7 @@ def check_encode_gaps(answer: Callable) -> str:
         ]
         expect(flags, wanted_flags, suspects=suspects, what="The list of fillers", shown=shown)
         expect_integers(gaps, "The list of gaps", "A gap counts zeros.")
-        hint = "0 and 1 are numbers: as an index they name places, and `~` makes −1 and −2 of them."
+        hint = "Use True and False: as an index, 0 and 1 select places, and `~` turns them into −1 and −2."
         expect_dtype(flags, "bool", hint, what="The list of fillers")
     got = pair(call(answer, np.array([], dtype=int), 3, told="no positions"), 2, "gaps, is_filler")
     expect(np.size(as_array(got[0])), 0, what="The number of gaps of an empty layer")
@@ -158,13 +158,13 @@ def check_magnitude(answer: Callable) -> str:
     got = named_arrays(call(answer, _WEIGHTS, told="two small layers"), _WEIGHTS, "scores")
     suspects = [
         ("A large negative weight matters as much as a large positive one: the sign has to go.", _WEIGHTS),
-        ("Squares order one layer alike, but the criterion is the magnitude itself.", _mapped(np.square)),
+        ("Squares give the same order, but the criterion is the magnitude itself.", _mapped(np.square)),
         (
             "Each layer is divided by its own largest weight: then the layers cannot be compared any more.",
             _mapped(lambda w: np.abs(w) / np.abs(w).max()),
         ),
         ("One number per layer: every weight has its own score.", _mapped(lambda w: np.abs(w).mean())),
-        ("Every sign is turned: higher means keep.", _mapped(lambda w: -np.abs(w))),
+        ("Every sign is inverted: a higher score means keep.", _mapped(lambda w: -np.abs(w))),
     ]
     expect_each(got, _mapped(np.abs), suspects=suspects, shown=_WEIGHTS, what="scores")
     kernels = {"conv": np.random.default_rng(1).normal(size=(2, 3, 2, 2)), "bias": np.array([-3.0, 2.0])}
@@ -210,12 +210,9 @@ def check_global_masks(answer: Callable) -> str:
                 "That many are kept of *each* layer: here all scores compete in one list.",
                 _each(scores, sparsity),
             ),
+            ("Round the number to keep to the nearest, not down.", keep(scores, int((1 - sparsity) * n))),
             (
-                "The number to keep is rounded to the nearest, not down.",
-                keep(scores, int((1 - sparsity) * n)),
-            ),
-            (
-                "The number to keep is rounded to the nearest, not up.",
+                "Round the number to keep to the nearest, not up.",
                 keep(scores, int(np.ceil((1 - sparsity) * n))),
             ),
             (
@@ -231,13 +228,17 @@ def check_global_masks(answer: Callable) -> str:
                 keep(scores, n_keep, last=True),
             ),
             (
-                "The mask is turned round: True stands for a weight that is kept.",
+                "The mask is inverted: True stands for a weight that is kept.",
                 {name: ~mask for name, mask in keep(scores, n_keep).items()},
             ),
-            ("The lowest scores are kept.", keep({k: -v for k, v in scores.items()}, n_keep)),
+            (
+                "The lowest scores are kept: keep the highest.",
+                keep({k: -v for k, v in scores.items()}, n_keep),
+            ),
             ("Sparsity is the fraction of *zeros*: 1 − sparsity is kept.", keep(scores, round(sparsity * n))),
             (
-                "The scores are compared as they are: other criteria than magnitude may be negative.",
+                "You take absolute values: compare the scores as they are, for other criteria can be "
+                "negative.",
                 keep(magnitudes, n_keep),
             ),
         ]
@@ -335,9 +336,9 @@ def _check_curve(answer: Callable, places: tuple[int, ...], start: int, end: int
         ("That is slow at first and steep at the end: it should be the other way round.", final * inside**3),
         ("The curve goes down: that is what is still to be pruned.", final * (1 - inside) ** 3),
         ("That is the density: the sparsity is asked for.", 1 - right),
-        ("The steps count from the start, not from 0.", final * (1 - (1 - np.clip(steps / end, 0, 1)) ** 3)),
+        ("Count the steps from the start, not from 0.", final * (1 - (1 - np.clip(steps / end, 0, 1)) ** 3)),
         (
-            "Divided by the end: the way is end − start long.",
+            "Divided by `end`: the schedule is end − start steps long.",
             final * (1 - (1 - np.clip((steps - start) / end, 0, 1)) ** 3),
         ),
         ("The exponent is 2, expected 3.", final * (1 - (1 - inside) ** 2)),
@@ -412,19 +413,16 @@ def check_masked_step(answer: Callable) -> str:
             "Masking the gradient is not enough: the velocity from before still pushes pruned weights.",
             _step(at_end=False, of_gradient=True)[0],
         ),
-        ("The mask is turned round: True stands for a weight that is kept.", _step(turned=True)[0]),
-        ("Uphill: the step goes against the velocity.", _step(sign=1.0)[0]),
+        ("The mask is inverted: True stands for a weight that is kept.", _step(turned=True)[0]),
+        ("Uphill: subtract the velocity times the learning rate, do not add it.", _step(sign=1.0)[0]),
         ("The momentum is not used.", unmoved, _step(momentum=0.0)[0]),
-        (
-            "The velocity from before counts in full: it is multiplied by the momentum.",
-            _step(momentum=1.0)[0],
-        ),
+        ("The old velocity counts in full: it has to be multiplied by the momentum.", _step(momentum=1.0)[0]),
         ("The learning rate is missing, or used twice.", _step(scaled=1 / _RATE)[0], _step(scaled=_RATE)[0]),
         (
-            "The step uses the old velocity: renew it first.",
+            "The step uses the old velocity: update it first.",
             {name: (_START[name] - _RATE * _VELOCITY[name]) * mask for name, mask in _MASKS.items()},
         ),
-        ("Nothing moves.", _START),
+        ("Nothing moves: return the weights after the step.", _START),
     ]
     flat = [(hint, wrong) for hint, *wrongs in suspects for wrong in wrongs]
     expect_each(weights, right, suspects=flat, shown=_MASKS, what="weights")
@@ -435,7 +433,7 @@ def check_masked_step(answer: Callable) -> str:
     suspects = [
         ("The velocity is returned as it came: the next step needs the new one.", _VELOCITY),
         (
-            "The learning rate belongs to the weights, not into the velocity.",
+            "The learning rate belongs in the step of the weights, not in the velocity.",
             {name: _RATE * value for name, value in right_velocity.items()},
         ),
     ]
@@ -514,11 +512,11 @@ def check_sensitivity(answer: Callable) -> str:
             deeper,
         ),
         (
-            "All layers are pruned together: only one at a time.",
+            "All layers are pruned together: prune only one at a time.",
             {name: [_accuracy(_pruned(_LAYERS, names, level)) for level in _LEVELS] for name in names},
         ),
         (
-            "All layers but the one are pruned: it is the one that should be.",
+            "All layers but the one are pruned: prune that one, and leave the others whole.",
             {
                 name: [_accuracy(_pruned(_LAYERS, tuple(set(names) - {name}), level)) for level in _LEVELS]
                 for name in names
@@ -530,7 +528,7 @@ def check_sensitivity(answer: Callable) -> str:
             {name: [_accuracy(_pruned(_LAYERS, (name,), 1 - level)) for level in _LEVELS] for name in names},
         ),
         (
-            "Losses, not accuracies: return what was measured.",
+            "Losses instead of accuracies: return what was measured.",
             {name: [whole - value for value in row] for name, row in alone.items()},
         ),
         (
@@ -541,7 +539,7 @@ def check_sensitivity(answer: Callable) -> str:
             },
         ),
         (
-            "One threshold for all layers together: only the one layer's own weights compete.",
+            "You use one threshold for all layers together: only the one layer's own weights compete.",
             {
                 name: [_accuracy(_pruned_globally(_LAYERS, name, level)) for level in _LEVELS]
                 for name in names
@@ -582,24 +580,25 @@ def check_sparsities_from_scan(answer: Callable) -> str:
         first = next(iter(wanted.values()))
         suspects = [
             (
-                "A layer that falls below the line counts up to there, also where it comes back by luck.",
+                "Once a layer has lost too much, stop there, even where a higher level is allowed "
+                "again by luck.",
                 {name: _highest(rows, allowed, stop=False) for name, rows in scan.items()},
             ),
             (
-                "Those are the levels one too high: the last that is still allowed is asked for.",
+                "Each level is one too high: the last that is still allowed is asked for.",
                 {name: _highest(rows, allowed, beyond=True) for name, rows in scan.items()},
             ),
             (
-                "Each layer is compared with the whole network's accuracy less `allowed`.",
+                "Compare each layer's accuracy with that of the whole network, less `allowed`.",
                 {name: _highest(rows, 0.0) for name, rows in scan.items()},
                 {name: _highest(rows, _TOP1 - allowed) for name, rows in scan.items()},
             ),
             (
-                "A layer of which no level is allowed stays whole: sparsity 0.",
+                "A layer for which no level is allowed stays whole: sparsity 0.",
                 {name: value or scan[name][0][0] for name, value in wanted.items()},
             ),
             (
-                "The *highest* level that is allowed.",
+                "The *highest* level that is allowed is asked for.",
                 {name: min(value, scan[name][0][0]) for name, value in wanted.items()},
             ),
             (
@@ -607,7 +606,10 @@ def check_sparsities_from_scan(answer: Callable) -> str:
                 {name: dict(scan[name]).get(value, _TOP1) for name, value in wanted.items()},
             ),
             ("Densities: sparsity is the fraction of zeros.", {name: 1 - v for name, v in wanted.items()}),
-            ("Every layer has the first one's.", dict.fromkeys(wanted, first)),
+            (
+                "Every layer has the first one's sparsity: each has a scan of its own.",
+                dict.fromkeys(wanted, first),
+            ),
         ]
         suspects = [
             (hint, {name: np.asarray(value) for name, value in wrong.items()})
@@ -713,7 +715,7 @@ def _check_cut(parts: tuple, first, norm, second, channel: int, images) -> None:
         fresh = nn.BatchNorm2d(n).eval()
         fresh.weight, fresh.bias = norm.weight, norm.bias
         suspects = [
-            ("Another channel was cut.", *others),
+            ("Another channel than the one asked for was cut.", *others),
             (
                 "Batch norm has forgotten its running mean and variance: copy them, too.",
                 second(fresh(first(images)).relu() * kept[:, None, None]),
@@ -726,7 +728,7 @@ def _check_cut(parts: tuple, first, norm, second, channel: int, images) -> None:
     expect(got, wanted, tolerance=1e-5, suspects=suspects, what="The output of the three", unknown=hint)
     if (parts[0].out_channels, parts[1].num_features, parts[2].in_channels) != (n - 1,) * 3:
         hint = "Set out_channels, num_features and in_channels: print and export read them."
-        raise NotYet("The numbers of channels that the modules name are the old ones.", hint=hint)
+        raise NotYet("The modules still name the old numbers of channels.", hint=hint)
 
 
 _PLACES = ("The first result", "The second result", "The third result")

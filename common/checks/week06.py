@@ -1,4 +1,4 @@
-"""The questions of week 6: shared values, and whole numbers."""
+"""The questions of week 6: centroid fine-tuning, and whole numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.checks.grading import Grades, NotYet, Question, check
 # ----------------------------------------------------------------------------------------------------
 # Week 6, second part: the centroids' gradient, one step, and a whole fine-tuning.
 
-_MEAN = "The mean of each group: by the chain rule the gradients of all weights of a centroid add up."
+_MEAN = "That is the mean per centroid: by the chain rule, the gradients of all of its weights add up."
 _UPHILL = "Uphill: the loss falls against the gradient, so subtract."
 
 
@@ -57,9 +57,12 @@ def _check_gradient_of(answer: Callable, grad: np.ndarray, indices: np.ndarray) 
             _summed(grad, indices, 5, reduce="last"),
         ),
         (only_present, wanted[present], wanted[:4]),
-        ("Absolute values: pulls in opposite directions cancel.", _summed(grad, indices, 5, reduce="abs")),
         (
-            "Those are the numbers of weights: their gradients are to be added.",
+            "Absolute values are summed: keep the signs, for opposite gradients cancel.",
+            _summed(grad, indices, 5, reduce="abs"),
+        ),
+        (
+            "Those are the numbers of weights per centroid: add up their gradients.",
             _summed(grad, indices, 5, reduce="count"),
         ),
         (
@@ -126,7 +129,7 @@ def _check_step(answer: Callable, codebook, indices, grad, rate: float) -> None:
             moved[nearest],
         ),
         ("Those are the indices: decode them with the new codebook.", indices),
-        ("The weights have the shape of the indices.", moved[indices].ravel()),
+        ("Yours are flat: the weights have the shape of the indices.", moved[indices].ravel()),
     ]
     expect(
         got[1],
@@ -241,7 +244,10 @@ def _check_tuning(
             "That has momentum: plain gradient descent is asked for, each step with its own gradient only.",
             *(_descended(*problem, momentum=momentum) for momentum in (0.5, 0.9, 0.99)),
         ),
-        ("The rate is not used as given.", _descended(codebook, indices, gradient_of, 1.0, n_steps)),
+        (
+            "The rate is not used as given: multiply each step by it.",
+            _descended(codebook, indices, gradient_of, 1.0, n_steps),
+        ),
         (
             "The weights were trained each by itself and averaged at the end: train the centroids.",
             _descended(*problem, free=True),
@@ -301,7 +307,10 @@ def _check_decoded(answer: Callable, codebook, indices, mask) -> None:
             "Kept and pruned are exchanged: True in the mask is a kept weight.",
             *([_placed(values, ~mask)] if (~mask).sum() == values.size else []),
         ),
-        ("The values go down the columns: kept weights are counted row by row.", _placed(values, mask.T).T),
+        (
+            "The values are filled in column by column: kept weights are counted row by row.",
+            _placed(values, mask.T).T,
+        ),
         (
             "The values fill the first places: the mask says which places are theirs.",
             first.reshape(mask.shape),
@@ -339,7 +348,7 @@ def _check_tidied(answer: Callable, codebook: np.ndarray, indices: np.ndarray) -
     order = np.argsort(codebook, kind="stable")
     suspects = [
         ("Equal centroids are still there twice: two clusters of one value become one.", np.sort(codebook)),
-        ("Descending: the file wants them ascending.", merged[::-1], np.sort(codebook)[::-1]),
+        ("Descending: the file needs them ascending.", merged[::-1], np.sort(codebook)[::-1]),
         ("The codebook is as it was.", codebook),
     ]
     expect(book, merged, suspects=suspects, what="The codebook", shown={"codebook": codebook})
@@ -347,11 +356,11 @@ def _check_tidied(answer: Callable, codebook: np.ndarray, indices: np.ndarray) -
     suspects = [
         ("The indices did not follow: an index has to name the same value as before.", indices),
         (
-            "argsort says from where each sorted value came; needed is where each old one went.",
+            "argsort tells where each sorted value came from; you need to know where each old one went.",
             order[indices],
             np.minimum(order, merged.size - 1)[indices],
         ),
-        ("The indices have the shape that they had.", wanted.ravel()),
+        ("Yours are flat: the indices keep the shape that they had.", wanted.ravel()),
         ("Those are the values: the indices into the new codebook are asked for.", codebook[indices]),
     ]
     shown = {"old codebook": codebook, "old indices": indices}
@@ -384,7 +393,7 @@ def check_quantize(answer: Callable) -> str:
                 (high - low) / (2**n_bits - 1),
             ),
             (
-                f"{n_bits} bits have 2^{n_bits} codes, and one step fewer between them.",
+                f"{n_bits} bits have 2^{n_bits} codes, and one step fewer than codes.",
                 right_scale * (2**n_bits - 1) / 2**n_bits,
             ),
             ("Upside down: the scale is the width of one step.", 1 / right_scale),
@@ -403,8 +412,11 @@ def check_quantize(answer: Callable) -> str:
         suspects = [
             ("The zero-point is a code, so a whole number: round it.", exact),
             ("The zero-point is cut off: round it.", np.floor(exact)),
-            ("The sign is turned: z is the code of 0, so −low / scale.", -right_zero),
-            ("That is the zero of signed codes: here they run from 0.", right_zero - 2 ** (n_bits - 1)),
+            ("The sign is wrong: z is the code of 0, so −low / scale.", -right_zero),
+            (
+                "That is the zero-point of signed codes: here codes run from 0.",
+                right_zero - 2 ** (n_bits - 1),
+            ),
             ("The zero-point is the code of 0, not the code of the least value.", 0),
         ]
         expect(zero_point, right_zero, tolerance=1e-6, suspects=suspects, what="The zero-point")
@@ -424,7 +436,7 @@ def _wrong_codes(values, low, high, n_bits) -> list[tuple]:
     right, scale, zero_point = _quantized(values, low, high, n_bits)
     most, free = 2**n_bits - 1, np.rint(values / scale) + zero_point
     return [
-        ("Values outside of the range are clamped to the first or the last code.", free, free % 256),
+        ("Values outside of the range have to be clamped to the first or the last code.", free, free % 256),
         (
             "The zero-point is missing: code = round(value / scale) + z.",
             np.clip(free - zero_point, 0, most),
@@ -434,15 +446,15 @@ def _wrong_codes(values, low, high, n_bits) -> list[tuple]:
             "Clamped before the zero-point was added: add first.",
             np.clip(free - zero_point, 0, most) + zero_point,
         ),
-        ("The zero-point is added, not subtracted.", np.clip(free - 2 * zero_point, 0, most)),
+        ("The zero-point has to be added, not subtracted.", np.clip(free - 2 * zero_point, 0, most)),
         (
             "The fraction is cut off: round to the nearest code.",
             np.clip(np.floor(values / scale) + zero_point, 0, most),
             np.clip(np.trunc(values / scale) + zero_point, 0, most),
         ),
-        ("Multiplied by the scale: divide.", np.clip(np.rint(values * scale) + zero_point, 0, most)),
+        ("Multiplied by the scale: divide by it.", np.clip(np.rint(values * scale) + zero_point, 0, most)),
         ("Those are the values again: the codes are asked for.", (right - zero_point) * scale),
-        ("Signed codes: here they run from 0.", right - 2 ** (n_bits - 1)),
+        ("Those are signed codes: here they run from 0.", right - 2 ** (n_bits - 1)),
     ]
 
 
@@ -479,7 +491,7 @@ def _wrong_outputs(x, z_x, w, bias, multiplier, z_y) -> list[tuple]:
     unclipped = _linear(*problem, clip=False)
     return [
         (
-            "The sums do not fit: products of two bytes need 16 bits, their sums 32. Convert first.",
+            "The sums do not fit: products of two bytes need 16 bits, their sums 32. Convert to int32 first.",
             *wrapped,
             np.clip(np.rint((unsigned + bias) * multiplier) + z_y, 0, 255),
         ),
@@ -487,7 +499,7 @@ def _wrong_outputs(x, z_x, w, bias, multiplier, z_y) -> list[tuple]:
             "The inputs' zero-point is missing: the value is s (q − z).",
             _linear(x, 0, w, bias, multiplier, z_y),
         ),
-        ("The inputs' zero-point is added: q − z.", _linear(x, -z_x, w, bias, multiplier, z_y)),
+        ("The inputs' zero-point is added: subtract it, q − z.", _linear(x, -z_x, w, bias, multiplier, z_y)),
         ("The bias is missing.", _linear(*problem, add=0)),
         ("The bias belongs to the sums: add it before the multiplier.", _linear(*problem, add=0, after=1)),
         ("The outputs' zero-point is missing.", _linear(x, z_x, w, bias, multiplier, 0)),
@@ -502,7 +514,10 @@ def _wrong_outputs(x, z_x, w, bias, multiplier, z_y) -> list[tuple]:
             _linear(x, z_x, w, bias, 1.0, z_y),
             _linear(x, z_x, w, bias, 1.0, z_y, clip=False),
         ),
-        ("One multiplier for all outputs: each has its own.", _linear(x, z_x, w, bias, multiplier[0], z_y)),
+        (
+            "You use one multiplier for all outputs: each has its own.",
+            _linear(x, z_x, w, bias, multiplier[0], z_y),
+        ),
         ("Transposed: one row per input, one column per output.", _linear(*problem).T),
     ]
 

@@ -1,4 +1,4 @@
-"""The questions of week 7: a canonical Huffman codec."""
+"""The questions of week 7: a codec that reads the course's own streams."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def _check_entropy_of(answer: Callable, counts: np.ndarray) -> None:
         )
     suspects = [
         ("The base is 2, not e or 10.", wanted * np.log(2), wanted * np.log10(2)),
-        ("That is all symbols together: an entropy is per symbol.", wanted * counts.sum()),
+        ("That is for all symbols together: an entropy is per symbol.", wanted * counts.sum()),
         ("The sign is wrong: a logarithm of a share is negative, the surprise is not.", -wanted),
         ("The surprises are averaged over the kinds: weigh each by its share.", -np.log2(p).mean()),
         ("The surprises are added up: weigh each by its share.", -np.log2(p).sum()),
         (
-            "That is the bits of a fixed width: no count has been looked at.",
+            "Those are the bits of a fixed width, whatever the counts: weigh by the shares.",
             *(bits(n) for n in (counts.size, used.size) for bits in (np.log2, lambda n: np.ceil(np.log2(n)))),
         ),
         (
@@ -115,7 +115,7 @@ def _check_optimal(counts: np.ndarray, lengths: np.ndarray, picture: str) -> Non
     shannon = np.ceil(-np.log2(counts[used] / counts.sum())).astype(int)
     if np.array_equal(lengths[used], shannon) and kraft < 1:
         raise NotYet(
-            "The lengths are longer than need be.",
+            "The lengths are longer than they need to be.",
             picture=picture,
             hint="That is the surprise rounded up, as Shannon did: Huffman joins the two rarest.",
         )
@@ -140,7 +140,9 @@ def _check_optimal(counts: np.ndarray, lengths: np.ndarray, picture: str) -> Non
         hint = "Nearly equal lengths: are the counts of joined nodes added up, and put back among the others?"
     else:
         hint = "A prefix code, but not the shortest: after each join look for the two smallest again."
-    raise NotYet(f"The symbols take {counts @ lengths} bits, more than need be.", hint=hint, picture=picture)
+    raise NotYet(
+        f"The symbols take {counts @ lengths} bits, more than they need to.", hint=hint, picture=picture
+    )
 
 
 _COMPLETE = (
@@ -220,7 +222,7 @@ def check_canonical_codes(answer: Callable) -> str:
                 "When words get longer, zeros are appended: shift to the left by the difference.",
                 _words(lengths, shift=False),
             ),
-            ("The first word is all zeros.", _words(lengths, first=1)),
+            ("The first word is all zeros: start counting at 0.", _words(lengths, first=1)),
             (
                 "The words' bits are in reverse order: the first bit of a word is the highest of its number.",
                 reverse,
@@ -267,7 +269,7 @@ def check_encode(answer: Callable) -> str:
         raise NotYet(f"The data is of type {type(data).__name__}, expected bytes.", hint=hint)
     wanted, n_wanted = huffman.encode(_SYMBOLS, _LENGTHS)
     hints = {
-        8 * len(wanted): "Padding is no payload: count the words' bits only.",
+        8 * len(wanted): "Padding is no payload: count only the bits of the words.",
         len(wanted): "Bits are asked for, not bytes.",
         _SYMBOLS.size: "That is how many symbols there are.",
     }
@@ -276,12 +278,19 @@ def check_encode(answer: Callable) -> str:
     expect_bytes(bytes(data), wanted, n_wanted)
     data, n_bits = pair(call(answer, _SYMBOLS[:0], _LENGTHS, told="no symbols"), 2, "bytes and bits")
     if bytes(data) != b"" or n_bits != 0:
-        raise NotYet("No symbols do not give no bytes and 0 bits.", hint="Is a byte of padding added anyway?")
+        raise NotYet(
+            "For no symbols, no bytes and 0 bits are expected.", hint="Is a byte of padding added anyway?"
+        )
     data, n_bits = pair(
-        call(answer, np.full(9, 1, np.uint8), np.array([0, 1]), told="nine times the only symbol"), 2, "two"
+        call(answer, np.full(9, 1, np.uint8), np.array([0, 1]), told="nine times the only symbol"),
+        2,
+        "bytes and bits",
     )
     if (bytes(data), n_bits) != (b"\0\0", 9):
-        raise NotYet("Nine symbols of one kind are wrong.", hint="Its word is a 0 of one bit, each time.")
+        raise NotYet(
+            "Nine times the only symbol is encoded wrongly.",
+            hint="Its word is a single 0 bit, written once per symbol.",
+        )
     rng = np.random.default_rng(3)
     symbols = rng.binomial(20, 0.4, 2000).astype(np.uint8)
     lengths = huffman.code_lengths(np.bincount(symbols, minlength=21)).astype(np.int64)
@@ -292,9 +301,11 @@ def check_encode(answer: Callable) -> str:
         np.uint8([0, 2]),
         _LENGTHS,
         told="a symbol without a word",
-        hint="A symbol of length 0 would vanish without a trace: refuse it.",
+        hint="A symbol of length 0 would vanish without a trace: refuse it with a ValueError.",
     )
-    return "Words in a row, the highest bit first, zeros behind; none, one kind, and a symbol without a word."
+    return (
+        "Words in a row, the highest bit first, padding at the end; none, one kind, a symbol without a word."
+    )
 
 
 def expect_bytes(data: bytes, wanted: bytes, n_bits: int) -> None:
@@ -310,7 +321,9 @@ def expect_bytes(data: bytes, wanted: bytes, n_bits: int) -> None:
         (number >> padding).to_bytes(
             len(wanted), "big"
         ): "The zeros that fill up the last byte stand at the front: shift the bits to the left.",
-        (number | (1 << padding) - 1).to_bytes(len(wanted), "big"): "The last byte is filled up with zeros.",
+        (number | (1 << padding) - 1).to_bytes(
+            len(wanted), "big"
+        ): "The last byte is filled up with zeros, not with ones.",
         wanted[::-1]: "The bytes are in reverse order.",
         wanted[: n_bits // 8]: "The last byte, which is not full, is missing.",
         "".join(
@@ -324,7 +337,7 @@ def expect_bytes(data: bytes, wanted: bytes, n_bits: int) -> None:
     if not hint and len(data) < len(wanted):
         hint = "Too few bytes: a word of length 3 has three bits, also when its number begins with zeros."
     if not hint and len(data) == len(wanted) + 1 and data[:-1] == wanted:
-        hint = "A byte too many at the end: no padding where the bits fill the last byte, or a full one more."
+        hint = "One byte too many at the end: where the bits fill the last byte, there is no padding."
     picture = ""
     if 0 < len(data) <= 4 and len(wanted) <= 4:
         picture = side_by_side({"symbols": _SYMBOLS, "lengths": _LENGTHS, "your bits": _bits(data)})
@@ -333,7 +346,7 @@ def expect_bytes(data: bytes, wanted: bytes, n_bits: int) -> None:
     else:
         differing = [at for at, (a, b) in enumerate(zip(data, wanted, strict=True)) if a != b]
         message = f"The bytes differ from byte {differing[0]} on."
-    hint = hint or "Join the words from `canonical_codes`, each in its length."
+    hint = hint or "Join the words from `canonical_codes`, each with its own number of bits."
     raise NotYet(message, hint=hint, picture=picture)
 
 
@@ -369,7 +382,7 @@ def check_decode(answer: Callable) -> str:
     )
     got = as_array(call(answer, b"", 0, 0, _LENGTHS, told="no symbols"))
     if got.size:
-        raise NotYet("No symbols do not come back as none.")
+        raise NotYet("For no symbols it returns some, expected none.")
     got = call(answer, b"\0\0", 9, 9, np.array([0, 1]), told="nine times the only symbol")
     expect(got, np.ones(9), what="Nine times the only symbol", unknown="Its word is a single 0.")
     rng = np.random.default_rng(4)
@@ -379,7 +392,7 @@ def check_decode(answer: Callable) -> str:
     got = call(answer, stream, n_long, symbols.size, lengths, told="3,000 symbols")
     expect(got, symbols, what="The list of 3,000 symbols")
     if as_array(got).dtype.kind == "f":
-        raise NotYet("The symbols are floats.", hint="They are numbers of kinds: integers.")
+        raise NotYet("The symbols are floats.", hint="Symbols are integers.")
     unfinished = "A word has begun when the bits end: that is a damaged stream, although the count is right."
     short = "The bytes end before n_bits bits: that is a damaged stream too, not an IndexError."
     for arguments, told, hint in (
@@ -405,7 +418,7 @@ def check_decode(answer: Callable) -> str:
 
 
 def _decoded(data: bytes, n_symbols: int) -> np.ndarray | None:
-    """What other bits would spell, if anything."""
+    """The symbols that other bits encode; None where they are fewer than asked for."""
     words = {(1, 0): 0, (3, 6): 1, (2, 2): 3, (3, 7): 4}
     symbols, word, length = [], 0, 0
     for bit in _bits(data).reshape(-1).tolist():

@@ -1,9 +1,9 @@
 """The board: everybody's weeks, hand-ins, group work and presentations, gathered from the files.
 
-There are two. The public one says who has handed in what, and shows the leaderboard, under nicknames where
-the roster has some. The instructor's has full names, points, lateness, and what went wrong, too. Nothing is
-run here: points come from the results that `dnnc members check` kept, and from the marks that instructors
-gave.
+There are two boards. The public one says who has handed in what, and shows the leaderboard, with nicknames
+where the roster has some. The instructor's also has full names, points, late days, and what went wrong.
+Nothing is run here: points come from the results that `dnnc members check` kept, and from the marks that
+instructors gave.
 """
 
 from __future__ import annotations
@@ -34,17 +34,19 @@ class WeekCell:
     Attributes
     ----------
     week : str
-    state : {"none", "unchecked", "outdated", "ran", "failed", "stopped", "refused"}
-        Nothing there; not checked; checked before it was changed; or what the check found.
+    state : {"none", "handed in", "unchecked", "outdated", "ran", "failed", "stopped", "refused"}
+        No notebook; all that the public board says of one; not checked; checked before it was changed; or
+        what the check found (`common.members.checking.WeekCheck`).
     points, out_of : float
-        By checks and by rubric together.
+        Points by the checks and by the rubric together, and how many there are.
     message : str
         What the check said.
     handed_in : datetime or None
+        When it came to main (`common.members.marks.hand_ins`).
     by : str
-        The team's member whose notebook counts, for group work; else empty.
+        The team's member whose notebook counts, for group work; empty for one's own.
     days_late : int
-        After the due date or the extension, each begun day counted.
+        Days after the due date or the extension; a day that has begun counts whole.
     """
 
     week: str
@@ -59,7 +61,7 @@ class WeekCell:
 
 @dataclass(frozen=True)
 class Row:
-    """A member; `is_listed` says whether the roster has the name, `shown` what the board calls them."""
+    """A member's line; `is_listed`: the roster has the name, `shown`: what the board calls the member."""
 
     name: str
     full_name: str
@@ -71,7 +73,7 @@ class Row:
 
     @property
     def days_late(self) -> int:
-        """All days that the member's work was late, and the team's in group weeks."""
+        """Sum of the late days of all weeks; in group weeks those of the team's notebook."""
         return sum(cell.days_late for cell in self.weeks)
 
     @property
@@ -81,13 +83,13 @@ class Row:
 
     @property
     def last(self) -> datetime | None:
-        """The last hand-in of any week by the member, not by another of the team."""
+        """The member's own last hand-in of any week; a teammate's does not count."""
         return max((cell.handed_in for cell in self.weeks if cell.handed_in and not cell.by), default=None)
 
 
 @dataclass(frozen=True)
 class Board:
-    """All that the page shows; without points and full names where it `is_public`."""
+    """All that the page shows; where it `is_public`, there are no points and no full names in it."""
 
     rows: tuple[Row, ...]
     weeks: tuple[str, ...]
@@ -120,12 +122,13 @@ def gather(
     root : Path
         The repository.
     results : Path
-        Where `week_results.store` keeps what checks found.
+        Where `common.members.checking.store` keeps what checks found.
     leaderboard : Leaderboard, optional
+        From `common.members.leaderboard.rank_entries`; without one the board shows none.
     made : datetime
-        When; shown on the page.
+        When the board was made; shown on the page. With a time zone.
     grades : bool
-        The instructor's board; False makes the public one.
+        True for the instructor's board, False for the public one.
 
     Raises
     ------
@@ -194,7 +197,7 @@ def _cell(
 
 
 def _best(week: str, name: str, mates: list[str], cells: dict[tuple[str, str], WeekCell]) -> WeekCell:
-    """The team's best notebook of a group week; its own where two are as good."""
+    """The team's best notebook of a group week; the member's own where it is as good as the best."""
     candidates = [mate for mate in mates if (mate, week) in cells and cells[mate, week].state != "none"]
     if not candidates:
         return cells[name, week]
@@ -204,13 +207,13 @@ def _best(week: str, name: str, mates: list[str], cells: dict[tuple[str, str], W
 
 
 def _team_mark(mates: list[str], week: str, marks: Mapping[tuple[str, str], Mark]) -> Mark:
-    """One notebook, one due date: the latest extension that anybody of the team has."""
+    """A team has one notebook, so one due date: the latest extension that anybody of the team has."""
     extensions = [marks[mate, week].extension for mate in mates if (mate, week) in marks]
     return Mark(extension=max((until for until in extensions if until), default=None))
 
 
 def _presentations(root: Path, name: str) -> tuple[str, ...]:
-    """Names of the files in a member's ``presentations/``, the explaining one left out."""
+    """Names of the files in a member's ``presentations/``, without the README that explains the folder."""
     folder = root / "members" / name / "presentations"
     if folder.is_symlink() or not folder.is_dir():
         return ()
@@ -234,7 +237,7 @@ def page(board: Board, *, csv_name: str = "") -> str:
     ----------
     board : Board
     csv_name : str
-        The file to link to; none by default.
+        Name of the CSV file that the page links to; no link by default.
     """
     figure, text = _figure(board) if board.leaderboard else ("", "")
     return (
@@ -325,20 +328,20 @@ def leaderboard_table(board: Leaderboard, called: Callable[[str], str] = str) ->
 
 
 def write_board(board: Board, path: Path) -> list[Path]:
-    """Write the page, and beside it ``.csv`` and ``_leaderboard.csv``; what was written."""
+    """Write the page, and beside it ``.csv`` and ``_leaderboard.csv``; the paths that were written."""
     members, ranks = path.with_suffix(".csv"), path.with_name(f"{path.stem}_leaderboard.csv")
     files = {path: page(board, csv_name=members.name), members: table(board)}
     if board.leaderboard:
         files[ranks] = leaderboard_table(board.leaderboard, board.called)
     for place, text in files.items():
-        with whole_file(place) as aside:  # spreadsheets look for a mark at the beginning of a CSV file
+        with whole_file(place) as aside:  # spreadsheets know UTF-8 by a byte-order mark at the beginning
             encoding = "utf-8-sig" if place.suffix == ".csv" else "utf-8"
             aside.write_text(text, encoding=encoding, newline="")
     return list(files)
 
 
 def _kind(cell: WeekCell) -> str:
-    """The style of a week: by what it says, not by colour alone."""
+    """The CSS class of a week's cell; `_said` says the same in signs, not by colour alone."""
     if cell.state == "handed in":
         return "full"
     if cell.state == "ran":
@@ -357,7 +360,7 @@ def _said(cell: WeekCell) -> str:
 
 
 def _is_full(cell: WeekCell) -> bool:
-    """At least four fifths: what the checks can give, in every week."""
+    """Whether four fifths of the points are there: in every week, 16 of 20 are by the checks."""
     return 5 * cell.points >= 4 * cell.out_of
 
 

@@ -1,7 +1,7 @@
 """One member's week, checked: the notebook run in a sandbox, its answers graded.
 
-The points are as honest as the notebook: it runs in the same process as its checks, and one that is made to
-cheat can. Who suspects it reads the notebook, which is short.
+The points are as honest as the notebook: it runs in the same process as its checks, so one that is made to
+cheat can. Whoever suspects it reads the notebook, which is short.
 """
 
 from __future__ import annotations
@@ -50,23 +50,23 @@ class WeekCheck:
     ----------
     member, week : str
     status : {"ran", "failed", "stopped", "refused"}
-        To the end; a cell failed; a limit was passed, or the process ended; nothing was run.
+        It ran to the end; a cell failed; a limit was passed, or the process ended; nothing was run.
     message : str
-        One line for everybody: of an exception the kind and the cell, never its text, for a notebook can put
-        into it whatever it has read.
+        One line that everybody may read. Of an exception it has the type and the cell, never the text: a
+        notebook can put into that whatever it has read.
     points, checkable, rubric : int
-        Earned by the checks; of how many; what a reader gives beyond.
+        Points earned by the checks, points that the checks can give, and points that a person gives.
     answers : tuple of dict
         ``question``, ``title``, ``points``, ``ok``, ``message``, ``hint`` of each question with a check.
     notes : tuple of str
         What else the author or the instructor should know.
     seconds : float
     guards : tuple of str
-        What protected the machine (`sandbox.Finished`).
+        What protected the machine (`common.sandbox.run.Finished`).
     digest : str
-        Of the week's folder and the checks: a result with another digest is out of date.
+        From `digest`, of the week's folder and the checks: a result with another digest is out of date.
     detail : str
-        What a failing cell, or a process that did not start, has said; for the instructor.
+        What a failing cell printed as its error, or a process that did not start; for the instructor.
     """
 
     member: str
@@ -90,7 +90,7 @@ class WeekCheck:
 
 
 def store(check: WeekCheck, folder: Path = RESULTS) -> Path:
-    """Keep a result for the board."""
+    """Keep a result for the board, as JSON; the path that was written."""
     path = folder / check.member / f"{check.week}.json"
     with whole_file(path) as aside:
         aside.write_text(json_text(asdict(check), ensure_ascii=False) + "\n", encoding="utf-8")
@@ -98,7 +98,7 @@ def store(check: WeekCheck, folder: Path = RESULTS) -> Path:
 
 
 def stored(name: str, week: str, folder: Path = RESULTS) -> WeekCheck | None:
-    """The result that was kept; None where there is none that can be read."""
+    """The result that was kept; None where there is none, or none that can be right."""
     try:
         content = json.loads(read_regular(folder / name / f"{week}.json", MAX_RESULT))
         content |= {key: tuple(content[key]) for key in ("answers", "notes", "guards")}
@@ -123,9 +123,13 @@ _WORDS = {"ran": "ran to its end", "failed": "a cell failed", "stopped": "was st
 
 
 def report(checks: Sequence[WeekCheck], *, details: bool = False) -> str:
-    """One notebook in detail; several as a table, with what each author should know below it.
+    """What checks found, as text: one notebook in detail; several as a table, with remarks below it.
 
-    With `details` also what failing cells have said: not for a page that others read.
+    Parameters
+    ----------
+    checks : sequence of WeekCheck
+    details : bool
+        Also show the error texts of failing cells: not for a page that others read.
     """
     if not checks:
         return "Nothing to check: no notebook has been started. `dnnc members start NAME WEEK` does."
@@ -189,11 +193,18 @@ def check_week(
     ----------
     name : str
     week : str or int
+        A number, or ``week03``.
     root : Path
         The repository.
     limits : Limits
+        Time, memory, files and processes of the run.
     questions : sequence of Question, optional
         By default those of ``common.checks.<week>``.
+
+    Returns
+    -------
+    WeekCheck
+        Also for a notebook that fails, is stopped, or cannot be run.
 
     Raises
     ------
@@ -270,7 +281,7 @@ def _run(
 
 
 def read_state(path: Path) -> dict:
-    """How far a run came, from a file that a hostile notebook may have written."""
+    """How far a run came. A hostile notebook may have written the file: only right types are taken."""
     state = {"cell": 0, "stage": "start", "error": None, "verdicts": None}
     try:
         content = json.loads(read_regular(path, MAX_RESULT))
@@ -292,7 +303,7 @@ def read_state(path: Path) -> dict:
 
 
 def _kind(name: str) -> str:
-    """The name of one of Python's own exceptions; another's name may be made to say what was read."""
+    """The name of a built-in exception; the notebook could name a class of its own after what it has read."""
     kind = getattr(builtins, name, None) if name.isidentifier() else None
     return name if isinstance(kind, type) and issubclass(kind, BaseException) else "an error"
 
@@ -304,7 +315,7 @@ def _said(error: Mapping[str, str]) -> str:
 def digest(name: str, week: str, *, root: Path = ROOT) -> str:
     """SHA-256 of a week's folder and of the checks that judge it; empty where there is no notebook to read.
 
-    All files count, for a notebook may import modules and read pictures that lie beside it.
+    All files of the folder count: a notebook may import modules and read pictures that lie beside it.
     """
     whole = hashlib.sha256()
     try:
@@ -336,7 +347,7 @@ def _regular_files(folder: Path) -> list[Path]:
 
 
 def _answers(verdicts: list[dict] | None, questions: Sequence[Question]) -> tuple[dict, ...]:
-    """A row a question that has a check; only its number and a plain true are believed."""
+    """A row for each question with a check. The notebook may have forged verdicts: only plain True counts."""
     found = {
         verdict.get("question"): verdict for verdict in verdicts or [] if type(verdict.get("question")) is int
     }

@@ -27,7 +27,7 @@ def in_a_clone() -> None:
         needs_checkout("dnnc members")
 
 
-Name = Annotated[str, typer.Argument(help="A member's name: small letters, digits, underscores.")]
+Name = Annotated[str, typer.Argument(help="A member's name: lowercase letters, digits, underscores.")]
 Week = Annotated[str, typer.Argument(help="A number such as 3, or week03.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else goes to stderr.")]
 Team = Annotated[str | None, typer.Option(help="The team's name, written like a member's.")]
@@ -57,12 +57,12 @@ def new(
         is_new = folders.enrol(name, full_name=full_name, team=team, github=github)
         roster = load_roster()
         lines = [
-            "members/team.toml: a block more; the member makes the folder, by `dnnc members new`, or `start`"
+            "members/team.toml: one block added; the member makes the folder: `dnnc members new` or `start`"
             if is_new
             else f"members/team.toml has {name} already: nothing was written there"
         ]
         if roster.member(name).github is None:
-            lines.append(f"No hand-in of {name} passes the gate before `github` stands in the block.")
+            lines.append(f"No hand-in of {name} passes the gate until `github` is in the block.")
         made = []
     else:
         made = folders.new_member(name, full_name=full_name, team=team)
@@ -228,7 +228,7 @@ def migrate() -> None:
     if not n_marks:
         print("members/marks.toml is not there: nothing to move")
         return
-    print(printable(f"{path}: {n_marks} marks more; members/marks.toml is deleted: commit that."))
+    print(printable(f"{path}: {n_marks} marks added; members/marks.toml is deleted: commit that."))
     print("The repository's history still shows it: what was public once cannot be taken back.")
 
 
@@ -291,7 +291,7 @@ def import_class(
 
     new, known = import_people(source, private_names=private_names)
     roster = load_roster()
-    print(printable(f"members/team.toml: {len(new)} members more, {len(known)} stood there already"))
+    print(printable(f"members/team.toml: {len(new)} members added, {len(known)} were there already"))
     print(printable(f"{people_file()}: ids and addresses of {len(new) + len(known)}"))
     if missing := [name for name in new if roster.member(name).github is None]:
         print(printable(f"without a GitHub account, so without hand-ins: {', '.join(missing)}"))

@@ -31,9 +31,17 @@ def write_feedback(
     week : str or int, optional
         Only this one.
     into_folders : bool
-        Into ``members/<name>/feedback/``, to be committed, and as public as the repository; by default beside
-        the grades.
-    root, results : Path
+        Write into ``members/<name>/feedback/``, which is as public as the repository once committed; by
+        default beside the grades.
+    root : Path
+        The repository.
+    results : Path
+        Where `common.members.checking.store` keeps what checks found.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
 
     Raises
     ------
@@ -57,7 +65,7 @@ def write_feedback(
             )
             path = folder / label if into_folders else folder / f"{row.name}_{label}"
             if into_folders and (folder.is_symlink() or folder.parent.is_symlink()):
-                raise ValueError(f"members/{row.name} holds a link in the place of a folder")
+                raise ValueError(f"members/{row.name} holds a link in place of a folder")
             heading = f"# Feedback for {row.shown}\n\n"
             with whole_file(path) as aside:
                 aside.write_text(heading + (text or "Nothing has been handed in yet.\n"), encoding="utf-8")

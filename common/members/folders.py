@@ -38,12 +38,12 @@ def assignments(root: Path = ROOT) -> dict[str, Path]:
 
 
 def member_folder(name: str, root: Path = ROOT) -> Path:
-    """The folder of a member, which is there and is no link.
+    """The folder of a member, ``members/<name>``: it exists, and is not a link.
 
     Raises
     ------
     ValueError
-        The name is not safe, or nobody has it.
+        The name is not safe, or there is no such folder.
     """
     folder = root / "members" / safe_name(name)
     if folder.is_symlink() or not folder.is_dir():
@@ -54,7 +54,7 @@ def member_folder(name: str, root: Path = ROOT) -> Path:
 
 
 def known_member(name: str, root: Path = ROOT) -> None:
-    """Refuse a name that neither the roster nor a folder has.
+    """Refuse a name that is neither in the roster nor that of a folder.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def new_member(
         raise ValueError(f"full name {full_name!r}: expected one line of text")
     template, folder = root / "members" / "template", root / "members" / name
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise ValueError(f"members/{name} is there, and is no folder: remove it, or choose another name")
+        raise ValueError(f"members/{name} is there, and is not a folder: remove it, or choose another name")
     made = []
     for source in sorted(path for path in template.rglob("*") if path.is_file()):
         text = source.read_text(encoding="utf-8")
@@ -152,7 +152,7 @@ def enrol(
 def roster_block(
     name: str, *, full_name: str | None = None, team: str | None = None, github: str | None = None
 ) -> str:
-    """The lines of a member in the roster; with an account to be filled in where none is given."""
+    """A member's block for the roster, as TOML; with a comment in place of an account that is not given."""
     quoted = (full_name or name.replace("_", " ").title()).replace("\\", "\\\\").replace('"', '\\"')
     lines = ["[[members]]", f'name = "{safe_name(name)}"', f'full_name = "{quoted}"']
     lines += [f'team = "{safe_name(team, "team")}"'] if team else []
@@ -163,9 +163,9 @@ def roster_block(
 def start_week(name: str, week: str | int, *, root: Path = ROOT) -> tuple[Path, bool]:
     """Copy a week's assignment into a member's folder, unless one is there.
 
-    A member whom the roster lists, and who has no folder on this branch yet, gets one: without a profile, for
-    that is written once, and may be on its way to main on another branch. Where the roster says when the week
-    is due, the copy's first text says it, too.
+    A member who is in the roster but has no folder on this branch yet gets one. It has no profile: that is
+    written once, and may be on its way to main on another branch. Where the roster says when the week is due,
+    the copy's first text cell says it, too.
 
     Returns
     -------
@@ -187,13 +187,13 @@ def start_week(name: str, week: str | int, *, root: Path = ROOT) -> tuple[Path, 
     if roster.member(name) is None or folder.is_symlink() or folder.exists():
         folder = member_folder(name, root)
     if (folder / label).is_symlink():
-        raise ValueError(f"members/{name}/{label} is a link: remove it, work belongs into a folder")
+        raise ValueError(f"members/{name}/{label} is a link: remove it, work belongs in a folder")
     target = folder / label / NOTEBOOK
     return target, _write_new(target, with_due_date(known[label].read_bytes(), roster.due_text(label)))
 
 
 def with_due_date(notebook: bytes, due: str) -> bytes:
-    """The notebook with a line more in its first text cell; as it was where no date is said."""
+    """The notebook with the due date added to its first text cell; unchanged where `due` is empty."""
     if not due:
         return notebook
     content = json.loads(notebook)
@@ -207,13 +207,14 @@ def with_due_date(notebook: bytes, due: str) -> bytes:
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """The bytes of a file that is no link, no pipe, no device, and not too long.
+    """The bytes of a regular file (not a link, pipe or device) of at most `most` bytes.
 
     Raises
     ------
     ValueError
-        It is something else, or longer.
+        It is something else, longer, or cannot be read.
     """
+    # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever
     try:
         opened = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:

@@ -1,11 +1,11 @@
 """The gate: a pull request of a mentee may touch the mentee's own folder, and nothing else.
 
 The roster says which folder belongs to which GitHub account; instructors' accounts may change everything.
-Code and roster are those of the base branch, never those of the pull request, and nothing of it is run or
-even checked out: git tells what would change. Judged is the tree that merging would make, not only the
-difference to one common ancestor, for a history with several of them can be arranged so that git picks the
-one that hides a change. What is weighed are all files of the history that would come to main, those that a
-later commit removes again included. It needs nothing but Python and git (2.38 or newer)::
+Code and roster are those of the base branch, never those of the pull request. Nothing of the pull request is
+run or even checked out: git lists what would change. The gate judges the tree that merging would make, not
+only the difference to one common ancestor: a history with several ancestors can be arranged so that git picks
+the one that hides a change. The limit of bytes is for all files of the history that would come to main, also
+for those that a later commit removes again. The gate needs nothing but Python and git (2.38 or newer)::
 
     python -m common.members.gate AUTHOR BASE HEAD
 """
@@ -85,7 +85,7 @@ def decide(
     history: Sequence[Change] = (),
     kept: Sequence[str] | None = None,
 ) -> Decision:
-    """Judge a pull request.
+    """Judge a pull request by what it changes; the message says what is refused, and what to do.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def decide(
             False,
             f"Refused: the roster knows no GitHub account {author}. Ask an instructor to write "
             f'`github = "{author}"` into your block of `members/team.toml`, then let this check run again. '
-            "If this is no hand-in but a contribution to the course: an instructor reads it, and decides.",
+            "If this is not a hand-in but a contribution to the course: an instructor reads it, and decides.",
         )
     folder = f"members/{member.name}"
     if kept is None:
@@ -147,13 +147,13 @@ def _problem(change: Change, folder: str) -> str:
     """What is wrong with a change, empty when nothing is."""
     shown, parts = _shown(change.path), change.path.split("/")
     if not change.path.isprintable() or "\\" in change.path or {"", ".", ".."} & set(parts):
-        return f"{shown} is no path for work: plain names, please"
+        return f"{shown} is not a path for work: use plain names"
     if not change.path.startswith(f"{folder}/"):
         return f"{shown} is outside your folder"
     if any(part.lower().startswith(".git") or _SHORT_GIT.fullmatch(part) for part in parts):
         return f"{shown} would change how git or GitHub behaves"
     if change.mode == _NOTHING:
-        return ""  # whatever its name: it goes
+        return ""  # a deletion is allowed, whatever the file's name
     if change.mode == _LINK:
         return f"{shown} is a symbolic link: commit the file itself"
     if change.mode == _SUBMODULE:
@@ -181,7 +181,7 @@ def _is_unsafe(part: str) -> bool:
 
 
 def _twins(paths: Iterable[str]) -> list[str]:
-    """Names that are one file on macOS or Windows: they differ in case or in Unicode's form only."""
+    """Names that are one file on macOS or Windows: they differ only in case or in Unicode's normal form."""
     known: dict[str, str] = {}
     problems = []
     every = {str(one) for given in paths for one in (given, *PurePosixPath(given).parents)}
@@ -219,13 +219,13 @@ def _most_bytes(parts: Sequence[str]) -> int:
 
 
 def changes_between(base: str, head: str, root: Path = ROOT) -> list[Change]:
-    """What merging `head` into `base` would change, told by git without checking anything out.
+    """What merging `head` into `base` would change; git finds it without checking anything out.
 
     Raises
     ------
     ValueError
-        Not full commit ids, git does not know them, they have several common ancestors or none, or they
-        conflict.
+        They are not full commit ids, git does not know them, they have several common ancestors or none, or
+        they conflict.
     """
     for commit in (base, head):
         if not _COMMIT.fullmatch(commit):
@@ -286,7 +286,7 @@ def _folder_paths(tree: str, folder: str, root: Path) -> list[str]:
 
 
 def _git(root: Path, *arguments: str, text: str = "", may_fail: bool = False) -> bytes:
-    """What git says; with `may_fail` an exit code of 1 is an answer, too."""
+    """What git prints; with `may_fail` an exit code of 1 is an answer, too."""
     command = ["git", "-C", str(root), "-c", "core.quotePath=false", *arguments]
     done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=120)
     if done.returncode > may_fail or done.returncode < 0:
@@ -295,7 +295,17 @@ def _git(root: Path, *arguments: str, text: str = "", may_fail: bool = False) ->
 
 
 def judge_pull_request(author: str, base: str, head: str, root: Path = ROOT) -> Decision:
-    """The decision about a pull request, by the roster in `root`; a roster that is broken allows nothing."""
+    """The decision about a pull request, by the roster in `root`; a roster that is broken allows nothing.
+
+    Parameters
+    ----------
+    author : str
+        The GitHub account that opened it.
+    base, head : str
+        Full commit ids: main, and what is to be merged.
+    root : Path
+        A clone that has both commits.
+    """
     try:
         roster = load_roster(root / "members" / "team.toml")
         if roster.is_instructor(author):

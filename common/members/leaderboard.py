@@ -1,7 +1,7 @@
-"""Who made VGG-16 smallest, and at what price: ranks, ties, and the Pareto front.
+"""Who made VGG-16 smallest, and at what loss of accuracy: ranks, ties, and the Pareto front.
 
-All are compared with the same network, whatever theirs has become on the way: the ratio is the dense
-float32 bytes of the whole VGG-16 over those of the file, the drop is counted from the course's trained
+All files are compared with the same network, whatever has become of its layers: the ratio is the dense
+float32 bytes of the whole VGG-16 over those of the file, and the drop is counted from the course's trained
 baseline. First come the files that meet the course's targets, the smallest first; then the others. Files of
 the same size and accuracy share a rank.
 """
@@ -31,9 +31,9 @@ from common.sandbox.work_copy import environment, readable, work_copy
 # ----------------------------------------------------------------------------------------------------
 # The .dcz files that members hand in for the leaderboard: found, measured in a sandbox, remembered.
 #
-# They lie in ``members/<name>/capstone/``, at most three each, of at most 16 MB. A file is data: nothing in
-# it is executed, and a process of its own, with limits, decodes it. What was measured is kept by the file's
-# SHA-256.
+# They lie in ``members/<name>/capstone/``, at most three per member, of at most 16 MB each. A file is data:
+# nothing in it is executed, and a process of its own, with limits, decodes it. What was measured is kept
+# under the file's SHA-256.
 
 MAX_ENTRY = 16 << 20
 MAX_ENTRIES = 3
@@ -52,10 +52,11 @@ class Entry:
         Of its bytes; empty when it could not be read.
     file_bytes : int
     bits_per_weight, sparsity : float
+        Of `common.report.sizes.size_report`: file bits over all weights, and the fraction of zeros.
     top1 : float or None
-        None when it was not measured.
+        Accuracy, a fraction; None when it was not measured.
     n_test : int or None
-        Images of CIFAR-10's test set.
+        How many images of CIFAR-10's test set were used.
     problem : str
         Why it does not count, in one line; empty when it does.
     weights : str
@@ -92,13 +93,18 @@ def measure_entries(
     results : Path
         Where measurements are kept.
     first : int, optional
-        Only so many test images: for tests.
+        Use only so many test images: for this repository's own tests.
     limits : Limits
         Of the process that decodes and evaluates a file.
     say : callable
-        Told the name of each file before it is measured, and how many there are.
+        Called with a line of text before a file is measured: which file, and how many there are.
     names : sequence of str, optional
         Only these members.
+
+    Returns
+    -------
+    list of Entry
+        Also of the files that do not count; their `problem` says why.
     """
     names = member_names(root) if names is None else names
     files = [(name, place, path) for name in names for place, path in entry_files(name, root)]
@@ -111,7 +117,7 @@ def measure_entries(
 
 
 def entry_files(name: str, root: Path = ROOT) -> list[tuple[int, Path]]:
-    """A member's files for the leaderboard with their numbers from 0, whatever the case of their ending."""
+    """A member's ``.dcz`` files (in any case of letters) in the order of names, with their numbers from 0."""
     folder = root / "members" / name / "capstone"
     if folder.is_symlink() or folder.parent.is_symlink() or not folder.is_dir():
         return []
@@ -176,9 +182,20 @@ def other_entries(
 
 
 def rank_text(place: Place, n_files: int, unknown: Sequence[int] = ()) -> str:
-    """The rank that a file would take, or from which to which when others' files are not measured here.
+    """The rank that a file would take; a range of ranks where others' files are not measured here.
 
-    A file that meets the targets is overtaken by smaller ones only.
+    Parameters
+    ----------
+    place : Place
+        The file's place among those that are measured.
+    n_files : int
+        How many are measured.
+    unknown : sequence of int
+        Bytes of each file that is not. A file that meets the targets is overtaken by smaller ones only, any
+        other by every one of them.
+
+    Examples
+    --------
 
     >>> good = Place(Entry("ada", "a.dcz", file_bytes=400_000), 3, 150.0, 1.0, True, False)
     >>> rank_text(good, 7), rank_text(good, 7, [300_000, 500_000])
@@ -191,14 +208,14 @@ def rank_text(place: Place, n_files: int, unknown: Sequence[int] = ()) -> str:
 
 
 def entries_report(entries: Sequence[Entry], board: Leaderboard, unknown: Sequence[int] = ()) -> str:
-    """What `check_entries` found, a line per file; the board holds others' files, too.
+    """What `check_entries` found, as text, a line per file.
 
     Parameters
     ----------
     entries : sequence of Entry
         One member's.
     board : Leaderboard
-        Of these entries and of others' that are known.
+        Of these entries, and of those of others that are known.
     unknown : sequence of int
         Bytes of others' files that have not been measured.
     """
@@ -248,7 +265,7 @@ def _known_or_measured(entry: Entry, data: bytes, root: Path, results: Path, fir
     except ValueError:
         say(f"{entry.member}/{entry.file}: {len(data):,} bytes")
         figures = measure_file(data, root=root, first=first, limits=limits)
-        # those may be the machine's fault, and go on trial again
+        # missing images, or a limit passed, may be this machine's fault: next time the file is measured again
         if not {"missing", "stopped"} & set(figures):
             with whole_file(kept) as aside:
                 aside.write_text(json_text(figures, indent=None))
@@ -256,9 +273,9 @@ def _known_or_measured(entry: Entry, data: bytes, root: Path, results: Path, fir
 
 
 def measure_file(data: bytes, *, root: Path = ROOT, first: int | None = None, limits: Limits) -> dict:
-    """What `measure_entry` finds in a process of its own.
+    """What `common.sandbox.entry.measure` finds, in a process of its own.
 
-    When that ends badly, ``{"stopped": the limit}`` or ``{"error": why}``.
+    Where that process ends badly: ``{"stopped": the limit}`` or ``{"error": why}``.
     """
     _fetch_images()
     with work_copy(None, root=root) as base:
@@ -282,7 +299,7 @@ def measure_file(data: bytes, *, root: Path = ROOT, first: int | None = None, li
 
 @functools.cache
 def _fetch_images() -> None:
-    """CIFAR-10 into the cache, where it may be downloaded: the sandbox has no network."""
+    """Download CIFAR-10 into the cache, where that is possible: the sandbox has no network."""
     from common.data.datasets import load_dataset
 
     with contextlib.suppress(OSError, ValueError):
@@ -290,14 +307,14 @@ def _fetch_images() -> None:
 
 
 def _checked(entry: Entry, figures: object, first: int | None) -> Entry:
-    """The entry with its figures, where they can be what they should."""
+    """The entry with its measured figures, or with a problem where they are missing or cannot be right."""
     if not isinstance(figures, dict):
         return _invalid(entry, "its measurement makes no sense: delete it, and measure again")
     if why := figures.get("error") or figures.get("stopped"):
         return _invalid(entry, why)
     if course_file := figures.get("course_file"):
         return _invalid(
-            entry, f"its weights are those of the course's own {course_file}: told, and not ranked"
+            entry, f"its weights are those of the course's own {course_file}: shown, and not ranked"
         )
     if figures.get("missing"):
         return _invalid(entry, f"not measured: {figures['missing']}")
@@ -325,12 +342,14 @@ class Place:
     rank : int
         From 1; equal files share one, and the next rank is that much further.
     ratio : float
+        Dense float32 bytes of VGG-16 over the file's bytes.
     drop_points : float
-        Percentage points below the baseline; negative for a better network.
+        Percentage points of top-1 accuracy below the baseline; negative for a better network.
     meets_targets : bool
-        Ratio and drop are as the course asks.
+        Whether ratio and drop are as the course asks.
     is_on_front : bool
-        No other file is smaller and as accurate, or more accurate and as small.
+        Whether it is on the Pareto front: no other file is smaller and as accurate, or more accurate and as
+        small.
     same_as : tuple of str
         Members who handed in the very same network, packed alike or not.
     """
@@ -357,13 +376,16 @@ class Leaderboard:
 def rank_entries(
     entries: Sequence[Entry], *, dense_bytes: int | None = None, baseline_top1: float | None = None
 ) -> Leaderboard:
-    """Order what was measured.
+    """Rank what was measured.
 
     Parameters
     ----------
     entries : sequence of Entry
-    dense_bytes, baseline_top1 : optional
-        Of the dense network; by default those of the course's trained baseline.
+        Those with a problem are not ranked.
+    dense_bytes : int, optional
+        Bytes of the dense network; by default four per parameter of the course's trained baseline.
+    baseline_top1 : float, optional
+        Its accuracy, a fraction; by default the baseline's.
     """
     if dense_bytes is None or baseline_top1 is None:
         figures = read_result(BASELINE)["figures"]

@@ -1,6 +1,6 @@
 """Lists: the class from a spreadsheet, and grades for a learning platform.
 
-Numbers of students and e-mail addresses never enter the repository: they are kept beside the grades, in
+Students' ids and e-mail addresses never enter the repository: they are kept beside the grades, in
 ``people.csv``.
 """
 
@@ -32,7 +32,7 @@ _OTHER_NAMES = {
 
 @dataclass(frozen=True)
 class Person:
-    """What a platform knows a member by, and what the repository does not hold."""
+    """A member as a learning platform knows them: the id and the address are not in the repository."""
 
     name: str
     full_name: str = ""
@@ -41,12 +41,12 @@ class Person:
 
 
 def people_file(root: Path = ROOT) -> Path:
-    """Where members' numbers and addresses are kept."""
+    """The file of members' ids and addresses, which need not be there."""
     return grades_folder(root) / "people.csv"
 
 
 def load_people(path: Path | None = None) -> dict[str, Person]:
-    """Members' numbers and addresses by name; none where there is no such file.
+    """Members' ids and addresses by name; empty where there is no such file.
 
     Raises
     ------
@@ -67,12 +67,14 @@ def load_people(path: Path | None = None) -> dict[str, Person]:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The lines of a CSV file by column; commas, semicolons or tabs, with or without a mark at the beginning.
+    """The lines of a CSV file, each a dict by column; the delimiter is found: comma, semicolon or tab.
+
+    A byte-order mark at the beginning is ignored. Column names become lowercase, with underscores for spaces.
 
     Raises
     ------
     RosterError
-        It is not UTF-8 text, has no heads, or a cell that would steer a terminal.
+        It is not UTF-8 text, has no line of column names, or a cell holds control characters.
     """
     try:
         text = read_regular(path, MAX_LIST).decode("utf-8-sig")
@@ -105,9 +107,9 @@ def _column(head: str) -> str:
 def import_people(
     path: Path, *, root: Path = ROOT, private_names: bool = False
 ) -> tuple[list[str], list[str]]:
-    """Write a class from a CSV file into the roster, and its numbers and addresses beside the grades.
+    """Write a class from a CSV file into the roster, and its ids and addresses beside the grades.
 
-    Who is in the roster already stays as they are; numbers and addresses are brought up to date.
+    Members who are in the roster already stay as they are; their ids and addresses are brought up to date.
 
     Parameters
     ----------
@@ -121,12 +123,12 @@ def import_people(
     Returns
     -------
     new, known : list of str
-        Members that were added, and those that stood there.
+        Names that were added to the roster, and names that were in it before.
 
     Raises
     ------
     RosterError
-        A line cannot be; nothing was written then.
+        A line is not valid; the message names it, and nothing was written.
     """
     roster_path = root / "members" / "team.toml"
     roster, people = load_roster(roster_path), load_people(people_file(root))
@@ -141,7 +143,7 @@ def import_people(
                 full_name = name.replace("_", " ").title()
             account = line.get("github") and account_name(line["github"].removeprefix("@"))
             if name in new:
-                raise ValueError(f"{name} stands there twice: give one of them another `name`")
+                raise ValueError(f"{name} is in the list twice: give one of them another `name`")
             if roster.member(name):
                 known.append(name)
             else:
@@ -172,13 +174,13 @@ def _write_people(people: dict[str, Person], path: Path) -> None:
 
 
 def write_csv(path: Path, lines: list[list[object]]) -> None:
-    """Write lines so that a spreadsheet reads them as UTF-8, and takes no cell for a formula."""
+    """Write lines with a byte-order mark, by which spreadsheets know UTF-8, and with no cell as a formula."""
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file).writerows([harmless(cell) for cell in line] for line in lines)
 
 
 def harmless(value: object) -> object:
-    """A spreadsheet takes text that begins like a formula for one: put a quote before it."""
+    """The value, with an apostrophe before text that a spreadsheet would run as a formula (``=1+1``)."""
     is_formula = isinstance(value, str) and value.lstrip(" ")[:1] in tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001
     return f"'{value}" if is_formula else value
 
@@ -191,9 +193,9 @@ def grade_lines(board, people: dict[str, Person], say: Callable[[str], None] = p
     board : Board
         From `common.members.board.gather`, with grades.
     people : dict
-        From `load_people`.
+        From `load_people`; where it is empty, nobody is expected to have an id.
     say : callable
-        Told who has no number.
+        Called with a line for each member without an id.
     """
     weeks = [f"{week} {what}" for week in board.weeks for what in ("points", "of", "days late")]
     lines: list[list[object]] = [["id", "email", "name", "full name", *weeks, "points", "days late"]]

@@ -1,6 +1,6 @@
-"""Grades: points and comments that a reader gives, and extensions; private, and so outside of the repository.
+"""Grades: points and comments that a reader gives, and extensions. They are private: not in the repository.
 
-They lie in the folder beside it, ``../<repository>-grades/marks.toml``, or in the one that ``DNNC_GRADES``
+They lie in a folder beside it, ``../<repository>-grades/marks.toml``, or in the one that ``DNNC_GRADES``
 names::
 
     [ada_lovelace.week03]
@@ -29,18 +29,23 @@ from common.members.roster import Roster, RosterError, safe_name
 
 # ----------------------------------------------------------------------------------------------------
 # When something was handed in: when it came to main (the merge's date, which GitHub writes), else when its
-# file was written. The dates that a member's own commits bear are the member's to choose.
+# file was written. The dates of a member's own commits do not count: their author can set them at will.
 
 _NOT_WORK = ("README.md", ".gitkeep")
 
 
 def hand_ins(root: Path = ROOT) -> dict[tuple[str, str], datetime]:
-    """The last hand-in by member and folder: ``{("ada", "week01"): ...}``; the template's files are none.
+    """The last hand-in by member and folder: ``{("ada", "week01"): ...}``; the template's files do not count.
 
     Parameters
     ----------
     root : Path
         The repository; without git, or for what is not committed yet, the files' own times count.
+
+    Returns
+    -------
+    dict
+        From (member, folder) to a datetime in UTC.
     """
     committed = _commit_times(root)
     found: dict[tuple[str, str], datetime] = {}
@@ -87,7 +92,7 @@ MAX_COMMENT = 5000
 
 @dataclass(frozen=True)
 class Mark:
-    """What a reader has decided about a member's week; None and empty for what was not decided."""
+    """What a reader has decided about a member's week; None or empty for what was not decided."""
 
     points: float | None = None
     comment: str = ""
@@ -115,7 +120,7 @@ def load_grades(path: Path | None = None) -> dict[tuple[str, str], Mark]:
     Raises
     ------
     RosterError
-        The file cannot be read, or says something that cannot be.
+        The file cannot be read, or holds a value that is not allowed.
     """
     if path is None:
         return load_grades(old_marks_file()) | load_grades(marks_file())
@@ -142,7 +147,7 @@ def load_marks(path: Path | None = None) -> dict[tuple[str, str], float]:
 def set_mark(
     name: str, week: str | int, points: float | None = None, path: Path | None = None, **more: object
 ) -> Mark:
-    """Write the points of a member's week; what stands there and is not given stays.
+    """Write the points of a member's week into the file; what is not given stays as it is there.
 
     Parameters
     ----------
@@ -157,7 +162,7 @@ def set_mark(
     Raises
     ------
     ValueError
-        The name, the week or the points cannot be.
+        The name, the week, the points, the comment or the extension is not valid.
     """
     path = path or marks_file()
     marks = load_grades(path)
@@ -175,7 +180,7 @@ def old_marks_file(root: Path = ROOT) -> Path:
 
 
 def migrate(root: Path = ROOT) -> tuple[int, Path]:
-    """Move the points of earlier versions out of the repository; what stands in the new file wins.
+    """Move the points of earlier versions out of the repository; what the new file says already wins.
 
     Returns
     -------
@@ -233,17 +238,20 @@ def _points(value: object) -> float:
 
 
 def days_late(week: str, handed_in: datetime | None, roster: Roster, mark: Mark | None = None) -> int:
-    """Days that a week came after its due date, each begun day counted; 0 where no date is said.
+    """Days that a week came after its due date; a day that has begun counts whole. 0 without a due date.
 
     Parameters
     ----------
     week : str
+        Such as ``week03``.
     handed_in : datetime or None
+        With a time zone; None where nothing was handed in.
     roster : Roster
+        Has the due dates.
     mark : Mark, optional
-        Its extension counts, where there is one.
+        Its extension takes the place of the due date, where there is one.
     """
     due = (mark.extension if mark else None) or roster.due.get(week)
     if due is None or handed_in is None or handed_in <= due:
         return 0
-    return -((due - handed_in) // timedelta(days=1))
+    return -((due - handed_in) // timedelta(days=1))  # // rounds down, so this rounds up

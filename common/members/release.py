@@ -42,7 +42,7 @@ _LEFT_OUT = re.compile(
 )
 # what the first cell, the set-up and Colab need
 _TOOLS = ("tools/first_cell.py", "tools/install_missing.py", "tools/setup.sh")
-_KEPT = ("members/team.toml",)  # the group's own once it is there
+_KEPT = ("members/team.toml",)  # written once; from then on it is the group's own
 _LEFT_ALONE = re.compile(
     r"^\.git/|^members/(?!template/|README\.md$|team_example\.toml$)"
 )  # whatever a list says
@@ -57,7 +57,7 @@ class Release:
     Attributes
     ----------
     new, changed, removed : tuple of str
-        Files that the edition did not have, had otherwise, or has no more.
+        Files that the edition did not have, had with other content, or no longer has.
     overwritten : tuple of str
         Those among `changed` and `removed` that somebody had edited there since the last release.
     kept : tuple of str
@@ -142,7 +142,14 @@ def release(folder: str | Path, repository: str, *, root: Path = ROOT) -> Releas
 
 
 def edition(url: str, *, root: Path = ROOT) -> dict[str, tuple[bytes, bool]]:
-    """All files of the mentees' edition: path to (bytes, is executable).
+    """All files of the mentees' edition: path -> (bytes, whether it is executable).
+
+    Parameters
+    ----------
+    url : str
+        The group's repository.
+    root : Path
+        This course.
 
     Raises
     ------
@@ -283,7 +290,7 @@ def _title(notebook: Path) -> str:
 
 
 def _tool(name: str, root: Path) -> ModuleType:
-    """A module of ``tools/``, which is no package."""
+    """A module of ``tools/``, which is not a package, so that no import statement finds it."""
     spec = importlib.util.spec_from_file_location(f"_dnnc_{name}", root / "tools" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -291,7 +298,7 @@ def _tool(name: str, root: Path) -> ModuleType:
 
 
 def _manifest_of(folder: Path, root: Path) -> dict[str, str]:
-    """What the last release wrote there, by digest; nothing in a new or empty folder.
+    """What the last release wrote there: path -> SHA-256; empty for a new or empty folder.
 
     Raises
     ------
@@ -315,7 +322,7 @@ def _manifest_of(folder: Path, root: Path) -> dict[str, str]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         safe = False
     if not safe:
-        raise ValueError(f"{folder} is not empty and no mentees' edition: choose a new folder")
+        raise ValueError(f"{folder} is not empty and not a mentees' edition: choose a new folder")
     return files
 
 
@@ -336,7 +343,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _write(folder: Path, files: dict[str, tuple[bytes, bool]], gone: list[str]) -> None:
-    """Write and remove files; when something fails, an interrupt included, all is as it was.
+    """Write and remove files; if something fails (an interrupt included), all is as it was before.
 
     Everything is first written beside the folder; then files are exchanged by renaming, each old one moved
     aside, and moved back if a later one fails.

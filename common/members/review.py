@@ -1,7 +1,7 @@
-"""The questions that a person reads, of every notebook of a week, side by side in a page of this machine.
+"""A page on which a person grades by the rubric: the answers of all notebooks of a week, side by side.
 
-``dnnc members review WEEK`` serves it to this machine alone, under an address that nobody guesses. Points and
-comments are written outside of the repository as they are typed (`common.members.marks`). What comes from
+``dnnc members review WEEK`` serves it to this machine alone, under an address that cannot be guessed. Points
+and comments are written outside of the repository as they are typed (`common.members.marks`). What comes from
 notebooks is shown, never run: text is escaped, Markdown is rendered without HTML, and the page's policy lets
 nothing be loaded from elsewhere.
 """
@@ -43,7 +43,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a member has written, and what was decided about it so far."""
+    """What a member has written, what was decided about it so far, and what the checks gave (`checked`)."""
 
     name: str
     full_name: str
@@ -91,7 +91,7 @@ def question_pieces(notebook: Mapping, numbers: set[int]) -> tuple[Piece, ...]:
     Raises
     ------
     ValueError
-        It is no notebook.
+        It is not a notebook.
     """
     pieces, is_inside = [], False
     try:
@@ -148,11 +148,11 @@ def answers(week: str | int, *, root: Path = ROOT, path: Path | None = None) -> 
         pieces, problem = (), ""
         try:
             pieces = question_pieces(json.loads(read_regular(notebook, MAX_NOTEBOOK)), numbers)
-            problem = "" if pieces else "the notebook has no such question any more"
-            # what the assignment says itself stands above all answers once
+            problem = "" if pieces else "the notebook no longer has this question"
+            # the assignment's own cells are left out: the page shows them once, above all answers
             pieces = tuple(one for one in pieces if one.kind not in ("markdown", "code") or one not in given)
             if not problem and all(one.kind in ("text", "picture") for one in pieces):
-                problem = "nothing is written beside the assignment's own cells"
+                problem = "nothing is written besides the assignment's own cells"
         except (ValueError, RecursionError) as error:
             problem = (
                 printable(str(error))[:200]
@@ -180,11 +180,11 @@ def make_app(
     ----------
     week : str or int
     secret : str
-        A part of the address that nobody guesses.
+        A part of the address that nobody can guess.
     root, path : Path
         As in `answers`.
     tell : callable
-        Given a line for the terminal whenever something is written.
+        Called with a line for the terminal whenever something is written.
     """
     from flask import Flask, abort, request
     from markdown_it import MarkdownIt

@@ -25,8 +25,8 @@ It stands in ``members/team.toml``, which instructors keep::
     title = "Images as arrays"
     date = 2027-02-01                  may be left out
 
-Unknown keys are refused: they are misspelt ones. The file is as public as the repository: students' numbers,
-e-mail addresses, extensions and grades stand elsewhere (`common.members.marks`).
+Unknown keys are refused: they are probably misspelt. The file is as public as the repository: extensions and
+grades are kept elsewhere (`common.members.marks`), and so are ids and addresses (`common.members.lists`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from pathlib import Path
 from common.base.files import ROOT
 
 # ----------------------------------------------------------------------------------------------------
-# Names that are safe as folders everywhere: small letters, digits, single underscores.
+# Names that are safe as folders everywhere: lowercase letters, digits, single underscores.
 #
 # >>> safe_name("ada_lovelace"), suggest("Ada Lovelace"), suggest("../ada"), suggest("Łukasz Çelik")
 # ('ada_lovelace', 'ada_lovelace', 'ada', 'ukasz_celik')
@@ -51,32 +51,32 @@ from common.base.files import ROOT
 MAX_NAME = 40
 _SAFE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}")
-# Names of the course's own below members/, and those that Windows keeps for its devices.
+# Names that the course itself uses below members/, and those that Windows reserves for its devices.
 _TAKEN = frozenset("template team team_example readme board leaderboard results".split())
 _DEVICE = re.compile(r"con|prn|aux|nul|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]", re.IGNORECASE)
 
 
 def safe_name(text: object, what: str = "name") -> str:
-    """The text itself, where it is safe as a name of a folder, on every system.
+    """The text itself, if it is safe as the name of a folder on every system.
 
     Parameters
     ----------
     text : str
-        At most 40 characters: small Latin letters, digits, single underscores; a letter first.
+        At most 40 characters: lowercase Latin letters, digits, single underscores; a letter first.
     what : str
         What the message calls it.
 
     Raises
     ------
     ValueError
-        It is not; the message says what would be.
+        It is not safe; the message offers a name that is.
     """
     is_safe = isinstance(text, str) and len(text) <= MAX_NAME and _SAFE.fullmatch(text)
     if is_safe and text not in _TAKEN and not is_device(text):
         return text
     shown = repr(text if len(str(text)) <= 60 else f"{str(text)[:60]}...")
     offer = suggest(str(text))
-    rule = "small Latin letters, digits and single underscores, a letter first, at most 40 characters"
+    rule = "lowercase Latin letters, digits and single underscores, a letter first, at most 40 characters"
     if is_safe:
         raise ValueError(f"{what} {shown} is taken by the course, or by Windows: choose another, say {offer}")
     raise ValueError(f"{what} {shown}: expected {rule}" + (f", such as {offer}" if offer else ""))
@@ -99,12 +99,12 @@ def is_device(text: str) -> bool:
 
 
 def account_name(text: object) -> str:
-    """The text, where it can be the name of a GitHub account.
+    """The text itself, if it can be the name of a GitHub account.
 
     Raises
     ------
     ValueError
-        It cannot.
+        It cannot: letters, digits, hyphens and underscores, at most 39 characters.
     """
     if isinstance(text, str) and _ACCOUNT.fullmatch(text):
         return text
@@ -118,7 +118,7 @@ _MAX_TEXT = 200
 
 
 class RosterError(ValueError):
-    """The roster cannot be read, or says something that cannot be; the message says where."""
+    """The roster, marks or a list cannot be read, or hold what is not allowed; the message says where."""
 
 
 @dataclass(frozen=True)
@@ -183,12 +183,12 @@ class Roster:
         return next((member for member in self.members if member.name == name), None)
 
     def of_account(self, github: str) -> Member | None:
-        """The member with this GitHub account (capitals do not count), None where there is none."""
+        """The member with this GitHub account (in any case of letters), None where there is none."""
         found = (one for one in self.members if one.github and one.github.lower() == github.lower())
         return next(found, None)
 
     def is_instructor(self, github: str) -> bool:
-        """Whether the account is an instructor's; capitals do not count."""
+        """Whether the account is an instructor's; upper and lower case are the same."""
         return github.lower() in {account.lower() for account in self.instructors}
 
     def of_team(self, team: str | None) -> tuple[Member, ...]:
@@ -208,12 +208,12 @@ class Roster:
 
 
 def date_text(when: datetime, timezone: str) -> str:
-    """A moment as people write it."""
+    """A moment as people write it: ``Monday 8 February 2027, 23:59 UTC``. It is not converted to the zone."""
     return f"{when:%A} {when.day} {when:%B %Y, %H:%M} {timezone}"
 
 
 def in_zone(when: datetime, timezone: str) -> datetime:
-    """The same moment on the clocks of a time zone that the roster has checked."""
+    """The same moment in a time zone, whose name the roster has checked."""
     import zoneinfo
 
     return when.astimezone(UTC if timezone == "UTC" else zoneinfo.ZoneInfo(timezone))
@@ -251,19 +251,21 @@ def load_roster(path: str | Path = ROSTER) -> Roster:
     Raises
     ------
     RosterError
-        It is missing, no TOML, or says something that cannot be; the message names the place.
+        It is missing, not TOML, or holds something that is not allowed; the message names the place.
     """
     path = Path(path)
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
-            raise RosterError(f"{path} is longer than {_MAX_BYTES:,} bytes: that is no roster")
+            raise RosterError(f"{path} is longer than {_MAX_BYTES:,} bytes: that is not a roster")
         return read_roster(data.decode())
     except RosterError as error:
         raise RosterError(f"{path}: {error}") from None
     except OSError as error:
-        raise RosterError(f"{path} cannot be read ({error.strerror}): the roster stands there") from error
+        raise RosterError(
+            f"{path} cannot be read ({error.strerror}): it is where the roster has to be"
+        ) from error
     except UnicodeDecodeError as error:
         raise RosterError(f"{path} is not UTF-8 text: save it as such") from error
 
@@ -330,7 +332,7 @@ def _dates(content: Mapping) -> dict:
         raise RosterError("due: expected a block that begins with [due]")
     for week, day in due.items():
         if not re.fullmatch(r"week[0-9]{2}|capstone", week):
-            raise RosterError(f"due: {week!r} is no week, expected week01, week02, ... or capstone")
+            raise RosterError(f"due: {week!r} is not a week, expected week01, week02, ... or capstone")
         if not isinstance(day, date):
             raise RosterError(f"due: {week} is {day!r}, expected a day such as 2027-02-08, without quotes")
         found[week] = end_of(day, zone)
@@ -363,7 +365,7 @@ def _lecture(entry: Mapping, where: str) -> Lecture:
 
 
 def _text(entry: Mapping, key: str, where: str) -> str:
-    """One line that is not empty, with nothing in it that would steer a terminal."""
+    """One line that is not empty, without control characters, which could steer a terminal."""
     text = entry.get(key)
     if not isinstance(text, str) or not text.strip() or not text.isprintable() or len(text) > _MAX_TEXT:
         raise RosterError(f"{where}: {key} is {text!r}, expected one line of at most {_MAX_TEXT} characters")
@@ -399,4 +401,4 @@ def _checked(check, value: object, where: str) -> str:
 
 def _no_repeats(what: str, values: list) -> None:
     if repeated := [value for value, n in Counter(values).items() if n > 1]:
-        raise RosterError(f"{what} {repeated[0]} stands there more than once")
+        raise RosterError(f"{what} {repeated[0]} is there more than once")

@@ -16,7 +16,7 @@ def without_solutions(code: str, *, todo: bool = False) -> str:
     ----------
     code : str
     todo : bool
-        Keep the reminder as a ``# TODO`` line above the stub, too.
+        Also keep the reminder as a ``# TODO`` line above the stub.
 
     Raises
     ------

@@ -5,10 +5,10 @@ notebook. On Linux it tries, in this order, and goes on with less where the syst
 
 - namespaces of its own: the command sees no other process and no network, and all of its processes end
   with it, however they detached themselves;
-- a view of the disk that holds Python, the course's data and the working folder only (`common.sandbox.view`);
+- a view of the disk that holds only Python, the course's data and the working folder (`common.sandbox.view`);
 - the limits of ``setrlimit``: memory, size of a file, open files, processes;
-- a filter of system calls: no memory that these limits do not count;
-- Landlock: writing below the working folder only, reading what the view holds only.
+- Landlock: writing only below the working folder, reading only what the view holds;
+- a filter of system calls (seccomp): no memory that the limits above do not count.
 
 What took effect is written to a pipe before the command starts.
 """
@@ -30,15 +30,15 @@ from common.sandbox.view import enter_view, refuse_hidden_memory
 # ----------------------------------------------------------------------------------------------------
 # Landlock: a process gives up its right to write outside one folder, and its children cannot take it back.
 #
-# A Linux kernel from 5.13 on can do it for any user, without set-up (``man 7 landlock``); newer ones can also
-# refuse TCP and signals to processes outside. It covers neither UNIX sockets nor modes, times and attributes
-# of files: those need the view.
+# A Linux kernel from 5.13 on can do it for any user, without set-up; ``man 7 landlock`` explains the numbers
+# below. Newer kernels can also refuse TCP and signals to processes outside. It covers neither UNIX sockets
+# nor modes, times and attributes of files: those need the view.
 
 # System calls have these numbers on every architecture of Linux.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _ASK_VERSION = 1
 _PATH_BENEATH = 1
-_NO_NEW_PRIVILEGES = 38  # prctl
+_NO_NEW_PRIVILEGES = 38  # of prctl: needed before an ordinary user may restrict itself
 
 _WRITE_FILE, _READ_FILE, _READ_FOLDER = 1 << 1, 1 << 2, 1 << 3
 # remove a folder, a file; make a device, folder, file, socket, pipe, block device, link
@@ -65,13 +65,13 @@ def landlock_version() -> int:
 
 
 def write_only_below(folder: str | Path, readable: Sequence[str] | None = None) -> tuple[str, ...]:
-    """From now on, this process and those that it starts write below `folder` only.
+    """From now on, this process and those that it starts can write only below `folder`.
 
     Parameters
     ----------
     folder : path
     readable : sequence of str, optional
-        Where they may read besides; everywhere by default.
+        Where they may read, besides `folder`; everywhere by default.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def write_only_below(folder: str | Path, readable: Sequence[str] | None = None) 
     Raises
     ------
     OSError
-        The kernel has it, and refuses.
+        The kernel has Landlock, but refuses.
     """
     version = landlock_version()
     if not version:
@@ -128,13 +128,15 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-_DIE_WITH_PARENT, _ADOPT_ORPHANS, _DROP_CAPABILITY = 1, 36, 24  # prctl
+# of prctl: PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_CAPBSET_DROP
+_DIE_WITH_PARENT, _ADOPT_ORPHANS, _DROP_CAPABILITY = 1, 36, 24
+# of unshare: CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET
 _NEW_MOUNTS, _NEW_IPC, _NEW_USER, _NEW_PIDS, _NEW_NET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
-_PRIVATE_AND_BELOW = (1 << 18) | (1 << 14)
+_PRIVATE_AND_BELOW = (1 << 18) | (1 << 14)  # of mount: MS_PRIVATE | MS_REC
 
 
 def main(settings: dict, command: list[str]) -> int:
-    """Run the command under the settings; its exit code, or 128 and the signal that ended it."""
+    """Run the command under the settings; its exit code, or 128 plus the signal that ended it."""
     guards = ["session", *settings["guards"]]
     report = settings["report"]
     _prctl(_DIE_WITH_PARENT, signal.SIGKILL)
@@ -143,7 +145,7 @@ def main(settings: dict, command: list[str]) -> int:
     if found:
         _enter_namespaces()
         guards += found.split()
-        first = os.fork()
+        first = os.fork()  # a new process namespace begins with the next child: its process number is 1
         if first:
             os.close(report)
             return _code(os.waitpid(first, 0)[1])
@@ -157,7 +159,7 @@ def main(settings: dict, command: list[str]) -> int:
 
 
 def _become(settings: dict, command: list[str], guards: list[str]) -> None:
-    """Take on the limits, say which took effect, and turn into the command."""
+    """Take on the limits, report which took effect, and turn into the command."""
     try:
         _prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         guards += _set_limits(settings)
@@ -176,7 +178,7 @@ def _become(settings: dict, command: list[str], guards: list[str]) -> None:
 
 
 def _namespaces(settings: dict) -> str:
-    """Which of ours this system has, tried in a process of its own: ``namespaces``, and ``view``; or none."""
+    """What this system allows, tried in a child process: ``namespaces view``, ``namespaces`` or nothing."""
     for found in ("namespaces view", "namespaces"):
 
         def attempt(found: str = found) -> None:
@@ -197,7 +199,7 @@ def _enter_mounts(settings: dict, found: str) -> None:
 
 
 def _set_limits(settings: dict) -> list[str]:
-    """The limits of one process; a limit that is lower already stays."""
+    """Set the limits of one process, and name those that are set; a limit that is lower already stays."""
     wanted = {
         "RLIMIT_CORE": 0,
         "RLIMIT_FSIZE": settings["file_bytes"],
@@ -220,7 +222,7 @@ def _set_limits(settings: dict) -> list[str]:
 
 
 def _enter_namespaces() -> None:
-    """Own users, processes, network and mounts."""
+    """Enter namespaces of our own: users, processes, network, mounts and interprocess communication."""
     user, group = os.getuid(), os.getgid()
     if ctypes.CDLL(None, use_errno=True).unshare(_NEW_USER | _NEW_PIDS | _NEW_NET | _NEW_MOUNTS | _NEW_IPC):
         raise OSError(ctypes.get_errno(), "unshare")
@@ -231,7 +233,7 @@ def _enter_namespaces() -> None:
 
 
 def _mount_proc() -> None:
-    """Let /proc show the processes of this namespace only."""
+    """Let /proc show only the processes of this namespace."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"none", b"/", None, _PRIVATE_AND_BELOW, None) or libc.mount(
         b"proc", b"/proc", b"proc", 0b1110, None
@@ -280,7 +282,7 @@ def _code(status: int) -> int:
 
 
 def _prctl(option: int, value: int) -> None:
-    """Only Linux has it; elsewhere the watcher of `sandbox` does what it can."""
+    """Only Linux has prctl; elsewhere the watcher of `common.sandbox.run` does what it can."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common.base.text import json_text
 
-MAX_DENSE_BYTES = 256 << 20  # four times VGG-16: a small file may not become a huge network
+MAX_DENSE_BYTES = 256 << 20  # about four times VGG-16: a small file must not decode to a huge network
 
 
 def main(source: Path, result: Path, first: int) -> None:
@@ -33,14 +33,15 @@ def measure(data: bytes, first: int | None) -> dict:
     data : bytes
         The whole file.
     first : int or None
-        Only so many test images; None for all.
+        Use only so many test images; None for all.
 
     Returns
     -------
     dict
-        ``file_bytes``, ``bits_per_weight``, ``sparsity``, ``top1`` and ``n_test``; the last two are None
-        where CIFAR-10 cannot be had, and ``missing`` says why. ``weights`` is the SHA-256 of the decoded
-        weights, ``course_file`` the file of the course that decodes to the same ones, or empty.
+        ``file_bytes``, ``bits_per_weight``, ``sparsity``, ``top1`` (a fraction) and ``n_test``. The last two
+        are None where CIFAR-10 is not available (``missing`` says why) and for a file of the course.
+        ``weights`` is the SHA-256 of the decoded network, ``course_file`` the name of the course's file that
+        decodes to the same one, or empty.
 
     Raises
     ------

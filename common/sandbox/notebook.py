@@ -1,8 +1,8 @@
 """Run a member's notebook from top to bottom, then grade it: the process inside the sandbox.
 
 ``python -m common.sandbox.notebook NOTEBOOK WEEK RESULT`` writes the result as JSON, and before each cell
-how far it has come, so that whoever looks after a sudden end knows where. The cells run in IPython's shell
-without a kernel: no sockets, one process. A cell that fails ends the run unless it is tagged
+how far it has come, so that after a sudden end the place is known. The cells run in IPython's shell without a
+kernel: no sockets, one process. A cell that fails ends the run unless it is tagged
 ``raises-exception``; what is defined by then is graded.
 """
 
@@ -39,7 +39,7 @@ def main(notebook: Path, week: str, result: Path) -> None:
     ]
     note(stage="done", verdicts=plain)
     sys.stdout.flush()
-    os._exit(0)  # not whatever the notebook left for the end
+    os._exit(0)  # without running what the notebook registered for the end (atexit, threads)
 
 
 def code_cells(notebook: Mapping) -> list[dict]:
@@ -53,7 +53,7 @@ def code_cells(notebook: Mapping) -> list[dict]:
     Raises
     ------
     ValueError
-        It is no notebook of format 4.
+        It is not a notebook of format 4.
 
     Examples
     --------

@@ -1,16 +1,17 @@
 """A command that nobody trusts, run with limits: time, memory, files, processes, output.
 
-It runs in a process group, and where Linux allows it in namespaces of its own (`common.sandbox.confine`), in
-which it sees nothing of the disk but Python, the data sets and its folder (`common.sandbox.view`); where
-ordinary users may not make namespaces but bubblewrap is installed, in those of bubblewrap. A watcher beside
-it measures the whole tree of processes, and kills it when a limit is passed.
+It runs in a process group and, where Linux allows it, in **namespaces** of its own
+(`common.sandbox.confine`): there it sees nothing of the disk but Python, the data sets and its folder
+(`common.sandbox.view`). Where ordinary users may not make namespaces but bubblewrap is installed, those of
+bubblewrap are used. A watcher beside it measures the whole tree of processes, and kills it when a limit is
+passed.
 
-What it does not do: it is not a virtual machine, and a fault of the kernel is open to it. `Finished.guards`
-says what was in effect. Without ``view`` it can reach UNIX sockets, and change modes and times of files;
-without ``reads`` it reads what its user can read; without ``writes`` it writes where its user can
-(`common.sandbox.work_copy` notices for the repository); without ``namespaces`` it can reach the network over
-UDP and stop this very process. For work of people whom nobody knows, use a machine that is thrown away, as
-the workflows on GitHub do.
+What it does not do: it is not a virtual machine, so a fault of the kernel is a way out. `Finished.guards`
+says what was in effect. Without ``view`` the command can reach UNIX sockets, and change modes and times of
+files; without ``reads`` it reads what its user can read; without ``writes`` it writes where its user can
+(`common.sandbox.work_copy` notices changes of the repository); without ``namespaces`` it can reach the
+network over UDP and stop this very process. For work of people whom nobody knows, use a machine that is
+thrown away afterwards, as the workflows on GitHub do.
 """
 
 from __future__ import annotations
@@ -40,7 +41,29 @@ _FOLDER_PAUSE_S = 0.5
 
 @dataclass(frozen=True)
 class Limits:
-    """What a command may use; sizes in bytes."""
+    """What a command may use.
+
+    Attributes
+    ----------
+    seconds : float
+        Time by the clock. CPU time is limited to eight times as much, for threads.
+    memory_bytes : int
+        Resident memory of all its processes together; also the data segment of each one.
+    file_bytes : int
+        Size of any one file that it writes.
+    folder_bytes : int
+        Size of all files in its folder together.
+    processes : int
+        Processes at once.
+    output_bytes : int
+        What it may write to stdout and stderr together.
+    files : int
+        Files and folders below its folder.
+    depth : int
+        How deep folders may lie in each other.
+    open_files : int
+        Files that one process may have open.
+    """
 
     seconds: float = 300.0
     memory_bytes: int = 4 << 30
@@ -60,15 +83,17 @@ class Finished:
     Attributes
     ----------
     code : int
-        Its exit code; 128 and more after a signal.
+        Its exit code; 128 plus the signal's number when a signal ended it, and negative when the sandbox's
+        first process had to be killed.
     output : str
-        What it wrote to stdout and stderr together, at most the limit's bytes.
+        What it wrote to stdout and stderr together, cut off at the limit.
     stopped : str
         Which limit ended it, in words; empty when it ended by itself.
     seconds : float
+        How long it ran.
     guards : tuple of str
-        What protected the others: ``namespaces``, ``view``, ``reads``, ``writes``, ``data``, ... as far as
-        this system has it.
+        What protected the rest of the machine: ``namespaces``, ``view``, ``reads``, ``writes``, ``data``,
+        ..., as far as this system has it.
     """
 
     code: int
@@ -99,6 +124,7 @@ def run_limited(
     folder : Path
         The only folder below which it may write; its size counts.
     limits : Limits
+        What it may use.
     environment : mapping
         All of its environment: nothing is inherited, so no secret is.
     namespaces, landlock, call_filter : bool
@@ -107,6 +133,11 @@ def run_limited(
         Where it starts; `folder` by default.
     readable : iterable of Path
         What it may read besides `folder`, Python and the system's libraries.
+
+    Returns
+    -------
+    Finished
+        Also when a limit ended it.
 
     Raises
     ------
@@ -175,14 +206,14 @@ def run_limited(
 
 @functools.cache
 def own_namespaces() -> bool:
-    """Whether this user may make namespaces, tried once in a process that ends at once."""
+    """Whether this user may make namespaces: tried once, in a process that ends right away."""
     code = "from common.sandbox.confine import _enter_namespaces as enter; enter()"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True)
     return done.returncode == 0
 
 
 def _works(outer: list[str]) -> bool:
-    """Whether a command starts inside."""
+    """Whether a command starts inside bubblewrap."""
     try:
         return (
             subprocess.run([*outer, "/usr/bin/env", "true"], capture_output=True, timeout=20).returncode == 0
@@ -224,7 +255,7 @@ def _watch(process: subprocess.Popen, folder: Path, limits: Limits, output: _Out
 def folder_use(folder: Path, most: int) -> tuple[int, int, int]:
     """What lies below a folder: bytes of all files, number of files and folders, and how deep they go.
 
-    Links are not followed, what vanishes meanwhile does not count, and below `most` + 1 folders nobody looks.
+    Links are not followed, what vanishes meanwhile does not count, and deeper than `most` it does not look.
     """
     n_bytes = n_files = deepest = 0
     pending = [(str(folder), 0)]
@@ -247,7 +278,7 @@ def folder_use(folder: Path, most: int) -> tuple[int, int, int]:
 def hidden_bytes(pids: Iterable[int]) -> int:
     """Bytes of files without a name that processes hold open: in memory (memfd), or deleted while open.
 
-    No limit of a process counts the first, and no look into the folder finds the second.
+    A process's limits do not count the first, and looking into the folder does not find the second.
     """
     found: dict[tuple[int, int], int] = {}
     for pid in pids:
@@ -261,7 +292,10 @@ def hidden_bytes(pids: Iterable[int]) -> int:
 
 
 class _Output:
-    """What a pipe brings, kept up to a limit by a thread; the rest is read and dropped."""
+    """What comes from a pipe, kept up to a limit by a thread; the rest is read and dropped.
+
+    It has to be read: a command that fills a pipe which nobody reads would wait for ever.
+    """
 
     def __init__(self, pipe, most: int) -> None:
         self._pipe, self._most, self._parts, self._n_bytes = pipe, most, [], 0
@@ -305,7 +339,7 @@ def _tree(pid: int) -> list[psutil.Process]:
 
 
 def _kill_tree(process: subprocess.Popen) -> None:
-    """Stop everybody first, so that nobody starts another one; then kill, until nobody is left."""
+    """Stop all processes first, so that none starts another one; then kill them, until none is left."""
     for _ in range(20):
         tree = [one for one in _tree(process.pid) if one.pid != process.pid or process.poll() is None]
         for order in (signal.SIGSTOP, signal.SIGKILL):
@@ -321,7 +355,7 @@ def _kill_tree(process: subprocess.Popen) -> None:
 
 
 def _threads_now() -> int:
-    """Threads of this user on the whole machine: the system counts them all against its limit."""
+    """Threads of this user on the whole machine: the system counts all of them against RLIMIT_NPROC."""
     user, total = os.getuid(), 0
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):

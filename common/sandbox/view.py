@@ -1,10 +1,9 @@
 """What a sandboxed command sees of the disk: Python, the course's data, and its own folder; nothing else.
 
-In a mount namespace of its own a new root is built from read-only binds: no home folder, no ``/run`` and no
-``/tmp`` with their UNIX sockets, no ``.git``, no attendance, nobody else's work. Read-only also means that
-modes, times and attributes outside the folder cannot be changed, which Landlock does not cover. Where
-namespaces are refused to ordinary users, bubblewrap may still be allowed to make one (``bwrap``): it gets the
-same list.
+In a mount namespace of its own, a new root is built from read-only bind mounts: no home folder, no ``/run``
+and no ``/tmp`` with their UNIX sockets, no ``.git``, no attendance, nobody else's work. Read-only also means
+that modes, times and attributes outside the folder cannot be changed, which Landlock does not cover. Where
+ordinary users may not make namespaces, bubblewrap (``bwrap``) may still be allowed to: it gets the same list.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ _SYSTEM = [
 ]
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
+# of mount and umount2 (``man 2 mount``): MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH
 _BIND, _REC, _PRIVATE, _DETACH = 1 << 12, 1 << 14, 1 << 18, 2
 _NOSUID_NODEV_NOEXEC = 0b1110
 _MOUNT_SETATTR, _ATTR_RDONLY, _AT_RECURSIVE, _AT_FDCWD = 442, 1, 0x8000, -100
@@ -36,12 +36,17 @@ _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s39
 
 
 def readable_places(extra: Iterable[str | Path] = ()) -> list[str]:
-    """Files and folders that Python needs, and the extra ones, as they are written and as they resolve.
+    """Files and folders that Python and the system's libraries need, and the extra ones.
 
     Parameters
     ----------
-    extra : paths
+    extra : iterable of path
         What else may be read; what is not there is left out.
+
+    Returns
+    -------
+    list of str
+        Absolute paths, links both as they are written and as they resolve; none lies below another one.
     """
     python = [sys.prefix, sys.base_prefix, Path(sys.executable).parent, *site.getsitepackages()]
     python += [place for place in sys.path if place.endswith(("site-packages", "dist-packages"))]
@@ -59,7 +64,7 @@ def readable_places(extra: Iterable[str | Path] = ()) -> list[str]:
 
 
 def _holds_private(place: str) -> bool:
-    """A prefix such as / or the home folder is no folder of Python's alone."""
+    """Whether a place, such as / or a home folder that is Python's prefix, also holds private files."""
     private = {os.path.realpath(one) for one in (Path.home(), ROOT, "/tmp", "/run", "/var", "/etc", "/home")}
     return os.path.realpath(place) == "/" or any(
         one == os.path.realpath(place) or one.startswith(f"{os.path.realpath(place)}/") for one in private
@@ -67,7 +72,16 @@ def _holds_private(place: str) -> bool:
 
 
 def enter_view(places: Sequence[str], folder: str) -> None:
-    """Make a new root of the places, read-only, and of `folder`, writable; in a namespace of one's own.
+    """Make a new root of the places, read-only, and of `folder`, writable, and move into it.
+
+    The process has to be in a mount namespace of its own (`common.sandbox.confine`).
+
+    Parameters
+    ----------
+    places : sequence of str
+        From `readable_places`.
+    folder : str
+        The only writable folder.
 
     Raises
     ------
@@ -77,7 +91,7 @@ def enter_view(places: Sequence[str], folder: str) -> None:
     root = Path(folder) / ".root"
     root.mkdir(exist_ok=True)
     _mount(None, "/", None, _REC | _PRIVATE)
-    _mount("tmpfs", root, "tmpfs", 0b110, "size=1m,mode=0755")
+    _mount("tmpfs", root, "tmpfs", 0b110, "size=1m,mode=0755")  # nosuid, nodev; 1 MB: mount points only
     for place in places:
         _show(root, place)
     _mount(folder, _target(root, folder, is_folder=True), None, _BIND)  # alone: not the new root in itself
@@ -95,7 +109,7 @@ def enter_view(places: Sequence[str], folder: str) -> None:
     number = _PIVOT_ROOT.get(platform.machine())
     if number is None:
         raise OSError(f"pivot_root of {platform.machine()} is unknown")
-    _call(number, os.fsencode(root), os.fsencode(old))
+    _call(number, os.fsencode(root), os.fsencode(old))  # root becomes /, what was / is now /.old
     os.chdir("/")
     _check(_libc().umount2(b"/.old", _DETACH), "umount2")
     os.rmdir("/.old")
@@ -105,7 +119,7 @@ def enter_view(places: Sequence[str], folder: str) -> None:
 
 
 def _show(root: Path, place: str) -> None:
-    """One place in the new root, read-only; a link as a link."""
+    """Show one place in the new root, read-only; a link stays a link."""
     if os.path.islink(place):
         target = root / place.lstrip("/")
         if not target.exists() and not target.is_symlink():
@@ -130,7 +144,7 @@ def _bind(source: str | Path, target: Path) -> None:
 
 
 def _read_only(place: str | Path, *, recursive: bool = True) -> None:
-    """Also the mounts below; what else their owner has locked stays as it is."""
+    """Make a mount read-only, also the mounts below it; other attributes of theirs stay as they are."""
     attributes = (ctypes.c_uint64 * 4)(_ATTR_RDONLY, 0, 0, 0)
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
     flags = ctypes.c_uint(_AT_RECURSIVE * recursive)
@@ -192,13 +206,17 @@ def bubblewrap(places: Sequence[str], folder: str, cwd: str) -> list[str]:
 
 
 # ----------------------------------------------------------------------------------------------------
-# Memory that no limit of a process counts: kept in descriptors and segments, not in mappings.
+# Memory that no limit of a process counts: in file descriptors and shared segments, not in mappings.
+#
+# The filter is a small program for the kernel (seccomp, ``man 2 seccomp``): each instruction is a code, how
+# many instructions to skip if a test is true or false, and a number. It reads the system call's number at
+# byte 0 and the machine's architecture at byte 4.
 
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
-_NOT_THERE, _NOT_PERMITTED = 38, 1
-# memfd_create, memfd_secret, shmget, io_uring_setup; the last is no memory but a way around filters like this
+_NOT_THERE, _NOT_PERMITTED = 38, 1  # ENOSYS, EPERM
+# memfd_create, memfd_secret, shmget, io_uring_setup; the last is not memory, but a way around such filters
 _CALLS = {"x86_64": (0xC000003E, (319, 447, 29, 425)), "aarch64": (0xC00000B7, (279, 447, 194, 425))}
 
 
@@ -216,7 +234,7 @@ class _Program(ctypes.Structure):
 
 
 def refuse_hidden_memory() -> bool:
-    """From now on memfd_create and shmget fail, here and in what is started; whether the kernel agreed."""
+    """From now on the calls in `_CALLS` fail, here and in what is started; whether the kernel agreed."""
     known = _CALLS.get(platform.machine())
     if known is None or not sys.platform.startswith("linux"):
         return False
@@ -227,7 +245,7 @@ def refuse_hidden_memory() -> bool:
         (_RETURN, 0, 0, _ERROR | _NOT_THERE),
         (_LOAD, 0, 0, 0),
     ]
-    if platform.machine() == "x86_64":  # the other calling convention has numbers of its own
+    if platform.machine() == "x86_64":  # the other calling convention, x32, sets bit 30 in its numbers
         lines += [(_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _ERROR | _NOT_THERE)]
     for number in numbers:
         lines += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERROR | _NOT_PERMITTED)]

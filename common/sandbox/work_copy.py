@@ -1,7 +1,7 @@
-"""A temporary copy of one member's work, in which it is run; and the course as it was before and after.
+"""A temporary copy of one member's work, in which it is run; and the course's files before and after the run.
 
 The copy looks like the repository: the package itself, links to the weeks and the capstone, and of the
-members' folders only this one. Links, devices and pipes in it are left behind.
+members' folders only this one. Links, devices and pipes in a member's folder are not copied.
 """
 
 from __future__ import annotations
@@ -27,9 +27,19 @@ _MOMENT_S = 60  # a copy that is younger may not have its lock yet
 
 @contextlib.contextmanager
 def work_copy(name: str | None, *, root: Path = ROOT) -> Iterator[Path]:
-    """A temporary folder that holds what a member's notebook needs; gone afterwards, whatever happened.
+    """A temporary folder that holds what a member's notebook needs; it is deleted afterwards in any case.
 
-    With None for a name it holds nobody's work: for a program of the course that reads a doubtful file.
+    Parameters
+    ----------
+    name : str or None
+        The member; None for nobody's work, for a program of the course that reads a doubtful file.
+    root : Path
+        The repository.
+
+    Yields
+    ------
+    Path
+        The temporary folder, with ``course/`` (the copy), ``home/`` and ``tmp/`` in it.
 
     Raises
     ------
@@ -58,13 +68,13 @@ def work_copy(name: str | None, *, root: Path = ROOT) -> Iterator[Path]:
 
 
 def readable(root: Path = ROOT) -> list[Path]:
-    """What a notebook in the copy reads outside of it: the weeks, the capstone, the data sets."""
+    """What a notebook in the copy may read outside of it: the weeks, the capstone, the data sets."""
     places = [*sorted(root.glob("week[0-9][0-9]_*")), root / "capstone", user_cache()]
     return places + ([Path(os.environ["DNNC_DATA"])] if os.environ.get("DNNC_DATA") else [])
 
 
 def environment(base: Path) -> dict[str, str]:
-    """All that a notebook in the copy finds in its environment: no secret is among it."""
+    """All environment variables of a notebook in the copy: a fixed list, so that no secret is among them."""
     copied = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL", "DNNC_DATA") if key in os.environ}
     return copied | {
         "HOME": str(base / "home"),
@@ -86,7 +96,7 @@ def environment(base: Path) -> dict[str, str]:
 
 
 def copy_regular(source: Path, target: Path) -> list[str]:
-    """Copy a folder's regular files; what was left behind (links, pipes, devices).
+    """Copy a folder's regular files; returns the paths that were left behind (links, pipes, devices).
 
     Raises
     ------
@@ -120,7 +130,7 @@ def copy_regular(source: Path, target: Path) -> list[str]:
 
 
 def snapshot(root: Path = ROOT) -> dict[str, tuple[int, int, int]]:
-    """Size, time and mode of every file of the repository but git's own and caches."""
+    """Size, time and mode of the repository's files by path; without git's own files and caches."""
     skipped = {".git", ".venv", "__pycache__", "runs", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints"}
     found = {}
     for place, folders, names in os.walk(root):
@@ -139,7 +149,7 @@ def changes(before: dict[str, tuple], after: dict[str, tuple]) -> list[str]:
 
 
 def _copy_font_cache(home: Path) -> None:
-    """Matplotlib looks for fonts for seconds, once a home: give it what it found before."""
+    """Matplotlib looks for fonts for seconds, once per home folder: give it the list that it made before."""
     own = Path.home() / (".matplotlib" if sys.platform == "darwin" else ".cache/matplotlib")
     with contextlib.suppress(OSError):
         for path in Path(os.environ.get("MPLCONFIGDIR", own)).glob("fontlist-*.json"):
@@ -147,9 +157,10 @@ def _copy_font_cache(home: Path) -> None:
 
 
 def remove(base: Path) -> None:
-    """Delete the copy whatever is in it: unreadable folders, and thousands in each other.
+    """Delete the copy, whatever is in it: unreadable folders, or thousands of folders in each other.
 
-    A folder in a folder is moved to the top: so no path grows too long, and nothing recurses.
+    Each inner folder is moved to the top before it is emptied, so that no path grows too long and nothing
+    recurses.
     """
     n_moved, pending = 0, [base]
     with contextlib.suppress(OSError):

@@ -200,7 +200,7 @@ def test_mark_report_log_close(dnnc, tmp_path):
         (("mark", 3, "zzz"), "it is the name of the member's folder"),
         (("open", 77), "lecture 77 is not in the schedule"),
         (("open", 3, "--url", "class.example"), "begins with http:// or https://"),
-        (("open", 3, "--host", "203.0.113.77"), "no address of this machine"),
+        (("open", 3, "--host", "203.0.113.77"), "not an address of this machine"),
         (("report", "--figure", "x.gif"), "ends in .png, .svg or .pdf"),
     ],
 )

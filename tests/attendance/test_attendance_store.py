@@ -202,7 +202,7 @@ def test_a_process_killed_while_writing_loses_nothing_that_it_told(path):
 def test_a_damaged_file_is_refused_and_left_alone(path, content):
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="no attendance file"):
+    with pytest.raises(StoreError, match="not an attendance file"):
         AttendanceStore(path)
     assert path.read_bytes() == content
 

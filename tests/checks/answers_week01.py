@@ -502,7 +502,7 @@ ROWS = [
     ("separate", separate(refuse=False), "Refuse it"),
     ("separate", separate(place=-1), "largest first"),
     ("separate", separate_by_first, "raises|first entry"),
-    ("separate", separate_by_sums, "a sum 0|nan"),
+    ("separate", separate_by_sums, "by a sum|nan"),
     ("separate", lambda kernel: kernel, "2 results"),
     ("separate", lambda kernel: (kernel, kernel), "shape"),
     ("convolve_separable", two_passes(), None),

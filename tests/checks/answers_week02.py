@@ -108,7 +108,7 @@ ROWS = [
     ("standardize", lambda a, b: ((a - a.mean()) / a.std(), (b - a.mean()) / a.std()), "whole array"),
     ("standardize", standardize(own=True), "its own mean"),
     ("standardize", lambda a, b: (standardize()(a, b)[0], b), "not scaled"),
-    ("standardize", lambda a, b: (a - a.mean(axis=0), b - a.mean(axis=0)), "nothing divided"),
+    ("standardize", lambda a, b: (a - a.mean(axis=0), b - a.mean(axis=0)), "nothing is divided"),
     ("standardize", standardize(power=2), "variance"),
     ("standardize", standardize(ddof=1), "n − 1"),
     (
@@ -224,5 +224,5 @@ ROWS = [
     ("softmax", lambda s: softmax(s).astype(int), "wrong"),
     ("fit_logistic", lambda *a, **o: descent()(*a, **o)[::-1], "shape"),
     ("logistic_gradients", lambda *a: logistic()(*a)[1:], "3 results"),
-    ("cross_entropy", lambda p, y: 1 - p[np.arange(len(p)), y].mean(), "probability to be wrong"),
+    ("cross_entropy", lambda p, y: 1 - p[np.arange(len(p)), y].mean(), "probability of being wrong"),
 ]

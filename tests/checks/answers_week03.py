@@ -209,7 +209,7 @@ ROWS = [
     ("to_input", to_input(lambda i: i / 255), "are missing"),
     ("to_input", lambda i: as_tensor([(i.reshape(3, *i.shape[:2]) / 255 - MEAN_3D) / STD_3D]), "scrambled"),
     ("to_input", to_input(lambda i: (i[..., ::-1] / 255 - MEAN) / STD), "Red and blue"),
-    ("to_input", to_input(lambda i: i / 255 / STD), "not taken away"),
+    ("to_input", to_input(lambda i: i / 255 / STD), "not subtracted"),
     ("to_input", to_input(lambda i: i / 255 - MEAN), "Not divided"),
     ("to_input", to_input(lambda i: (i / 255 - MEAN) * STD), "divided"),
     ("to_input", to_input(lambda i: i / 255 / STD - MEAN), "the other way round"),
@@ -253,7 +253,7 @@ ROWS = [
     ("feature_vectors", lambda m: m.sum(dim=(2, 3)), "sum"),
     ("feature_vectors", lambda m: m.flatten(1), "flattened"),
     ("feature_vectors", lambda m: m.mean(dim=(2, 3), keepdim=True), "length 1"),
-    ("feature_vectors", lambda m: m.mean(dim=2), "Only the rows"),
+    ("feature_vectors", lambda m: m.mean(dim=2), "Only one of the two axes"),
     (
         "resize_shorter",
         lambda i, s: resize(lambda w, h, s: [s * w // min(w, h), s * h // min(w, h)])(i, s),

@@ -297,7 +297,7 @@ ROWS = [
     ("quantize", lambda v, low, high, n: quantize()(v, v.min(), v.max(), n), "not that of these values"),
     ("quantize", quantize(zero=lambda low, scale: -low / scale), "round it"),
     ("quantize", quantize(zero=lambda low, scale: int(-low / scale)), "cut off"),
-    ("quantize", quantize(zero=lambda low, scale: round(low / scale)), "sign is turned"),
+    ("quantize", quantize(zero=lambda low, scale: round(low / scale)), "sign is wrong"),
     ("quantize", quantize(zero=lambda low, scale: 0), "code of 0"),
     ("quantize", quantize(zero=lambda low, scale: round(-low / scale) - 8), "signed codes|wrong"),
     ("quantize", quantize(clip=False), "clamped"),

@@ -36,7 +36,7 @@ THREE = {
 }
 own = checks.position_bits.own
 POSITIONS = {
-    "Per *kept* weight": lambda d: own(d) * d,
+    "per *kept* weight": lambda d: own(d) * d,
     "Both terms": lambda d: -np.log2(d),
     "The base is 2": lambda d: own(d) * np.log(2),
     "The sign": lambda d: -own(d),

@@ -37,7 +37,7 @@ ERODE = {
     "That is a dilation": dilated,
     "The rim is eaten": lambda mask: ndimage.binary_erosion(mask, SQUARE),
     "diagonal neighbours count": lambda mask: ndimage.binary_erosion(mask, border_value=1),
-    "turn the result round": lambda mask: dilated(~mask),
+    "invert the result as well": lambda mask: dilated(~mask),
     "*before* the dilation": lambda mask: ~dilated(mask),
     "Nothing was removed": lambda mask: mask.copy(),
     "not of truth values": lambda mask: ndimage.binary_erosion(mask, SQUARE, border_value=1).astype(np.uint8),
@@ -71,7 +71,7 @@ OTSU = {
     "divide by the number of all pixels": otsu(whole=True),
     "mean of the *levels*": otsu(levels=False),
     "begin at t + 1": otsu(start=False),
-    "that class' own pixels": otsu(own=False),
+    "its own pixels": otsu(own=False),
     "belongs to the lower class": otsu(upto=0),
 }
 RIGHT = {

@@ -41,7 +41,7 @@ def correlation(*, turn=False, add=True, shift=True, weigh=True, mean=False, swa
 
 
 CORRELATE = {
-    "The kernel is turned by 180°": correlation(turn=True),
+    "The kernel is rotated by 180°": correlation(turn=True),
     "Only the last entry's product": correlation(add=False),
     "Every entry meets the same pixels": correlation(shift=False),
     "entries are left out": correlation(weigh=False),

@@ -72,9 +72,9 @@ CONVOLVE = {
     "That is correlation": lambda p, k: np.fft.ifft2(spectra(p, k)[0] * np.conj(spectra(p, k)[1])).real,
     "not added": lambda p, k: np.fft.ifft2(sum(spectra(p, k))).real,
     "Only the rows": lambda p, k: np.fft.ifft(np.fft.fft(p) * np.fft.fft(padded(p, k))).real,
-    "The way back is missing": lambda p, k: product(p, k).real,
+    "The inverse transform is missing": lambda p, k: product(p, k).real,
     "picture itself": lambda p, k: np.fft.ifft2(np.fft.fft2(p)).real,
-    "its angles count": lambda p, k: np.fft.ifft2(spectra(p, k)[0] * np.abs(spectra(p, k)[1])).real,
+    "its phases count": lambda p, k: np.fft.ifft2(spectra(p, k)[0] * np.abs(spectra(p, k)[1])).real,
 }
 
 
@@ -95,7 +95,7 @@ QUANTIZE = {
     "multiplying is the way back": lambda p, q: np.round(dct(p - 128) * step(q)),
     "Not rounded yet": lambda p, q: dct(p - 128) / step(q),
     "One step for all": lambda p, q: np.round(dct(p - 128) / q).astype(int),
-    "128 is subtracted": lambda p, q: np.round(dct(p) / step(q)).astype(int),
+    "Subtract 128 before": lambda p, q: np.round(dct(p) / step(q)).astype(int),
     "the coefficients are C B Cᵀ": lambda p, q: np.round(
         fft.idctn(blocks(p - 128), axes=(2, 3), norm="ortho") / step(q)
     ),

@@ -27,7 +27,7 @@ RIGHT = {
 GAINS = {
     "not by one half": lambda *a: weighed(*a, w=lambda a, b: (0.5, 0.5)),
     "the plain sum": lambda *a: weighed(*a, w=lambda a, b: (1, 1)),
-    "the sign is turned": lambda *a: weighed(*a, sign=-1),
+    "The sign is wrong": lambda *a: weighed(*a, sign=-1),
     "That is the impurity after": lambda *a: weighed(*a, before=False, sign=-1),
     "That is the impurity before": lambda *a: weighed(*a, w=lambda a, b: (0, 0)),
     "The weights are exchanged": lambda *a: weighed(*a, w=lambda a, b: (b / (a + b), a / (a + b))),
@@ -37,10 +37,13 @@ GAINS = {
 PARTS = {
     "*before* you square": lambda g, t: (((g - t) ** 2).mean(), parts(g, t)[1]),
     "Square the bias of each point": lambda g, t: ((g.mean(axis=0) - t).mean() ** 2, parts(g, t)[1]),
-    "The bias is squared": lambda g, t: ((g.mean(axis=0) - t).mean(), parts(g, t)[1]),
+    "The squared bias is asked for": lambda g, t: ((g.mean(axis=0) - t).mean(), parts(g, t)[1]),
     "one number": lambda g, t: ((g.mean(axis=0) - t) ** 2, parts(g, t)[1]),
     "not their sum": lambda g, t: (((g.mean(axis=0) - t) ** 2).sum(), parts(g, t)[1]),
-    "The training sets are axis 0": lambda g, t: (((g.mean(axis=1) - t) ** 2).mean(), parts(g, t)[1]),
+    "average over the training sets, axis 0": lambda g, t: (
+        ((g.mean(axis=1) - t) ** 2).mean(),
+        parts(g, t)[1],
+    ),
     "bias² first": lambda g, t: parts(g, t)[::-1],
     "the points differ anyway": lambda g, t: (parts(g, t)[0], g.var()),
     "not by one less": lambda g, t: (parts(g, t)[0], g.var(axis=0, ddof=1).mean()),

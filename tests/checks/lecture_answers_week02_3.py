@@ -53,7 +53,7 @@ RIGHT = {
 BACK = {
     "do not take the mean": lambda *a: back(*a, w=lambda d, w, b: d.T @ b / len(d)),
     "It is transposed": lambda *a: back(*a, w=lambda d, w, b: b.T @ d),
-    "not the weight": lambda *a: back(*a, w=lambda d, w, b: d @ w),
+    "not by the weight": lambda *a: back(*a, w=lambda d, w, b: d @ w),
     "sums over the samples": lambda *a: back(*a, w=lambda d, w, b: d[:, :, None] * b[:, None, :]),
     "sum over the batch": lambda *a: back(*a, b=lambda d: d.mean(axis=0)),
     "axis 0": lambda *a: back(*a, b=lambda d: d),

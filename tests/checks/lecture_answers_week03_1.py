@@ -59,7 +59,7 @@ GRADIENTS = {
     "not a mean": lambda x, d: gradient(x, d, reduce=np.mean),
     "u and v are exchanged": lambda x, d: gradient(x, d).T,
     "The window must move": lambda x, d: gradient(x, d, part=lambda x, u, v, r, c: x[:r, :c]),
-    "The kernel is not turned here": lambda x, d: gradient(x, d)[::-1, ::-1],
+    "The kernel is not flipped here": lambda x, d: gradient(x, d)[::-1, ::-1],
     "multiply them by delta": lambda x, d: gradient(x, np.ones_like(d)),
     "That is delta alone": lambda x, d: np.full(gradient(x, d).shape, d.sum()),
     "keeps its sign": lambda x, d: -gradient(x, d),

@@ -62,10 +62,10 @@ VIEWS = {
     "It is upside down": view(flip="rows"),
     "The colours are reversed": view(flip="colours"),
     "a position beyond the edge cuts it short": view(extra=2),
-    "Top and left are drawn separately": view(same=True),
+    "Draw top and left separately": view(same=True),
 }
 MAPS = {
-    "Nothing below zero": lambda m, g: cam(m, g, act=lambda x: x),
+    "Set negative values to zero": lambda m, g: cam(m, g, act=lambda x: x),
     "The ReLU comes last": lambda m, g: np.maximum(0, g.mean((1, 2))[:, None, None] * m).sum(axis=0),
     "that is the sum": lambda m, g: np.maximum(0, (g.sum((1, 2))[:, None, None] * m).sum(axis=0)),
     "One alpha per *channel*": lambda m, g: np.maximum(0, (g * m).sum(axis=0)),

@@ -39,9 +39,9 @@ RIGHT = {
 }
 SHUFFLES = {
     "The channels stand as before": lambda x, groups: x.clone(),
-    "wrong number of hands": lambda x, groups: nn.ChannelShuffle(x.shape[1] // groups)(x),
+    "each other's length": lambda x, groups: nn.ChannelShuffle(x.shape[1] // groups)(x),
     "Only channels change places": lambda x, groups: x.transpose(2, 3).reshape(x.shape),
-    "the first to come are": lambda x, groups: x.flip(1),
+    "it should begin with": lambda x, groups: x.flip(1),
 }
 WEIGHTS = {
     "That is an ordinary convolution": lambda c, o, k: c * o * k * k,
@@ -50,7 +50,7 @@ WEIGHTS = {
     "it has c kernels, not o": lambda c, o, k: o * k * k + c * o,
     "A kernel has k × k weights": lambda c, o, k: c * k + c * o,
     "for *every* channel": lambda c, o, k: k * k + c * o,
-    "Without biases": lambda c, o, k: c * k * k + c * o + o,
+    "Biases are left out": lambda c, o, k: c * k * k + c * o + o,
     "added, not multiplied": lambda c, o, k: c * k * k * c * o,
 }
 LAYERS = {

@@ -61,7 +61,7 @@ MEANS = {
     "it does not become 0": lambda p, c, before: np.diff(p[c]) / np.maximum(np.diff(c), 1),
     "Every sum is divided by the same number": lambda p, c, before: np.diff(p[c]) / len(before),
     "The sum of an interval is the *difference*": lambda p, c, before: p[c[1:]] / np.maximum(np.diff(c), 1),
-    "one interval less than cuts": lambda p, c, before: p[c],
+    "one interval fewer than cuts": lambda p, c, before: p[c],
 }
 CUTS = {
     "add before[i]": lambda *a: cut(*a, added=False),

@@ -54,7 +54,7 @@ MASKS = {
     "drops all of the tied": lambda scores, n: scores > lowest_kept(scores, n),
     "Those are the smallest": first_of(lambda flat: flat.argsort(stable=True)),
     "True means kept": first_of(lambda flat: flat.argsort(descending=True, stable=True), kept=False),
-    "an ascending order turned round": first_of(lambda flat: flat.argsort(stable=True).flip(0)),
+    "a reversed ascending order": first_of(lambda flat: flat.argsort(stable=True).flip(0)),
     "sort with stable=True": first_of(
         lambda flat: torch.from_numpy(np.lexsort((np.arange(len(flat)) * 7919 % len(flat), -flat.numpy())))
     ),

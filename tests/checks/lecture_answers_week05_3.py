@@ -76,7 +76,7 @@ SHARES = {
 }
 IMPORTANCES = {
     "First the sum": lambda g, b, dg, db: (g * dg) ** 2 + (b * db) ** 2,
-    "The sum is squared": lambda g, b, dg, db: (g * dg + b * db).abs(),
+    "Square the sum": lambda g, b, dg, db: (g * dg + b * db).abs(),
     "its *own* gradient": lambda g, b, dg, db: (g * db + b * dg) ** 2,
     "beta goes to zero": lambda g, b, dg, db: (g * dg) ** 2,
     "gamma goes to zero": lambda g, b, dg, db: (b * db) ** 2,

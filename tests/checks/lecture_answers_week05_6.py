@@ -63,7 +63,7 @@ PLUS = {
     "in the numerator": lambda a, w, r, eps: (
         w * a / (np.maximum(w * a, 0).sum(1) + eps)[:, None] * r[:, None]
     ),
-    "Not the magnitude": lambda a, w, r, eps: plus(abs(w * a), r, eps),
+    "You take the magnitude": lambda a, w, r, eps: plus(abs(w * a), r, eps),
     "eps is missing": lambda a, w, r, eps: plus(w * a, r, 0),
     "may be negative": lambda a, w, r, eps: np.maximum(plus(w * a, r, eps), 0),
     "the transpose": lambda a, w, r, eps: plus(w * a, r, eps).T,

@@ -57,7 +57,7 @@ MISTAKES = {
         "gamma is missing": lambda w, g, b, m, v, eps: folded(w, g / g, b, m, v, eps),
         "eps stands inside": lambda w, g, b, m, v, eps: folded(w, g, b, m, v, 0),
         "The weight is as it was": lambda w, g, b, m, v, eps: (w, b),
-        "The mean is scaled, too": lambda w, g, b, m, v, eps: folded(
+        "The mean has to be scaled, too": lambda w, g, b, m, v, eps: folded(
             w, g, b, m, v, eps, bias=lambda factor: b - m
         ),
         "the mean is subtracted": lambda w, g, b, m, v, eps: folded(w, g, b, -m, v, eps),

@@ -34,7 +34,7 @@ RIGHT = {
 MISTAKES = {
     "straight_through": {
         "What was clamped gets nothing": lambda g, w, s, a, b: g,
-        "Turned round": lambda g, w, s, a, b: g * ~inside(w, s, a, b),
+        "Inverted": lambda g, w, s, a, b: g * ~inside(w, s, a, b),
         "<= and >=": lambda g, w, s, a, b: g * (codes(w, s) > a) * (codes(w, s) < b),
         "not w": lambda g, w, s, a, b: g * (w >= a) * (w <= b),
         "Compare the *rounded* code": lambda g, w, s, a, b: g * (w / s >= a) * (w / s <= b),

@@ -44,7 +44,7 @@ MISTAKES = {
         "The base is 2": lambda codes: entropy(shares_of(codes)),
         "the mean is per code": lambda codes: entropy(shares_of(codes), base=2) * codes.size,
         "The sign": lambda codes: -entropy(shares_of(codes), base=2),
-        "Weigh each logarithm": lambda codes: -np.log2(shares_of(codes)).mean(),
+        "Weight each logarithm": lambda codes: -np.log2(shares_of(codes)).mean(),
         "a fixed width": lambda codes: np.log2(shares_of(codes).size),
         "Counts are not shares": lambda codes: (n := np.unique(codes, return_counts=True)[1]) @ np.log2(n),
         "0 · log 0": lambda codes: -np.sum((p := np.bincount((codes + 9).ravel()) / codes.size) * np.log2(p)),

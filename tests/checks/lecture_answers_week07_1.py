@@ -25,7 +25,7 @@ SURPRISES = {
     "the mean is per symbol": lambda c: -(shares_of(c) * np.log2(shares_of(c))).sum() * c.sum(),
     "The sign": lambda c: (shares_of(c) * np.log2(shares_of(c))).sum(),
     "weigh each surprise by its share": lambda c: -np.log2(shares_of(c)).mean(),
-    "A plain sum": lambda c: -np.log2(shares_of(c)).sum(),
+    "a plain sum": lambda c: -np.log2(shares_of(c)).sum(),
     "Counts are not shares": lambda c: -(c[c > 0] * np.log2(c[c > 0])).sum(),
     "0 · log 0 is nan": lambda c: -(c / c.sum() * np.log2(c / c.sum())).sum(),
 }

@@ -95,7 +95,7 @@ def test_everything_else_is_closed(path):
 def test_path_tricks_are_no_paths_for_work(path):
     decision = by_ada(path)
     assert not decision.is_allowed
-    assert "is no path for work" in decision.message
+    assert "is not a path for work" in decision.message
     assert decision.message.isprintable() or set("\n") >= {c for c in decision.message if not c.isprintable()}
 
 
@@ -246,7 +246,7 @@ def test_a_link_in_ones_own_folder_is_refused(course):
 
 def test_odd_names_arrive_as_they_are(course):
     decision = judge(course, course[2](**{"members/ada/week01/tab\there": "x", "members/ada/ü.md": "x"}))
-    assert "`members/ada/week01/tab\\there` is no path for work" in decision.message
+    assert "`members/ada/week01/tab\\there` is not a path for work" in decision.message
     assert "ü" not in decision.message
     assert judge(course, course[2](**{"members/ada/ü.md": "x"})).is_allowed
 

@@ -656,7 +656,7 @@ def test_from_a_new_member_to_the_board(capsys, course, commands):
     assert (course / "members/eve/profile.md").exists()
     shutil.rmtree(course / "members/eve")
     code, out, _ = dnnc(capsys, "new", "ada", "--team", "one", "--github", "ada-l", "--enrol")
-    assert "members/team.toml: a block more" in out
+    assert "members/team.toml: one block added" in out
     assert "warning: team one has 1 member" in out
     assert load_roster().of_account("ada-l").team == "one"
     assert json.loads(dnnc(capsys, "start", "ada", "1", "--json")[1])["is_new"]

@@ -306,11 +306,11 @@ def test_folders_in_use_are_refused(small):
     folder, _ = small
     folder.mkdir()
     (folder / "thesis.tex").write_text("mine")
-    with pytest.raises(ValueError, match="not empty and no mentees' edition"):
+    with pytest.raises(ValueError, match="not empty and not a mentees' edition"):
         release(folder, URL)
     assert tree(folder) == {"thesis.tex": b"mine"}
     (folder / MANIFEST).write_text('{"files": {"../thesis.tex": "0"}}')
-    with pytest.raises(ValueError, match="no mentees' edition"):
+    with pytest.raises(ValueError, match="not a mentees' edition"):
         release(folder, URL)
     for inside in (ROOT, ROOT / "runs" / "tea"):
         with pytest.raises(ValueError, match="inside the course"):

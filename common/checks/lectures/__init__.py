@@ -1,11 +1,11 @@
-"""The cells that a learner fills in while reading a lecture, checked at once: a module per lecture.
+"""The cells that a student fills in while reading a lecture, checked at once: a module per lecture.
 
-A check is called with the learner's function and returns the function that the lecture goes on with::
+A check is called with the student's function, and returns the function that the lecture goes on with::
 
     mean_surprise = checks.mean_surprise(mean_surprise)
 
-Right: it says so, and the learner's function is returned. Wrong, or not written yet: it says what, where and
-why, and the course's own function is returned, so that the rest of the lecture runs in any case.
+If the function is right, the check says so and returns it. If it is wrong or not written yet, the check says
+what, where and why, and returns the course's own function, so that the rest of the lecture runs in any case.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ __all__ = ["fill_in"]
 def fill_in(own: Callable) -> Callable[[Callable[[Callable], str]], Callable[[object], Callable]]:
     """Turn a function that tries an answer into the check of a cell that is filled in.
 
-    The check has the name of the function that it tries, which is the learner's name for it, too.
+    The check has the name of the decorated function, which is also the student's name for the answer. Its
+    attribute ``own`` is the course's function.
 
     Parameters
     ----------

@@ -153,10 +153,13 @@ def lost_points(answer: Callable) -> str:
         values = np.array(accuracies)
         wanted = 100 * (values[:-1] - values[1:])
         suspects = [
-            ("The sign: a loss is positive where the accuracy falls.", -wanted),
-            ("Percentage points: times 100.", wanted / 100),
-            ("Each stage from the one before, not from the first.", 100 * (values[0] - values[1:])),
-            ("A difference in points, not a share of what was there.", wanted / values[:-1]),
+            ("The sign is wrong: a loss is positive where the accuracy falls.", -wanted),
+            ("Percentage points are asked for: times 100.", wanted / 100),
+            (
+                "Subtract each accuracy from the one before, not from the first.",
+                100 * (values[0] - values[1:]),
+            ),
+            ("A difference in points is asked for, not a share of what was there.", wanted / values[:-1]),
         ]
         got = call(answer, accuracies, told=f"{accuracies}")
         expect(got, wanted, tolerance=1e-4, suspects=suspects, what="The loss", shown={"accuracies": values})

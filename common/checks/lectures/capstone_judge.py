@@ -34,7 +34,7 @@ def three_numbers(answer: Callable) -> str:
             what="The ratio",
             suspects=[
                 ("A float32 weight takes 4 bytes.", ratio / 4),
-                ("The original over the file, not the other way round.", 1 / ratio),
+                ("The ratio is the original over the file, not the other way round.", 1 / ratio),
                 ("Bytes over bytes: 32 bits are 4 bytes.", 8 * ratio),
             ],
         )
@@ -45,7 +45,7 @@ def three_numbers(answer: Callable) -> str:
             what="The bits per weight",
             suspects=[
                 ("A byte has 8 bits.", bits / 8),
-                ("Bits per weight: the weights are below the line.", 1 / bits, n_weights / file_bytes),
+                ("Upside down: divide the bits by the number of weights.", 1 / bits, n_weights / file_bytes),
             ],
         )
         expect(
@@ -54,7 +54,7 @@ def three_numbers(answer: Callable) -> str:
             tolerance=1e-4,
             what="The drop",
             suspects=[
-                ("Percentage points: times 100.", drop / 100),
+                ("Percentage points are asked for: times 100.", drop / 100),
                 ("A drop is positive where accuracy is lost.", -drop),
                 ("Points are a difference, not a share of the original.", drop / original),
             ],
@@ -73,10 +73,13 @@ def position_bits(answer: Callable) -> str:
         told = f"density {density if np.ndim(density) == 0 else density.tolist()}"
         wanted = _position_bits(density)
         suspects = [
-            ("Per *kept* weight: divide by the density.", wanted * density),
-            ("Both terms: cells that are not kept have to be told, too.", -np.log2(density)),
+            ("The bits per *kept* weight are asked for: divide by the density.", wanted * density),
+            (
+                "Both terms are needed: the places that are not kept carry information, too.",
+                -np.log2(density),
+            ),
             ("The base is 2: np.log2.", wanted * np.log(2)),
-            ("The sign: logarithms of shares are negative.", -wanted),
+            ("The sign is wrong: logarithms of shares are negative.", -wanted),
             ("Divide by the share that is kept, not by that which is not.", wanted * density / (1 - density)),
         ]
         got = call(answer, density, told=told)

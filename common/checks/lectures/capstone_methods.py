@@ -42,14 +42,17 @@ def _hint_of_front(got: list, wanted: list, points: list) -> str:
     if sorted(got) == wanted:
         return "Ascending in bytes: sort what is kept."
     if sorted(set(got)) == wanted:
-        return "A pair that stands twice is in front once."
+        return "A pair that stands in the list twice is in front once."
     if not got:
         return "No pair beats itself: leave the pair out of its own comparison."
     if len(got) == 1:
         return "Better in *both* is not asked for: a larger file with fewer errors is in front, too."
     if set(got) > set(wanted):
-        return "Beaten also when one of the two is equal and the other is better."
-    return "In front is what no other pair beats: at most as large, at most as many errors, not the same."
+        return "A pair is also beaten when one of the two is equal and the other is better."
+    return (
+        "In front is what no other pair beats. A pair beats another when it is at most as large, has at "
+        "most as many errors, and is not the same."
+    )
 
 
 def _smallest(points, most_error, error):

@@ -59,10 +59,10 @@ def to_entries(answer: Callable) -> str:
 
 def _hint_of_values(got: np.ndarray, values: np.ndarray, indices: np.ndarray) -> str:
     if np.array_equal(got[values > 0], indices):
-        return "index + 1: 0 is kept for fillers."
+        return "Store index + 1: 0 is kept for fillers."
     if np.array_equal(np.flatnonzero(got == 0), np.flatnonzero(values == 0)):
-        return "The indices belong to the entries that are no fillers, in their order."
-    return "0 exactly where is_filler is True."
+        return "The indices belong to the entries that are not fillers, in their order."
+    return "The value is 0 exactly where is_filler is True."
 
 
 def _from_entries(gaps, values):
@@ -89,7 +89,9 @@ def from_entries(answer: Callable) -> str:
         if not np.array_equal(got[1], indices):
             right = np.array_equal(got[1], np.array(indices) + 1)
             hint = (
-                "value - 1: 0 is kept for fillers." if right else "The values of the kept weights, in order."
+                "The index is value - 1: 0 is kept for fillers."
+                if right
+                else "Take the values of the kept weights, in their order."
             )
             raise NotYet(f"The indices are {got[1].tolist()}, which is wrong for {told}.", hint=hint)
     return "Positions and indices of three layers, with fillers and without."
@@ -98,7 +100,7 @@ def from_entries(answer: Callable) -> str:
 def _hint_of_positions(got: np.ndarray, positions: np.ndarray, gaps: np.ndarray, values: np.ndarray) -> str:
     cells = np.cumsum(gaps + 1) - 1
     if np.array_equal(got, cells):
-        return "Fillers have a cell too, but are no kept weights: leave out entries of value 0."
+        return "Fillers have a cell too, but are not kept weights: leave out entries of value 0."
     if np.array_equal(got, cells[values > 0] + 1) or np.array_equal(got, cells + 1):
         return "The first entry of gap 0 stands at position 0: subtract 1."
     if np.array_equal(got, np.cumsum(gaps)[values > 0]) or np.array_equal(got, np.cumsum(gaps)):

@@ -30,10 +30,10 @@ def brighten(answer: Callable) -> str:
                 free % 256,
                 np.clip(free % 256, 0, 255),
             ),
-            ("Clipped at 255 only: a negative amount can pass 0.", np.minimum(free, 255)),
+            ("Clipped at 255 only: a negative amount can go below 0.", np.minimum(free, 255)),
             ("Below 0 or above 255 nothing fits into a byte: clip to 0 and 255.", free),
             (
-                "What does not fit becomes 255 (or 0), and keeps no old value.",
+                "What does not fit becomes 255 (or 0): it keeps no old value.",
                 np.where((free > 255) | (free < 0), picture, free),
             ),
         ]
@@ -71,7 +71,7 @@ def erode(answer: Callable) -> str:
         suspects = [
             ("That is a dilation: the mask grew.", _windows(mask, False).any(axis=(2, 3))),
             (
-                "The rim is eaten: what lies outside the picture counts as set.",
+                "The rim is eaten: what lies outside the picture counts as True.",
                 _windows(mask, False).all(axis=(2, 3)),
             ),
             (
@@ -80,18 +80,20 @@ def erode(answer: Callable) -> str:
                 (_windows(mask, False) | ~cross).all(axis=(2, 3)),
             ),
             (
-                "That is what the erosion takes from outside: turn the result round as well (~).",
+                "That is the dilation of the inverted mask: invert the result as well (~).",
                 _windows(~mask, False).any(axis=(2, 3)),
             ),
             (
-                "Turn the mask round *before* the dilation, too: it is the rest that grows.",
+                "Invert the mask *before* the dilation, too: it is the background that grows.",
                 ~_windows(mask, False).any(axis=(2, 3)),
             ),
             ("Nothing was removed.", mask),
         ]
         expect(got, _erode(mask), tolerance=0, suspects=suspects, what="The mask", shown={"mask": mask})
         if as_array(got).dtype.kind != "b":
-            raise NotYet("The mask is right, but not of truth values.", hint="`> 0` makes a mask of numbers.")
+            raise NotYet(
+                "The mask is right, but not of truth values (bool).", hint="`> 0` makes a mask of numbers."
+            )
     return "A block, and a mask with a hole that reaches the rim."
 
 
@@ -121,19 +123,19 @@ def between_variance(answer: Callable) -> str:
         levels = np.arange(len(counts))
         suspects = [
             ("The square is missing: (m0 − m1)².", w0 * w1 * (m0 - m1), w0 * w1 * (m1 - m0)),
-            ("The two shares are missing: weigh by w0 · w1.", (m0 - m1) ** 2),
+            ("The two shares are missing: multiply by w0 · w1.", (m0 - m1) ** 2),
             (
-                "Shares, not numbers of pixels: divide by the number of all pixels.",
+                "You use numbers of pixels in place of shares: divide by the number of all pixels.",
                 n * n * w0 * w1 * (m0 - m1) ** 2,
                 n * w0 * w1 * (m0 - m1) ** 2,
             ),
             (
-                "The mean of the *levels* is asked for, weighed by their counts.",
+                "The mean of the *levels* is asked for, each weighted by its count.",
                 w0 * w1 * (counts[: t + 1].mean() - counts[t + 1 :].mean()) ** 2,
                 w0 * w1 * (levels[: t + 1].mean() - levels[t + 1 :].mean()) ** 2,
             ),
-            ("The upper class' levels begin at t + 1, not at 0.", w0 * w1 * (m0 - (m1 - t - 1)) ** 2),
-            ("Divide each class' sum by that class' own pixels.", w0 * w1 * (w0 * m0 - w1 * m1) ** 2),
+            ("The levels of the upper class begin at t + 1, not at 0.", w0 * w1 * (m0 - (m1 - t - 1)) ** 2),
+            ("Divide each class's sum by the number of its own pixels.", w0 * w1 * (w0 * m0 - w1 * m1) ** 2),
         ]
         if counts[t]:
             (v0, v1), (k0, k1) = (

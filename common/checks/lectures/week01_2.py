@@ -46,7 +46,7 @@ def correlate(answer: Callable) -> str:
         padded = np.pad(picture.astype(float), ((up, up), (left, left)), mode=border)
         suspects = [
             (
-                "The kernel is turned by 180°: that is convolution. Entry [i, j] meets the pixel i rows "
+                "The kernel is rotated by 180°: that is convolution. Entry [i, j] meets the pixel i rows "
                 "further down and j columns further right.",
                 _correlate(picture, kernel[::-1, ::-1], border),
             ),
@@ -60,7 +60,7 @@ def correlate(answer: Callable) -> str:
                 kernel.sum() * picture.astype(float),
             ),
             (
-                "The kernel's entries are left out: weigh each shifted picture.",
+                "The kernel's entries are left out: multiply each shifted picture by its entry.",
                 _correlate(picture, kernel * 0 + 1, border),
             ),
             (
@@ -125,7 +125,10 @@ def grow(answer: Callable) -> str:
                 _touched(found, middle=False) & allowed & ~found,
             ),
             ("Nothing grew: look one pixel further, in eight directions.", found),
-            ("That is everything allowed, touching or not.", allowed),
+            (
+                "That is everything allowed, touching or not: take only what touches the found pixels.",
+                allowed,
+            ),
             (
                 "It went on until nothing changed. One step is asked for: the loop stands in `hysteresis`.",
                 everything,
@@ -135,7 +138,9 @@ def grow(answer: Callable) -> str:
         shown = {"found": found, "allowed": allowed}
         expect(got, wanted, tolerance=0, suspects=suspects, what="The mask", shown=shown)
         if as_array(got).dtype.kind != "b":
-            raise NotYet("The mask is right, but not of truth values.", hint="`> 0` makes a mask of numbers.")
+            raise NotYet(
+                "The mask is right, but not of truth values (bool).", hint="`> 0` makes a mask of numbers."
+            )
     return "Neighbours in eight directions, at the rim, and only one step."
 
 
@@ -180,18 +185,18 @@ def hough_lines(answer: Callable) -> str:
                 "often it occurs. np.bincount (or np.add.at) counts all.",
                 wanted > 0,
             ),
-            ("x and y are exchanged: x is the column, and meets the cosine.", _votes(edges, swap=True)),
+            ("x and y are exchanged: x is the column, and goes with the cosine.", _votes(edges, swap=True)),
             (
-                "Rounded to the nearest integer (np.rint); astype alone cuts off.",
+                "Round to the nearest integer (np.rint): astype alone cuts off the fraction.",
                 _votes(edges, np.trunc),
                 _votes(edges, np.floor),
             ),
             (
-                "The row of ρ is R + ρ: an offset is missing, or another one.",
+                "The row of ρ is R + ρ: the offset R is missing, or another one is added.",
                 *(np.roll(wanted, step, axis=0) for step in (sum(shape), -sum(shape), 1, -1)),
             ),
             (
-                "ρ is negative for some angles, and its sign counts: no absolute value.",
+                "ρ is negative for some angles, and its sign counts: take no absolute value.",
                 _votes(edges, lambda rho: np.abs(np.rint(rho))),
             ),
         ]

@@ -46,11 +46,14 @@ def coefficient(answer: Callable) -> str:
         wave = np.exp(-2j * np.pi * turns)
         wanted = (picture * wave).sum()
         suspects = [
-            ("The sign of the exponent: −2πi. With + it is the way back.", _parts(np.conj(wanted))),
+            (
+                "The sign of the exponent is wrong: it is −2πi. With + it is the inverse transform.",
+                _parts(np.conj(wanted)),
+            ),
             ("2π is missing: one period is a whole turn.", _parts((picture * np.exp(-1j * turns)).sum())),
             ("A turn is 2π, not π.", _parts((picture * np.exp(-1j * np.pi * turns)).sum())),
             (
-                "u goes with y and the height, v with x and the width.",
+                "u goes with y and the height, v with x and the width: something is exchanged.",
                 _parts((picture * np.exp(-2j * np.pi * (v * y / height + u * x / width))).sum()),
                 _parts((picture * np.exp(-2j * np.pi * (u * x / height + v * y / width))).sum()),
                 _parts((picture * np.exp(-2j * np.pi * (u * y / width + v * x / height))).sum()),
@@ -63,9 +66,9 @@ def coefficient(answer: Callable) -> str:
                 "The i is missing: np.exp of an imaginary number (1j).",
                 _parts((picture * np.exp(-2 * np.pi * turns)).sum()),
             ),
-            ("Only the cosine: the sine belongs to it, as the imaginary part.", _parts(wanted.real)),
-            ("A sum, not a mean.", _parts(wanted / picture.size)),
-            ("The picture is left out: weigh the wave by the pixels.", _parts(wave.sum())),
+            ("Only the cosine is there: the sine belongs to it, as the imaginary part.", _parts(wanted.real)),
+            ("A sum, not a mean, is asked for.", _parts(wanted / picture.size)),
+            ("The picture is left out: multiply the wave by the pixels.", _parts(wave.sum())),
         ]
         expect(
             _parts(z),
@@ -111,16 +114,16 @@ def convolve_by_fft(answer: Callable) -> str:
         ).real
         suspects = [
             (
-                "The length of the numbers, not their real part: negative values are lost. Take .real.",
+                "Those are absolute values: negative values are lost. Take the real part, .real.",
                 np.abs(wanted),
             ),
-            ("That is correlation: no complex conjugate.", np.fft.ifft2(f * np.conj(k)).real),
-            ("The spectra are multiplied, not added.", np.fft.ifft2(f + k).real),
-            ("Only the rows are transformed: fft2 and ifft2.", rows),
-            ("The way back is missing: ifft2.", (f * k).real),
+            ("That is correlation: leave out the complex conjugate.", np.fft.ifft2(f * np.conj(k)).real),
+            ("The spectra have to be multiplied, not added.", np.fft.ifft2(f + k).real),
+            ("Only the rows are transformed: use fft2 and ifft2.", rows),
+            ("The inverse transform is missing: ifft2.", (f * k).real),
             ("That is the picture itself: multiply by the kernel's spectrum.", picture),
             (
-                "Only the lengths of the kernel's spectrum: its angles count, too.",
+                "You take only the magnitudes of the kernel's spectrum: its phases count, too.",
                 np.fft.ifft2(f * np.abs(k)).real,
             ),
         ]
@@ -165,26 +168,29 @@ def quantize(answer: Callable) -> str:
         wanted = _quantize(picture, q)
         suspects = [
             (
-                "Rounded to the nearest: np.round before astype, which only cuts off.",
+                "Round to the nearest: np.round before astype, which only cuts off.",
                 np.trunc(c / step),
                 np.floor(c / step),
             ),
-            ("Divide by the step; multiplying is the way back.", np.round(c * step)),
+            ("Divide by the step: multiplying is the way back.", np.round(c * step)),
             ("Not rounded yet: whole numbers are stored.", c / step),
             (
-                "One step for all: q (1 + u + v) is coarser for high frequencies.",
+                "One step for all is used: q (1 + u + v) is coarser for high frequencies.",
                 np.round(c / q),
                 np.round(c / q / 8),
             ),
             (
-                "128 is subtracted before the transform: levels around 0.",
+                "Subtract 128 before the transform, so that the levels lie around 0.",
                 np.round(_DCT @ _blocks(picture) @ _DCT.T / step),
             ),
             (
-                "That is the way back: the coefficients are C B Cᵀ.",
+                "That is the inverse transform: the coefficients are C B Cᵀ.",
                 np.round(_DCT.T @ _blocks(picture - 128) @ _DCT / step),
             ),
-            ("Only the columns are transformed: C B Cᵀ.", np.round(_DCT @ _blocks(picture - 128) / step)),
+            (
+                "Only the columns are transformed: the coefficients are C B Cᵀ.",
+                np.round(_DCT @ _blocks(picture - 128) / step),
+            ),
             ("The blocks are not transformed at all.", np.round(_blocks(picture - 128) / step)),
             (
                 "Rounded before the division: round the quotient.",

@@ -139,16 +139,26 @@ def batch_norm(answer: Callable) -> str:
                 normed((2, 3)),
             ),
             ("The mean over everything mixes the channels: axis 1 stays.", normed((0, 1, 2, 3))),
-            ("The variance divides by n, not by n − 1: correction=0.", normed(ddof=1)),
-            ("Divide by the square root of the variance.", _affine(centred / (variance + eps), gamma, beta)),
+            ("Divide the variance by n, not by n − 1: correction=0.", normed(ddof=1)),
+            (
+                "Divide by the square root of the variance, not by the variance.",
+                _affine(centred / (variance + eps), gamma, beta),
+            ),
             (
                 "gamma and beta have one value per channel: gamma[:, None, None] lines them up with axis 1.",
                 *([gamma * centred / np.sqrt(variance + eps) + beta] if shape[1] == shape[3] else []),
             ),
-            ("Scale and shift are missing: gamma times it, plus beta.", centred / np.sqrt(variance + eps)),
+            (
+                "Scale and shift are missing: multiply by gamma, then add beta.",
+                centred / np.sqrt(variance + eps),
+            ),
             ("beta is missing: it is added at the end.", normed(shift=0 * beta)),
             ("gamma is missing: it multiplies the normalized values.", normed(scale=1)),
-            ("eps stands under the root, beside the variance.", normed(outside=True), normed(eps=0.0)),
+            (
+                "eps stands under the root: it is added to the variance.",
+                normed(outside=True),
+                normed(eps=0.0),
+            ),
         ]
         wanted = normed()
         expect(got, wanted, tolerance=1e-4, suspects=suspects, what="The normalized batch")
@@ -180,7 +190,7 @@ def precision_and_recall(answer: Callable) -> str:
             )
         common = [
             ("Divide by a row's or a column's sum, not by the sum of all.", hit / confusion.sum()),
-            ("Those are counts: a share is asked for.", hit),
+            ("Those are counts: shares are asked for.", hit),
         ]
         for name, values, total, other, hint in (
             ("precision", precision, said, true, "Precision divides by the columns' sums: what was said."),

@@ -27,7 +27,8 @@ def normal_equations(answer: Callable) -> str:
             ("That is the prediction X w: the coefficients w are asked for.", X @ wanted),
             ("That is the residual: the coefficients w are asked for.", y - X @ wanted),
             (
-                "The inverse stands on the left of X'y: each coefficient depends on all columns.",
+                "You fit each column by itself: each coefficient depends on all columns, so solve "
+                "with the whole X'X.",
                 _one_by_one(X, y),
             ),
         ]
@@ -59,10 +60,10 @@ def confusion(answer: Callable) -> str:
         suspects = [
             ("Rows and columns are exchanged: a row is a true class.", wanted.T),
             ("Yes and no are exchanged: yes is where p > threshold.", wanted[:, ::-1]),
-            ("The order of the classes is turned: 0 (no) comes first.", wanted[::-1, ::-1], wanted[::-1]),
+            ("The order of the classes is reversed: 0 (no) comes first.", wanted[::-1, ::-1], wanted[::-1]),
             ("Counts are asked for, not shares.", wanted / n, wanted / wanted.sum(axis=1, keepdims=True)),
-            ("The threshold is an argument: not always 0.5.", _confusion(p, truth, 0.5)),
-            ("Four numbers in two rows of two.", wanted.ravel()),
+            ("The threshold is an argument: it is not always 0.5.", _confusion(p, truth, 0.5)),
+            ("A matrix is asked for: the four numbers in two rows of two.", wanted.ravel()),
         ]
         got = call(answer, p, truth, threshold, told=f"{n} probabilities, threshold {threshold}")
         expect(got, wanted, tolerance=1e-6, suspects=suspects, what="The confusion matrix")

@@ -38,12 +38,21 @@ def gain(answer: Callable) -> str:
         before, of_yes, of_no = impurity((yes + no) / n), impurity(yes / n_yes), impurity(no / n_no)
         wanted = _gain(yes, no, impurity)
         suspects = [
-            ("Weigh each group by its share of the bottles, not by one half.", before - (of_yes + of_no) / 2),
-            ("Weigh each group by its share of the bottles: that is the plain sum.", before - of_yes - of_no),
-            ("Before minus after: the sign is turned.", -wanted),
+            (
+                "Weight each group by its share of the bottles, not by one half.",
+                before - (of_yes + of_no) / 2,
+            ),
+            (
+                "That is before minus the plain sum: weight each group by its share of the bottles.",
+                before - of_yes - of_no,
+            ),
+            ("The sign is wrong: the gain is before minus after.", -wanted),
             ("That is the impurity after; the gain is what it was before minus that.", before - wanted),
-            ("That is the impurity before.", before),
-            ("The weights are exchanged.", before - (n_no * of_yes + n_yes * of_no) / n),
+            ("That is the impurity before: subtract the one after the question.", before),
+            (
+                "The weights are exchanged: each group is weighted by its own share.",
+                before - (n_no * of_yes + n_yes * of_no) / n,
+            ),
             ("Divide by the number of all bottles.", before - (n_yes * of_yes + n_no * of_no)),
             (
                 "`impurity` takes shares: divide the counts by their sum first.",
@@ -82,11 +91,15 @@ def bias_and_variance(answer: Callable) -> str:
                 ((guesses - truth) ** 2).mean(),
             ),
             ("Square the bias of each point before the mean over the points.", (centre - truth).mean() ** 2),
-            ("The bias is squared.", (centre - truth).mean(), np.abs(centre - truth).mean()),
-            ("The mean over the points: one number.", (centre - truth) ** 2),
-            ("The mean over the points, not their sum.", ((centre - truth) ** 2).sum()),
             (
-                "The training sets are axis 0.",
+                "The squared bias is asked for: square it.",
+                (centre - truth).mean(),
+                np.abs(centre - truth).mean(),
+            ),
+            ("Take the mean over the points: one number is asked for.", (centre - truth) ** 2),
+            ("Take the mean over the points, not their sum.", ((centre - truth) ** 2).sum()),
+            (
+                "You average over the points first: average over the training sets, axis 0.",
                 *([((guesses.mean(axis=1) - truth) ** 2).mean()] if n_sets == n_points else []),
             ),
             ("Variance and bias² are exchanged: bias² first.", wanted_variance),
@@ -94,15 +107,15 @@ def bias_and_variance(answer: Callable) -> str:
         expect(bias2, wanted_bias, tolerance=1e-6, suspects=suspects, what="The squared bias")
         suspects = [
             (
-                "Over the training sets, axis 0: the points differ anyway.",
+                "Take the variance over the training sets, axis 0: the points differ anyway.",
                 guesses.var(),
                 guesses.var(axis=1).mean(),
             ),
             ("Divide by the number of training sets, not by one less.", guesses.var(axis=0, ddof=1).mean()),
             ("That is the standard deviation: its square is the variance.", guesses.std(axis=0).mean()),
-            ("The mean over the points: one number.", guesses.var(axis=0)),
+            ("Take the mean over the points: one number is asked for.", guesses.var(axis=0)),
             (
-                "The variance is around the models' own mean, not around the truth.",
+                "Take the variance around the models' own mean, not around the truth.",
                 ((guesses - truth) ** 2).mean(),
             ),
         ]

@@ -34,7 +34,7 @@ def backward_layer(answer: Callable) -> str:
         suspects = [
             ("delta holds the 1/n already: sum over the batch, do not take the mean.", right / n),
             ("It is transposed: a weight is (outputs × inputs), so delta.T comes first.", right.T),
-            ("delta meets the activation *before* the layer, not the weight.", back),
+            ("Multiply delta by the activation *before* the layer, not by the weight.", back),
             (
                 "One gradient for the whole batch: delta.T @ before sums over the samples.",
                 _per_sample(delta, before),
@@ -59,7 +59,7 @@ def backward_layer(answer: Callable) -> str:
             ("`before` is never negative: the derivative is 1 where before > 0, not where >= 0.", back),
             ("ReLU's derivative is 0 or 1, and not the activation itself.", back * before),
             (
-                "The derivative is asked where the unit was on, `before > 0`, not where delta is positive.",
+                "ReLU's derivative is 1 where the unit was on, `before > 0`, not where delta is positive.",
                 back * (back > 0),
             ),
             (
@@ -96,7 +96,9 @@ def dropout(answer: Callable) -> str:
         told = f"an array of shape {shape}, drop={drop}"
         got = as_array(call(answer, a, drop, np.random.default_rng(1), told=told), "It")
         if got.shape != shape:
-            raise NotYet(f"It has shape {got.shape}, expected {shape}.", hint="A mask of a's shape, times a.")
+            raise NotYet(
+                f"It has shape {got.shape}, expected {shape}.", hint="Multiply `a` by a mask of its shape."
+            )
         again = as_array(call(answer, a, drop, np.random.default_rng(1), told=told))
         if not np.array_equal(got, again):
             raise NotYet(
@@ -119,9 +121,9 @@ def dropout(answer: Callable) -> str:
             raise NotYet(f"{off.mean():.0%} of the values are off, expected about {drop:.0%}.", hint=hint)
         kept = ~off
         suspects = [
-            ("The others are divided by 1 − drop, so that the expected value stays.", a[kept]),
+            ("Divide the others by 1 − drop, so that the expected value stays the same.", a[kept]),
             ("The probability of staying is 1 − drop: divide by that, not by drop.", a[kept] / drop),
-            ("They are divided, not multiplied, by 1 − drop.", a[kept] * (1 - drop)),
+            ("The others have to be divided by 1 − drop, not multiplied.", a[kept] * (1 - drop)),
             (
                 "That is the mask alone: multiply `a` by it.",
                 np.ones(kept.sum()),

@@ -28,7 +28,7 @@ def output_size(answer: Callable) -> str:
         length = n + 2 * padding - kernel
         suspects = [
             ("One too few: the first position counts, too.", length // stride),
-            ("The padding stands on *both* sides: 2p.", (n + padding - kernel) // stride + 1),
+            ("The padding is on *both* sides: 2p.", (n + padding - kernel) // stride + 1),
             ("The padding makes the picture longer: add it.", (n - 2 * padding - kernel) // stride + 1),
             ("The padding is missing.", (n - kernel) // stride + 1),
             (
@@ -64,22 +64,25 @@ def kernel_gradient(answer: Callable) -> str:
         delta = rng.integers(-3, 4, (shape[0] - k + 1, shape[1] - k + 1)).astype(float)
         wanted = _kernel_gradient(x, delta)
         suspects = [
-            ("A sum over all positions, not a mean: each position adds its share.", wanted / delta.size),
+            (
+                "Take the sum over all positions, not a mean: each position adds its share.",
+                wanted / delta.size,
+            ),
             ("u and v are exchanged: u moves down the rows, v along the columns.", wanted.T),
             (
                 "The window must move with u and v: the corner is not what every weight has met.",
                 np.full((k, k), wanted[0, 0]),
             ),
             (
-                "The kernel is not turned here: weight (u, v) met the pixels from (u, v) on.",
+                "The kernel is not flipped here: weight (u, v) met the pixels from (u, v) on.",
                 wanted[::-1, ::-1],
             ),
-            ("These are the pixels alone: multiply them by delta.", _kernel_gradient(x, np.ones_like(delta))),
+            ("Those are the pixels alone: multiply them by delta.", _kernel_gradient(x, np.ones_like(delta))),
             (
                 "That is delta alone: multiply it by the pixels that the weight has met.",
                 np.full((k, k), delta.sum()),
             ),
-            ("A gradient keeps its sign.", -wanted, np.abs(wanted)),
+            ("The signs are wrong or lost: a gradient keeps its sign.", -wanted, np.abs(wanted)),
         ]
         expect(
             call(answer, x, delta, told=f"a {shape[0]}×{shape[1]} picture and a {k}×{k} kernel"),

@@ -55,7 +55,7 @@ def _place_of(answer, picture, size, rng, crops, told) -> tuple[int, int, bool]:
             hint = "It is transposed: a flip reverses one axis, and exchanges none."
         elif reversed_colours in crops:
             hint = "The colours are reversed: the columns are the second axis, the channels the third."
-        raise NotYet(f"The view is no part of the picture, for {told}.", hint=hint)
+        raise NotYet(f"The view is not a part of the picture, for {told}.", hint=hint)
     return place
 
 
@@ -71,7 +71,10 @@ def _check_places(seen: list, last_top: int, last_left: int, told: str) -> None:
         if found == set(range(last + 1)):
             continue
         if found == set(range(last)):
-            hint = "The last position never occurs: there are length − size + 1 of them, and n is left out."
+            hint = (
+                "The last position never occurs: there are length − size + 1 of them, and "
+                "rng.integers(n) leaves n out."
+            )
         elif len(found) == 1:
             hint = "It never moves: draw it at random in each call."
         else:
@@ -82,10 +85,10 @@ def _check_places(seen: list, last_top: int, last_left: int, told: str) -> None:
         if len(pairs) < (last_top + 1) * (last_left + 1):
             raise NotYet(
                 f"Only {len(pairs)} of {(last_top + 1) * (last_left + 1)} crops occur, for {told}.",
-                hint="Top and left are drawn separately, each with a number of its own.",
+                hint="Draw top and left separately, each from the generator.",
             )
     if not 0.38 < mirrored < 0.62:
-        hint = "Mirrored half of the time: compare rng.random() with 0.5."
+        hint = "Mirror half of the time: compare rng.random() with 0.5."
         if mirrored == 0:
             hint = "No view is mirrored: reverse the columns half of the time, view[:, ::-1]."
         raise NotYet(f"{mirrored:.0%} of 400 views are mirrored, expected about half.", hint=hint)
@@ -107,7 +110,7 @@ def grad_cam_map(answer: Callable) -> str:
         wanted = _grad_cam_map(maps, gradient)
         plain = (alpha * maps).sum(axis=0)
         suspects = [
-            ("Nothing below zero: negative values speak against the class.", plain),
+            ("Set negative values to zero: they speak against the class.", plain),
             (
                 "The ReLU comes last, on the sum: before it, maps that speak against must still count.",
                 np.maximum(0, alpha * maps).sum(axis=0),
@@ -122,14 +125,21 @@ def grad_cam_map(answer: Callable) -> str:
                 np.maximum(0, (gradient * maps).sum(axis=0)),
                 np.maximum(0, (gradient * maps).mean(axis=0)),
             ),
-            ("Maps are added up, not averaged.", np.maximum(0, plain / channels)),
+            ("The maps have to be added up, not averaged.", np.maximum(0, plain / channels)),
             ("A class map has one value per position: add over the channels, axis 0.", alpha * maps),
             (
                 "Alpha belongs to channels: the mean goes over axes 1 and 2, not over the channels.",
                 np.maximum(0, (gradient.mean(axis=0) * maps).sum(axis=0)),
             ),
-            ("The weights are the gradient's means, not those of the maps.", _grad_cam_map(gradient, maps)),
-            ("The absolute value makes what speaks against the class speak for it.", np.abs(plain)),
+            (
+                "The weights are the means of the gradient, not those of the maps.",
+                _grad_cam_map(gradient, maps),
+            ),
+            (
+                "The absolute value makes what speaks against the class speak for it: set negative "
+                "values to 0.",
+                np.abs(plain),
+            ),
         ]
         got = call(answer, maps, gradient, told=f"{channels} maps of {rows}×{columns}")
         expect(got, wanted, tolerance=1e-6, suspects=suspects, what="The map")
@@ -158,10 +168,10 @@ def precision_and_recall(answer: Callable) -> str:
             ("That is one number for all classes: divide the diagonal, class by class.", right.sum() / total),
             ("Divide by the sum of the class's column or row, not by the sum of all.", right / total),
             (
-                "The wrong ones alone are not the whole: the sum includes the diagonal.",
+                "You divide by the wrong ones alone: the sum includes the diagonal.",
                 right / (confusion.sum(0) - right),
             ),
-            ("These are counts; a share is divided by a sum.", right),
+            ("These are counts: divide them by a sum to get shares.", right),
         ]
         for name, value, target in zip(("precision", "recall"), got, wanted, strict=True):
             expect(

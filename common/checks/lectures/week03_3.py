@@ -27,7 +27,7 @@ def shuffle(answer: Callable) -> str:
         suspects = [
             ("The channels stand as before: exchange the two axes, groups and members.", x.numpy()),
             (
-                "It deals into the wrong number of hands: groups is the first axis, c // groups the second.",
+                "The two new axes have each other's length: groups is the first, c // groups the second.",
                 _shuffle(x, c // groups).numpy(),
             ),
             ("That shuffles at random: the order is fixed, one from each group in turn.",),
@@ -61,7 +61,7 @@ def _order_of(got: np.ndarray, x: np.ndarray) -> list[int] | None:
 
 
 def _hint(order: list[int], right: list[int]) -> str:
-    return f"The channels stand in the order {order}; the first to come are {right[:2]}."
+    return f"The channels stand in the order {order}; it should begin with {right[:2]}."
 
 
 def _separable_weights(c, o, k):
@@ -82,8 +82,8 @@ def separable_weights(answer: Callable) -> str:
             ),
             ("A kernel has k × k weights.", c * k + c * o),
             ("The depth-wise layer has a kernel of its own for *every* channel.", k * k + c * o),
-            ("Without biases.", c * k * k + c * o + o, c * k * k + c * o + c + o),
-            ("Both layers' weights are added, not multiplied.", c * k * k * c * o),
+            ("Biases are left out here.", c * k * k + c * o + o, c * k * k + c * o + c + o),
+            ("The weights of both layers have to be added, not multiplied.", c * k * k * c * o),
             (
                 "The 1 × 1 layer connects c channels with o outputs.",
                 c * k * k + o,
@@ -125,7 +125,7 @@ def thin_layers(answer: Callable) -> str:
                     "B is transposed: np.linalg.svd returns V already transposed, and its *rows* are taken."
                 )
             elif m == n and A.shape == (r, n):
-                hint = "The columns of U are taken: U[:, :r], not U[:r]."
+                hint = "Take columns of U: U[:, :r], not U[:r]."
             raise NotYet(
                 f"A has shape {A.shape} and B {B.shape}, expected {(m, r)} and {(r, n)}, for {told}.",
                 hint=hint,
@@ -133,13 +133,16 @@ def thin_layers(answer: Callable) -> str:
         u, s, vt = np.linalg.svd(W, full_matrices=False)
         suspects = [
             ("The singular values are missing: without them every piece counts the same.", u[:, :r] @ vt[:r]),
-            ("The singular values came in twice.", (u[:, :r] * s[:r] ** 2) @ vt[:r]),
+            (
+                "The singular values came in twice: multiply only one factor by them.",
+                (u[:, :r] * s[:r] ** 2) @ vt[:r],
+            ),
             (
                 "These are the *last* pieces: singular values come sorted, the largest first.",
                 (u[:, -r:] * s[-r:]) @ vt[-r:],
             ),
             (
-                "Each factor has the root of the singular values, or one of both has them whole.",
+                "You divide by the singular values: multiply one factor by them, or both by their roots.",
                 (u[:, :r] / s[:r]) @ vt[:r],
             ),
             (

@@ -32,7 +32,10 @@ def rank_for_energy(answer: Callable) -> str:
             ("An index counts from 0, a rank from 1.", wanted - 1),
             ("One piece too many: the rank whose share is reached is enough.", wanted + 1),
             ("Energy is the sum of *squares* of the singular values.", int(np.argmax(plain >= share)) + 1),
-            ("The smallest rank that is enough: the first in the list, not the last.", len(sigma)),
+            (
+                "The smallest rank that is enough is asked for: the first in the list, not the last.",
+                len(sigma),
+            ),
         ]
         got = call(answer, sigma, share, told=f"singular values {sigma.tolist()}, share {share}")
         expect(got, wanted, tolerance=0, suspects=suspects, what=f"For {sigma.tolist()} and {share} the rank")
@@ -91,12 +94,15 @@ def best_rank(answer: Callable) -> str:
         loss, paid = -np.log(kept), price * weights
         suspects = [
             ("An index counts from 0, a rank from 1.", int(np.argmin(loss + paid))),
-            ("The *smallest* cost: np.argmin.", int(np.argmax(loss + paid)) + 1),
+            ("The *smallest* cost is asked for: np.argmin.", int(np.argmax(loss + paid)) + 1),
             (
-                "The sign: −log of a share is positive, and large where little is kept.",
+                "The sign is wrong: −log of a share is positive, and large where little is kept.",
                 int(np.argmin(-loss + paid)) + 1,
             ),
-            ("The price of the weights is *added*: more weights cost more.", int(np.argmin(loss - paid)) + 1),
+            (
+                "The price of the weights is *added* to the loss: more weights cost more.",
+                int(np.argmin(loss - paid)) + 1,
+            ),
             ("The loss is −log of what is kept, not what is lost.", int(np.argmin(1 - kept + paid)) + 1),
             ("That is the cost itself: return the rank where it is smallest.", (loss + paid).min()),
         ]

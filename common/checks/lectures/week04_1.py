@@ -33,7 +33,7 @@ def assign(answer: Callable) -> str:
         squared = ((points[:, None] - centroids) ** 2).sum(axis=2)
         backwards = len(centroids) - 1 - squared[:, ::-1].argmin(axis=1)
         suspects = [
-            ("Those are the farthest centroids: argmin.", squared.argmax(axis=1)),
+            ("Those are the farthest centroids: use argmin.", squared.argmax(axis=1)),
             ("The distances themselves are not asked for, but where they are smallest: argmin.", squared),
             ("That is the nearest distance: argmin gives its place.", squared.min(axis=1)),
             ("That is the nearest point of every centroid: one label per point.", squared.argmin(axis=0)),
@@ -66,7 +66,7 @@ def what_is_left(answer: Callable) -> str:
         got = call(answer, nearest, points, candidates, told=told)
         suspects = [
             ("The centroids so far count, too: np.minimum with `nearest`.", squared),
-            ("The nearer one counts: the minimum.", np.maximum(nearest, squared)),
+            ("The nearer one counts: take the minimum.", np.maximum(nearest, squared)),
             (
                 "`nearest` is squared: the new distances have to be squared, too.",
                 np.minimum(nearest, np.sqrt(squared)),

@@ -79,7 +79,7 @@ def interval_means(answer: Callable) -> str:
                 prefix[cuts[1:]] / filled,
                 np.where(counts > 0, prefix[cuts[1:]] / filled, before),
             ),
-            ("That is one number per cut: there is one interval less than cuts.", prefix[cuts]),
+            ("That is one number per cut: there is one interval fewer than cuts.", prefix[cuts]),
         ]
         expect(got, wanted, tolerance=1e-5, suspects=suspects, what="The means", shown={"cuts": cuts})
     return "Intervals of several sizes, one of them empty."
@@ -119,11 +119,11 @@ def best_last_cut(answer: Callable) -> str:
         suspects = [
             ("What stands before the last cluster costs something, too: add before[i].", alone),
             (
-                "The squared sum is divided by the number of weights, j - i.",
+                "The squared sum has to be divided by the number of weights, j - i.",
                 (before[i] + (Q[j] - Q[i]) - (P[j] - P[i]) ** 2).min(),
             ),
             (
-                "The sum of the last cluster is P[j] - P[i], and then squared.",
+                "The sum of the last cluster is P[j] - P[i]: first subtracted, and then squared.",
                 (before[i] + (Q[j] - Q[i]) - (P[j] ** 2 - P[i] ** 2) / (j - i)).min(),
             ),
             ("The least of all is asked for, not the largest.", (before[i] + cost).max()),

@@ -60,7 +60,7 @@ def keep_largest(answer: Callable) -> str:
             ),
             ("That mask is True where a score goes: True means kept.", ~first(stable)),
             (
-                "Of equal scores keep the earlier one: an ascending order turned round has the later first.",
+                "Of equal scores keep the earlier one: a reversed ascending order has the later first.",
                 first(np.argsort(flat, kind="stable")[::-1]),
             ),
         ]
@@ -105,7 +105,7 @@ def cubic(answer: Callable) -> str:
             ("The share is measured from t0.", formula(np.clip(np.array(steps) / t1, 0, 1))),
             ("The ramp is t1 - t0 steps long.", formula(np.clip((np.array(steps) - t0) / t1, 0, 1))),
             (
-                "The sign: from s upwards one has to *add* (s0 - s) times the cube, which is negative.",
+                "The sign is wrong: *add* (s0 - s) times the cube to s; it is negative.",
                 final + (final - initial) * (1 - share) ** 3,
             ),
         ]
@@ -154,7 +154,7 @@ def soft_threshold(answer: Callable) -> str:
                 weight - amount,
             ),
             (
-                "That is what L2 does, a factor for all: here the amount is the same for all.",
+                "That is what L2 does, the same factor for all: here the amount is the same for all.",
                 weight * (1 - amount),
             ),
         ]

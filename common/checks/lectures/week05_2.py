@@ -80,7 +80,7 @@ def folded(answer: Callable) -> str:
         forgotten = 1 / np.sqrt(variance + eps)
         suspects = [
             ("The variance is a square: divide by its root.", scaled(no_root)),
-            ("eps is added to the variance, and then comes the root.", scaled(no_eps), scaled(outside)),
+            ("eps is added to the variance before the root is taken.", scaled(no_eps), scaled(outside)),
             ("gamma is missing in the factor s.", scaled(forgotten)),
             ("Multiply by s, do not divide by it.", scaled(1 / s)),
             ("The weights have not been multiplied by s.", weight),
@@ -90,7 +90,7 @@ def folded(answer: Callable) -> str:
             suspects.append(("s is one number per *filter*, along the first axis.", *by_input))
         expect(got_weight, scaled(s), tolerance=1e-6, suspects=suspects, what="The weight")
         suspects = [
-            ("The sign: batch norm subtracts the mean.", beta + s * mean, s * mean - beta),
+            ("The sign is wrong: batch norm subtracts the mean.", beta + s * mean, s * mean - beta),
             ("beta is missing: it is added last.", -s * mean),
             ("The mean is multiplied by s as well.", beta - mean),
             ("s is in front of the mean only: beta comes after the factor.", s * (beta - mean)),
@@ -120,7 +120,7 @@ def roofline(answer: Callable) -> str:
                 np.minimum(peak, intensity / bandwidth),
                 np.minimum(peak, bandwidth / intensity),
             ),
-            ("The limits do not add up: take the smaller.", peak + slope),
+            ("The limits do not add up: take the smaller one.", peak + slope),
             (
                 "That is the smallest of all: compare the two limits at each intensity (np.minimum).",
                 min(peak, slope.min()),

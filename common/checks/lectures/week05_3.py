@@ -51,10 +51,13 @@ def grow(answer: Callable) -> str:
         absent = np.where(mask, np.inf, scores).ravel()
         zeroed = np.where(mask, 0, scores).ravel()
         suspects = [
-            ("Nothing has grown: a score of -inf for kept places, then set new ones True in the copy.", mask),
+            (
+                "Nothing has grown: give kept places a score of -inf, and set the new places True in a copy.",
+                mask,
+            ),
             ("Those are the new places alone: the kept ones stay.", wanted & ~mask),
             (
-                "Kept places take part in the contest: give them a score of -inf.",
+                "Kept places must not take part in the contest: give them a score of -inf.",
                 mask | _first(np.argsort(-scores.ravel(), kind="stable"), n, shape),
                 mask | _first(np.argsort(-zeroed, kind="stable"), n, shape),
             ),
@@ -134,11 +137,19 @@ def taylor(answer: Callable) -> str:
                 "First the sum, then the square: the two terms may cancel.",
                 (gamma * by_gamma) ** 2 + (beta * by_beta) ** 2,
             ),
-            ("The sum is squared, so that falling and rising count alike.", change, -change, np.abs(change)),
-            ("Each number is multiplied by its *own* gradient.", (gamma * by_beta + beta * by_gamma) ** 2),
+            (
+                "Square the sum, so that a falling and a rising loss count alike.",
+                change,
+                -change,
+                np.abs(change),
+            ),
+            ("Multiply each number by its *own* gradient.", (gamma * by_beta + beta * by_gamma) ** 2),
             ("beta goes to zero as well: its term is missing.", (gamma * by_gamma) ** 2),
             ("gamma goes to zero as well: its term is missing.", (beta * by_beta) ** 2),
-            ("A gradient alone does not say how far the number is from zero.", (by_gamma + by_beta) ** 2),
+            (
+                "A gradient alone does not say how far the number is from zero: multiply it by the number.",
+                (by_gamma + by_beta) ** 2,
+            ),
             (
                 "One importance per channel: do not sum over the channels.",
                 (change**2).sum(),

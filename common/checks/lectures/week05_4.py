@@ -90,7 +90,7 @@ def n_rounds(answer: Callable) -> str:
         got = call(answer, rate, target, told=f"{rate:.0%} per round, target {target}")
         wanted = math.ceil(exact)
         suspects = [
-            ("A part of a round is a round: round up.", exact, math.floor(exact), round(exact)),
+            ("A round cannot be done in part: round up.", exact, math.floor(exact), round(exact)),
             (
                 "A round removes a share of what is *left*: 1 - rate is multiplied, round after round.",
                 math.ceil((1 - target) / rate),
@@ -135,7 +135,8 @@ def mask_distance(answer: Callable) -> str:
             ("That is a count: divide by the number of places.", total),
             ("That is the share of *equal* places.", 1 - total / n_places),
             (
-                "All layers together: sum the places first, then divide: a mean of layers is another number.",
+                "All layers together: sum over the layers first, then divide. A mean of the layers' "
+                "shares differs.",
                 np.mean([differ[name] / a[name].size for name in a]),
                 sum(differ[name] / a[name].size for name in a),
             ),

@@ -61,13 +61,16 @@ def price(answer: Callable) -> str:
         suspects = [
             ("The second term is missing.", K1 * (1 - logistic)),
             ("The first term is missing.", second),
-            ("It is 1 minus the logistic function.", K1 * logistic + second),
+            ("The first term has 1 minus the logistic function.", K1 * logistic + second),
             ("The half of the second term is missing.", K1 * (1 - logistic) + 2 * second),
             ("1 / α is e to the power of *minus* log α.", K1 * (1 - logistic) + 0.5 * np.log(1 + alpha)),
-            ("Nats: the logarithm is natural.", K1 * (1 - logistic) + second / np.log(2)),
+            ("The price is in nats: the logarithm is natural.", K1 * (1 - logistic) + second / np.log(2)),
             ("k1 is a factor of the first term.", 1 - logistic + second),
             ("The logistic function takes log α, not α.", K1 * (1 - _expit(K2 + K3 * alpha)) + second),
-            ("The signs: this is the negative of the divergence.", -(K1 * (1 - logistic) + second)),
+            (
+                "The signs are inverted: that is the negative of the divergence.",
+                -(K1 * (1 - logistic) + second),
+            ),
             (
                 "The price is zero for pure noise: here it tends to -k1. The constant is inside the bracket.",
                 -K1 * logistic + second,
@@ -102,10 +105,7 @@ def noisy_linear(answer: Callable) -> str:
         mean, variance = x @ theta.T + bias, x**2 @ np.exp(log_sigma2).T
         deviation = np.sqrt(variance)
         suspects = [
-            (
-                "The noise is multiplied by the deviation, the *root* of the variance.",
-                mean + variance * noise,
-            ),
+            ("Multiply the noise by the deviation, the *root* of the variance.", mean + variance * noise),
             ("The bias is missing.", mean - bias + deviation * noise),
             ("The noise is missing.", mean, mean + deviation),
             (
@@ -118,15 +118,15 @@ def noisy_linear(answer: Callable) -> str:
                 mean + np.sqrt(np.abs(x**2 @ log_sigma2.T)) * noise,
             ),
             (
-                "Deviations do not add up, variances do: the root comes last.",
+                "Deviations do not add up, but variances do: take the root last.",
                 mean + np.abs(x) @ np.exp(0.5 * log_sigma2).T * noise,
                 mean + x @ np.exp(0.5 * log_sigma2).T * noise,
             ),
             (
-                "log_sigma2 is the logarithm of σ² already.",
+                "log_sigma2 is the logarithm of σ² already: do not square it again.",
                 mean + np.sqrt(x**2 @ np.exp(2 * log_sigma2).T) * noise,
             ),
-            ("The noise is there without its deviation.", mean + noise),
+            ("The noise is there without its deviation: multiply them.", mean + noise),
         ]
         # a small constant below the root keeps its gradient finite, and is right with or without
         expect(got, mean + deviation * noise, tolerance=1e-5, suspects=suspects, what="The output")

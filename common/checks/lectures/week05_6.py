@@ -45,7 +45,7 @@ def epsilon_messages(answer: Callable) -> str:
                 ),
                 ("eps is missing in the denominator.", part / z * r[:, None]),
                 ("The inputs are missing: a contribution is a weight times its input.", _of(w, eps, r)),
-                ("Only positive contributions: that is the z⁺ rule.", _plus(part, eps, r)),
+                ("You keep only positive contributions: that is the z⁺ rule.", _plus(part, eps, r)),
                 ("z is the sum over the inputs of one output: one number per row.", _by_input(part, eps, r)),
                 ("Divide by z, not by its magnitude.", part / (np.abs(z) + eps) * r[:, None]),
             ]
@@ -97,11 +97,14 @@ def plus_messages(answer: Callable) -> str:
                     ),
                     ("That is the epsilon rule: clip the contributions at 0.", _of(part, eps, r)),
                     (
-                        "The denominator sums the *positive* contributions, too.",
+                        "The denominator sums only the *positive* contributions, too.",
                         positive / (part.sum(axis=1, keepdims=True) + eps) * r[:, None],
                     ),
                     ("Clip in the denominator and in the numerator.", part / (sums + eps) * r[:, None]),
-                    ("Not the magnitude: what is negative becomes 0.", _plus(np.abs(part), eps, r)),
+                    (
+                        "You take the magnitude: what is negative should become 0.",
+                        _plus(np.abs(part), eps, r),
+                    ),
                     (
                         "eps is missing: an output without positive contributions divides by 0.",
                         positive / sums * r[:, None],
@@ -144,7 +147,10 @@ def filter_scores(answer: Callable) -> str:
             ("That is a score per image: sum over the images, keep the filters.", each.sum(axis=(1, 2, 3))),
             ("Sum over the images, too.", each.sum(axis=(2, 3))),
             ("Sum over the places, too.", each.sum(axis=0)),
-            ("A sum, not a mean: all layers share out the same.", each.mean(axis=(0, 2, 3))),
+            (
+                "Take the sum, not a mean: then the scores of every layer have the same total.",
+                each.mean(axis=(0, 2, 3)),
+            ),
             (
                 "Keep the signs: a filter may speak against the class.",
                 np.abs(each).sum(axis=(0, 2, 3)),

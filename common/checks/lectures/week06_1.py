@@ -123,18 +123,24 @@ def cheapest(answer: Callable) -> str:
         suspects = [
             ("That is the nearest cluster: the bits cost nothing here.", square.argmin(axis=1)),
             (
-                "The sign: a rare cluster is expensive. Bits are -log2 of the share.",
+                "The sign is wrong: a rare cluster is expensive. Bits are -log2 of the share.",
                 _costs(grid, codebook, shares, price, sign=1.0).argmin(axis=1),
             ),
             ("Bits have base 2: np.log2.", _costs(grid, codebook, shares, price, log=np.log).argmin(axis=1)),
             (
-                "The price is of a bit, not of a share: -log2 of the share.",
+                "The price is that of a bit, not of a share: a cluster costs -log2 of its share in bits.",
                 (square + price * shares).argmin(axis=1),
                 (square - price * shares).argmin(axis=1),
             ),
-            ("The error counts squared.", (absolute - price * np.log2(shares)).argmin(axis=1)),
+            (
+                "The error counts squared, not as an absolute value.",
+                (absolute - price * np.log2(shares)).argmin(axis=1),
+            ),
             ("The price is missing.", _costs(grid, codebook, shares, 1.0).argmin(axis=1)),
-            ("The most expensive cluster: argmin.", _costs(grid, codebook, shares, price).argmax(axis=1)),
+            (
+                "That is the most expensive cluster: use argmin.",
+                _costs(grid, codebook, shares, price).argmax(axis=1),
+            ),
             (
                 "Those are the costs: the index of the least is asked for.",
                 _costs(grid, codebook, shares, price),

@@ -38,8 +38,8 @@ def to_codes(answer: Callable) -> str:
                 np.clip(free - zero_point, 0, most),
             ),
             ("Clamp after adding the zero-point.", np.clip(free - zero_point, 0, most) + zero_point),
-            ("The zero-point is added, not subtracted.", np.clip(free - 2 * zero_point, 0, most)),
-            ("Cut off instead of rounded: np.round.", cut, toward_zero),
+            ("The zero-point has to be added, not subtracted.", np.clip(free - 2 * zero_point, 0, most)),
+            ("Cut off instead of rounded: use np.round.", cut, toward_zero),
             (f"{n_bits} bits have 2^{n_bits} codes, the last is one less.", np.clip(free, 0, most + 1)),
             ("Divide by the scale.", np.clip(np.round(r * scale) + zero_point, 0, most)),
             ("Those are the numbers again: the codes are asked for.", (wanted - zero_point) * scale),
@@ -76,12 +76,12 @@ def fold(answer: Callable) -> str:
                 weight * (gamma / (var + eps))[:, None, None, None],
             ),
             (
-                "Multiplied by the deviation: divide.",
+                "Multiplied by the deviation: divide by it.",
                 weight * (gamma * np.sqrt(var + eps))[:, None, None, None],
             ),
             ("gamma is missing in the factor.", weight / np.sqrt(var + eps)[:, None, None, None]),
             (
-                "eps stands inside the root, beside the variance.",
+                "eps stands inside the root: it is added to the variance.",
                 weight * (gamma / np.sqrt(var))[:, None, None, None],
                 weight * (gamma / (np.sqrt(var) + eps))[:, None, None, None],
             ),
@@ -90,13 +90,13 @@ def fold(answer: Callable) -> str:
                 weight * wrong_axis,
                 weight * np.resize(factor, weight.shape[-1]) if n_out == 3 else wrong_axis,
             ),
-            ("The weight is as it was.", weight),
+            ("The weight is as it was: multiply it by the factor.", weight),
             ("That is the factor alone: multiply the weight by it.", factor),
         ]
         expect(got[0], weight * by_channel, tolerance=1e-5, suspects=suspects, what="The weight")
         suspects = [
-            ("The mean is scaled, too: it was subtracted before the factor.", beta - mean),
-            ("The sign: the mean is subtracted.", beta + mean * factor),
+            ("The mean has to be scaled, too: it is subtracted before the factor multiplies.", beta - mean),
+            ("The sign is wrong: the mean is subtracted.", beta + mean * factor),
             ("beta is missing.", -mean * factor, mean * factor),
             (
                 "beta is added after the factor, so it is not scaled.",
@@ -105,7 +105,7 @@ def fold(answer: Callable) -> str:
             ),
             ("The bias is not beta alone: the mean is subtracted, times the factor.", beta),
             (
-                "The mean is divided by the deviation and multiplied by gamma.",
+                "The mean takes the whole factor: divided by the deviation, and multiplied by gamma.",
                 beta - mean / np.sqrt(var + eps),
                 beta - mean * gamma,
             ),
@@ -166,7 +166,7 @@ def requantize(answer: Callable) -> str:
                 np.clip((product + zero_point + (1 << (shift - 1))) >> shift, 0, 255),
             ),
             (
-                "A half of the shifted unit is 1 << (shift - 1).",
+                "One half, before the shift, is 1 << (shift - 1): you add a whole.",
                 np.clip(((product + (1 << shift)) >> shift) + zero_point, 0, 255),
             ),
             ("The multiplier is missing.", np.clip((sums.astype(np.int64) >> shift) + zero_point, 0, 255)),

@@ -35,7 +35,7 @@ def straight_through(answer: Callable) -> str:
         inside = (q >= q_min) & (q <= q_max)
         suspects = [
             ("What was clamped gets nothing: moving it does not change the output.", gradient),
-            ("Turned round: the gradient passes where nothing was clamped.", gradient * ~inside),
+            ("Inverted: the gradient passes where nothing was clamped.", gradient * ~inside),
             ("The levels at both ends pass it on, too: <= and >=.", gradient * ((q > q_min) & (q < q_max))),
             (
                 "The limits are those of the codes: compare round(w / scale), not w.",
@@ -45,13 +45,16 @@ def straight_through(answer: Callable) -> str:
                 "Compare the *rounded* code: up to half a step beyond the last level nothing is clamped.",
                 gradient * ((w / scale >= q_min) & (w / scale <= q_max)),
             ),
-            ("That is the true derivative of a staircase: nothing would be learned.", gradient * 0),
+            (
+                "That is the true derivative of rounding, 0 everywhere: nothing would be learned.",
+                gradient * 0,
+            ),
             (
                 "The gradient itself is not clamped: it passes, or it does not.",
                 np.clip(gradient, q_min, q_max),
             ),
             (
-                "Rounding counts as the identity: no factor of the scale.",
+                "Rounding counts as the identity: there is no factor of the scale.",
                 gradient * inside * scale,
                 gradient * inside / scale,
             ),
@@ -73,15 +76,15 @@ def binary(answer: Callable) -> str:
     for w in (np.array([0.8, -0.2, -1.4, 0.6]), np.array([-3.0, 1.0, 0.5, -0.5, 2.0, -0.2])):
         alpha, signs = pair(call(answer, w, told=f"the weights {w.tolist()}"), 2, "alpha and the signs")
         suspects = [
-            ("The mean of |w|, not of w: signs are already in B.", w.mean(), abs(w.mean())),
-            ("The mean, not the sum: divide by n.", np.abs(w).sum()),
+            ("Take the mean of |w|, not of w: the signs are already in B.", w.mean(), abs(w.mean())),
+            ("Take the mean of |w|, not the sum: divide by n.", np.abs(w).sum()),
             (
-                "The mean of |w|: the derivative of the squared error says so, no root, no square.",
+                "Take the mean of |w|: the squared error is least there, so no root, no square.",
                 np.sqrt(np.square(w).mean()),
                 np.square(w).mean(),
             ),
-            ("The mean of |w|, not its largest value.", np.abs(w).max()),
-            ("The mean of |w|, not its median.", np.median(np.abs(w))),
+            ("Take the mean of |w|, not its largest value.", np.abs(w).max()),
+            ("Take the mean of |w|, not its median.", np.median(np.abs(w))),
         ]
         expect(alpha, np.abs(w).mean(), tolerance=1e-6, suspects=suspects, what="alpha", shown={"w": w})
         wanted = np.where(w >= 0, 1.0, -1.0)
@@ -91,7 +94,7 @@ def binary(answer: Callable) -> str:
                 "Those are the weights that come back: the signs alone are asked for.",
                 wanted * np.abs(w).mean(),
             ),
-            ("Every sign is turned.", -wanted),
+            ("Every sign is wrong.", -wanted),
         ]
         expect(signs, wanted, tolerance=1e-6, suspects=suspects, what="The array of signs", shown={"w": w})
     return "The mean absolute value, and the signs."

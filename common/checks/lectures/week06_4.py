@@ -36,7 +36,7 @@ def bits_per_weight(answer: Callable) -> str:
                 ),
                 ("The output channels are the first axis.", n_bits + 32 * shape[1] / n),
                 (
-                    "One scale per layer, one per channel, one centroid per value: they differ.",
+                    "One scale per layer, one scale per channel, or one centroid per code: they differ.",
                     *(n_bits + 32 * other / n for other in (1, channels, 2**n_bits)),
                 ),
                 ("Spread over all weights: divide by their number.", n_bits + 32 * extra),
@@ -67,10 +67,10 @@ def entropy_of(answer: Callable) -> str:
         suspects = [
             ("The base is 2: np.log2.", wanted * np.log(2), wanted * np.log10(2)),
             ("That is the sum over all codes: the mean is per code.", wanted * codes.size),
-            ("The sign: the logarithm of a share is negative.", -wanted),
-            ("Weigh each logarithm by its share.", -np.log2(shares).sum(), -np.log2(shares).mean()),
+            ("The sign is wrong: the logarithm of a share is negative, the entropy is not.", -wanted),
+            ("Weight each logarithm by its share.", -np.log2(shares).sum(), -np.log2(shares).mean()),
             (
-                "That is what a fixed width takes; entropy weighs by shares.",
+                "That is what a fixed width takes: the entropy weights by shares.",
                 np.log2(counts.size),
                 np.ceil(np.log2(counts.size)),
             ),

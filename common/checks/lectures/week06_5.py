@@ -84,19 +84,23 @@ def soft_loss(answer: Callable) -> str:
         wanted = temperature**2 * each.mean()
         suspects = [
             ("The factor T² is missing.", each.mean()),
-            ("The factor is T squared.", temperature * each.mean()),
-            ("Sum over the classes, mean over the images.", temperature**2 * each.sum(), wanted / classes),
+            ("The factor is T squared, not T.", temperature * each.mean()),
             (
-                "The roles: p, the weight in the sum, is the teacher's.",
+                "Take the sum over the classes, and the mean over the images.",
+                temperature**2 * each.sum(),
+                wanted / classes,
+            ),
+            (
+                "The roles are exchanged: p, the weight in the sum, is the teacher's.",
                 _soft_loss(teacher, student, temperature),
             ),
             (
                 "That is the cross-entropy; the teacher's own entropy is missing.",
                 -(temperature**2) * (p * np.log(q)).sum(axis=1).mean(),
             ),
-            ("The sign: log(p / q).", -wanted),
+            ("The sign is wrong: log(p / q).", -wanted),
             (
-                "Both are softened by the same T.",
+                "Both have to be softened by the same T.",
                 temperature**2 * _unequal(student, teacher, temperature),
                 temperature**2
                 * (_soften(teacher, 1) * np.log(_soften(teacher, 1) / _soften(student, 1)))
@@ -125,7 +129,7 @@ def _best_bias(logits, labels, digit, biases):
 
 @fill_in(own=_best_bias)
 def best_bias(answer: Callable) -> str:
-    """The bias that, added to one class' logit, gives the fewest errors."""
+    """The bias that, added to the logit of one class, gives the fewest errors."""
     rng = np.random.default_rng(13)
     for n, classes, digit, deficit in ((60, 4, 2, 3.0), (90, 3, 0, 1.4)):
         labels = np.arange(n) % classes
@@ -145,12 +149,16 @@ def best_bias(answer: Callable) -> str:
         suspects = [
             ("That many errors are left: the bias is asked for.", errors.min()),
             ("That is the place of the best bias among those tried, not the bias.", int(errors.argmin())),
-            ("The most errors: argmin.", biases[errors.argmax()]),
+            ("The most errors are made with that one: use argmin.", biases[errors.argmax()]),
             (
                 "Count the errors on *all* images: a high bias takes away from the other classes.",
                 biases[own.argmin()],
             ),
-            ("The bias is added to the logit.", biases[lowered.argmin()], -biases[errors.argmin()]),
+            (
+                "The bias has to be added to the logit, not subtracted.",
+                biases[lowered.argmin()],
+                -biases[errors.argmin()],
+            ),
             ("Those are the errors of every bias: return the best bias.", errors),
             ("The same number added to all logits changes no answer: add it to one class only.", biases[0]),
         ]

@@ -36,9 +36,9 @@ def mean_surprise(answer: Callable) -> str:
         suspects = [
             ("The base is 2: np.log2.", wanted * np.log(2), wanted * np.log10(2)),
             ("That is the sum over all symbols: the mean is per symbol.", wanted * counts.sum()),
-            ("The sign: the logarithm of a share is negative, the surprise is positive.", -wanted),
-            ("A mean over the levels: weigh each surprise by its share.", -np.log2(shares).mean()),
-            ("A plain sum of surprises: weigh each by its share.", -np.log2(shares).sum()),
+            ("The sign is wrong: the logarithm of a share is negative, the surprise is positive.", -wanted),
+            ("That is a mean over the levels: weigh each surprise by its share.", -np.log2(shares).mean()),
+            ("That is a plain sum of surprises: weigh each by its share.", -np.log2(shares).sum()),
             (
                 "Counts are not shares: divide by their sum first.",
                 float((counts[counts > 0] * np.log2(counts[counts > 0])).sum()),
@@ -140,7 +140,7 @@ def _try_join(answer: Callable, heap: list, step: int, counts: list) -> None:
 
 def _hint_of_join(before: list, after: list) -> str:
     if len(after) == len(before):
-        return "As many entries as before: two leave by heappop, one enters."
+        return "The heap has as many entries as before: two leave by heappop, one enters."
     if after == sorted([*before[:-2], before[-1] + before[-2]]):
         return "The two *largest* were joined: a heap's smallest comes by heapq.heappop."
     if len(after) == len(before) - 2:

@@ -64,7 +64,7 @@ def narrow(answer: Callable) -> str:
                 size,
                 [
                     ("The symbol's part of the *present* width: multiply.", float(own)),
-                    ("A width, not the right end.", float(start + size)),
+                    ("That is the right end: the width is asked for.", float(start + size)),
                 ],
             ),
             (
@@ -76,9 +76,12 @@ def narrow(answer: Callable) -> str:
                         "The shares before the symbol are shares of the *present* width.",
                         _unscaled(left, start, width),
                     ),
-                    ("Only the symbols *before* it: its own share is not passed.", float(start + size)),
+                    (
+                        "Add the shares of the symbols *before* it only: its own share is not passed.",
+                        float(start + size),
+                    ),
                     ("The interval begins at `left`: add it.", float(start - left)),
-                    ("The symbols before it take their place: left grows by their shares.", float(left)),
+                    ("The symbols before it come first: left grows by their shares.", float(left)),
                 ],
             ),
         ):
@@ -141,4 +144,6 @@ def _hint_of_state(got: int, x: int, symbol: int, counts: list) -> str:
         return "Count the residue from the symbol's first one: - starts[symbol]."
     if got in (rest, rest + residue - start):
         return "The state was divided by the symbol's count when it was pushed: multiply by it."
-    return "counts[symbol] * (x // M) + x % M - starts[symbol], with M the sum of the counts."
+    return (
+        "The state below is counts[symbol] * (x // M) + x % M - starts[symbol], with M the sum of the counts."
+    )

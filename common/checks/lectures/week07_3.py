@@ -82,7 +82,7 @@ def picojoules(answer: Callable) -> str:
                 wanted - 10 * n_products,
             ),
             (
-                "A product is a multiplication and an addition.",
+                "A product is a multiplication and an addition: one of the two is missing.",
                 wanted - 0.9 * n_products,
                 wanted - 3.7 * n_products,
             ),
