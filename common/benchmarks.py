@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] = (), *, results: Path = RESULTS) -> int:
             return code
         groups = collect(json.loads(raw.read_text()))
     path = results / "bench.json"
-    command = " ".join(["dnnc bench", *arguments])
+    command = shlex.join(["dnnc", "bench", *arguments])
     now = {"command": command, "commit": git_commit(), "date": datetime.now(UTC).date().isoformat()}
     earlier = _still_valid(path)
     figures = {
