@@ -248,7 +248,8 @@ def _lenet_5(num_classes: int, width: float) -> nn.Module:
 
 
 def _torchvision(name: str, num_classes: int) -> nn.Module:
-    from torchvision import models  # slow to import, and only these two need it
+    with torch.device("cpu"):  # the caller's may be "meta", on which torch 2.6 cannot be imported to its end
+        from torchvision import models  # slow to import, and only these two need it
 
     return {"alexnet": models.alexnet, "vgg16_imagenet": models.vgg16}[name](num_classes=num_classes)
 
