@@ -11,6 +11,11 @@ untimed
     True where the time means nothing, as when memory is measured: it is left out of the table.
 anything else
     Becomes a column of its own.
+
+A machine's speed changes within seconds, mostly by what its neighbours do, so one run of two codes that are
+about equally fast says little about which is faster. All benchmarks run once; those within `_CLOSE` of ours
+run in `SWEEPS` sweeps, each of ours and its close peers one after the other. A ratio is the median of the
+sweeps' own ratios, and stands beside the lowest and the highest of them.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 
 from common.base.files import ROOT
 from common.base.results import git_commit, machine, read_result, write_result
@@ -51,6 +57,8 @@ HEADLINES = (  # the lines in the README; bench.md has all groups
     "storage, 134M weights: file to dense weights",
 )
 _KNOWN = ("peer", "kind", "work", "unit")
+SWEEPS = 5
+_CLOSE = 3.0  # a peer that is this many times slower than ours is measured once
 
 
 def main(arguments: Sequence[str] = (), *, results: Path = RESULTS) -> int:
@@ -74,10 +82,19 @@ def main(arguments: Sequence[str] = (), *, results: Path = RESULTS) -> int:
         print(f"bench: {busy}", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.json"
-        code = _run_pytest(raw, arguments)
-        if code:
-            return code
-        groups = collect(json.loads(raw.read_text()))
+        sweeps: list[dict[str, list[dict]]] = []
+        left_out: list[str] = []
+        for _ in range(SWEEPS):
+            code = _run_pytest(raw, arguments, left_out)
+            if code:
+                return code
+            printed = json.loads(raw.read_text())
+            sweeps.append(collect(printed))
+            if len(sweeps) == 1:
+                left_out = decided(printed, sweeps[0])
+                if len(left_out) == len(printed["benchmarks"]):
+                    break
+        groups = together(sweeps)
     path = results / "bench.json"
     command = shlex.join(["dnnc", "bench", *arguments])
     now = {"command": command, "commit": git_commit(), "date": datetime.now(UTC).date().isoformat()}
@@ -115,7 +132,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _run_pytest(raw: Path, arguments: Sequence[str]) -> int:
+def _run_pytest(raw: Path, arguments: Sequence[str], left_out: Sequence[str]) -> int:
     command = [
         sys.executable,
         "-m",
@@ -129,6 +146,7 @@ def _run_pytest(raw: Path, arguments: Sequence[str]) -> int:
         "-p",
         "no:cacheprovider",
         *arguments,
+        *(f"--deselect={name}" for name in left_out),
     ]
     environment = os.environ | dict.fromkeys(_ONE_THREAD, "1") | {"DNNC_QUIET": "1"}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
@@ -147,18 +165,76 @@ def collect(raw: Mapping) -> dict[str, list[dict]]:
     groups: dict[str, list[dict]] = {}
     for benchmark in raw["benchmarks"]:
         info, stats = benchmark["extra_info"], benchmark["stats"]
-        peer = info.get("peer", info.get("kind", benchmark["name"]))
-        row = {"peer": peer, "seconds": stats["median"], "rounds": stats["rounds"]}
+        row = {"peer": _peer(benchmark), "seconds": stats["median"], "rounds": stats["rounds"]}
         if "work" in info:
             row |= {"rate": info["work"] / stats["median"], "unit": info.get("unit", "calls")}
         row |= {key: value for key, value in info.items() if key not in _KNOWN}
-        groups.setdefault(benchmark["group"] or benchmark["name"], []).append(row)
+        groups.setdefault(_group(benchmark), []).append(row)
     for rows in groups.values():
         rows.sort(key=lambda row: (not _is_ours(row), _slowness(row)))
         for row in rows:
             if _is_ours(rows[0]) and not _is_ours(row):
                 row["ours_is_faster"] = _slowness(row) / _slowness(rows[0])
     return groups
+
+
+def decided(raw: Mapping, groups: Mapping[str, Sequence[Mapping]]) -> list[str]:
+    """Return pytest's names of the benchmarks whose result one sweep settles.
+
+    What is left are the peers less than `_CLOSE` times slower than ours, and ours in the same groups.
+    """
+    close = {
+        (group, row["peer"])
+        for group, rows in groups.items()
+        for row in rows
+        if row.get("ours_is_faster", _CLOSE) < _CLOSE and not row.get("untimed")
+    }
+    close |= {
+        (group, rows[0]["peer"]) for group, rows in groups.items() if group in {name for name, _ in close}
+    }
+    return [each["fullname"] for each in raw["benchmarks"] if (_group(each), _peer(each)) not in close]
+
+
+def together(sweeps: Sequence[Mapping[str, Sequence[Mapping]]]) -> dict[str, list[dict]]:
+    """Return the rows of the first sweep, with the medians of all sweeps in which a row was measured.
+
+    Parameters
+    ----------
+    sweeps : sequence of dict
+        Each of `collect`. A ratio compares rows of one sweep.
+
+    Returns
+    -------
+    dict of str to list of dict
+        As from `collect`; ``sweeps`` counts those of a row with more than one, and ``ratios`` has the lowest
+        and the highest of its ratios.
+    """
+    groups = {}
+    for group, rows in sweeps[0].items():
+        merged = []
+        for row in rows:
+            same = [each for sweep in sweeps for each in sweep.get(group, ()) if each["peer"] == row["peer"]]
+            kept = dict(row)
+            for key in ("seconds", "rate", "ours_is_faster"):
+                if key in row:
+                    kept[key] = median(each[key] for each in same)
+            if len(same) > 1:
+                kept["sweeps"] = len(same)
+                if "ours_is_faster" in row:
+                    ratios = [each["ours_is_faster"] for each in same]
+                    kept["ratios"] = [min(ratios), max(ratios)]
+            merged.append(kept)
+        groups[group] = sorted(merged, key=lambda row: (not _is_ours(row), _slowness(row)))
+    return groups
+
+
+def _group(benchmark: Mapping) -> str:
+    return benchmark["group"] or benchmark["name"]
+
+
+def _peer(benchmark: Mapping) -> str:
+    info = benchmark["extra_info"]
+    return info.get("peer", info.get("kind", benchmark["name"]))
 
 
 def _slowness(row: Mapping) -> float:
@@ -202,7 +278,7 @@ def to_summary(result: Mapping) -> str:
         peers = [row for row in rows if "ours_is_faster" in row]
         if peers:
             best = min(peers, key=lambda row: row["ours_is_faster"])
-            ratio = f"{_digits(best['ours_is_faster'])}×"
+            ratio = f"{_digits(best['ours_is_faster'])}×{_spread(best)}"
             body.append([group, _speed(rows[0]), f"{best['peer']}: {_speed(best)}", ratio])
     heads = ["what", OURS, "the fastest peer", "times as fast"]
     return "\n".join([_where(result), "", *markdown_table(heads, body), ""])
@@ -215,7 +291,7 @@ def _where(result: Mapping) -> str:
     return (
         f"Measured on {machine['processor']} ({cores}, {machine['memory_bytes'] / 1e9:.0f} GB, "
         f"{machine['system']}), one thread, {result['date'][:10]}, with `{result['command']}`. "
-        "Ratios to peers of one run hold better than times."
+        "Ratios to peers hold better than times; in brackets, the lowest and the highest of several sweeps."
         + (f" Peers: {', '.join(' '.join(peer) for peer in peers.items())}." if peers else "")
         + (f" **{busy[0].upper()}{busy[1:]}.**" if busy else "")
     )
@@ -225,8 +301,13 @@ def _speed(row: Mapping) -> str:
     return f"{_digits(row['rate'])} {row['unit']}/s" if "rate" in row else _duration(row["seconds"])
 
 
+def _spread(row: Mapping) -> str:
+    """Return the lowest and the highest ratio of the sweeps, in brackets; "" after a single sweep."""
+    return f" ({_digits(row['ratios'][0])} to {_digits(row['ratios'][1])})" if "ratios" in row else ""
+
+
 def _group_table(rows: Sequence[Mapping]) -> list[str]:
-    fixed = ("peer", "seconds", "rounds", "rate", "unit", "untimed", "ours_is_faster")
+    fixed = ("peer", "seconds", "rounds", "rate", "unit", "untimed", "ours_is_faster", "sweeps", "ratios")
     extras = list(dict.fromkeys(key for row in rows for key in row if key not in fixed))
     units = sorted({row["unit"] for row in rows if "unit" in row})
     heads = ["", "time", *(f"{unit}/s" for unit in units), *extras, "ours is"]
@@ -235,7 +316,7 @@ def _group_table(rows: Sequence[Mapping]) -> list[str]:
         rates = [f"{_digits(row['rate'])}" if row.get("unit") == unit else "" for unit in units]
         told = [_spell(row[key]) if key in row else "" for key in extras]
         ratio = row.get("ours_is_faster")
-        verdict = "" if ratio is None else f"{_digits(ratio)}× as fast"
+        verdict = "" if ratio is None else f"{_digits(ratio)}× as fast{_spread(row)}"
         time = "" if row.get("untimed") else _duration(row["seconds"])
         body.append([row["peer"], time, *rates, *told, verdict])
     return markdown_table(heads, body)

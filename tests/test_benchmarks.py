@@ -10,7 +10,9 @@ from common.base.results import read_result
 
 def row(group, peer, seconds, **info):
     stats = {"median": seconds, "rounds": 3}
-    return {"group": group, "name": f"bench[{peer}]", "stats": stats, "extra_info": {"peer": peer} | info}
+    name = f"bench[{peer}]"
+    info = {"peer": peer} | info
+    return {"group": group, "name": name, "fullname": f"{group}::{name}", "stats": stats, "extra_info": info}
 
 
 RAW = {
@@ -20,19 +22,31 @@ RAW = {
         row("decode", "this course", 0.1, work=12.0, unit="M symbols"),
         row("decode", "fast peer", 0.05, work=12.0, unit="M symbols"),
         row("memory", "this course, decode", 80.0, untimed=True, peak=12.5),
-        {"group": None, "name": "alone", "stats": {"median": 2e-6, "rounds": 1}, "extra_info": {}},
+        {
+            "group": None,
+            "name": "alone",
+            "fullname": "alone",
+            "stats": {"median": 2e-6, "rounds": 1},
+            "extra_info": {},
+        },
     ]
 }
 
 
 @pytest.fixture
 def run(monkeypatch, tmp_path):
-    """`benchmarks.main` with pytest replaced by something that writes the given JSON."""
+    """`benchmarks.main` with pytest replaced by something that writes the given JSON, but what is left out.
+
+    `raw` is the JSON of every sweep, or a list with one for each.
+    """
 
     def run(raw, *arguments, code=0):
-        def write(path, passed):
+        raws = iter(raw if isinstance(raw, list) else [raw] * benchmarks.SWEEPS)
+
+        def write(path, passed, left_out):
             assert list(passed) == list(arguments)
-            path.write_text(json.dumps(raw))
+            rows = [each for each in next(raws)["benchmarks"] if each["fullname"] not in left_out]
+            path.write_text(json.dumps({"benchmarks": rows}))
             return code
 
         monkeypatch.setattr(benchmarks, "_run_pytest", write)
@@ -69,9 +83,38 @@ def test_writes_json_and_a_table_with_machine_and_date(run, tmp_path, capsys):
     lines = table.splitlines()
     assert "|  | time | M symbols/s | size | ours is |" in lines
     assert "| slow peer | 600 ms | 20 | 4,000 | 6× as fast |" in lines
-    assert "| fast peer | 50 ms | 240 |  | 0.5× as fast |" in lines
+    assert "| fast peer | 50 ms | 240 |  | 0.5× as fast (0.5 to 0.5) |" in lines
     assert "| alone | 2 µs |  |" in lines
     assert "| this course, decode |  | 12.5 |  |" in lines
+
+
+def test_close_peers_are_swept_several_times_and_a_ratio_never_mixes_sweeps(run, tmp_path):
+    speeds = [(1.0, 1.2), (2.0, 1.8), (4.0, 4.4), (1.0, 1.1), (1.0, 1.3)]  # the machine halves its speed
+    sweeps = [
+        {
+            "benchmarks": [
+                row("decode", "this course", ours),
+                row("decode", "fast peer", peer),
+                row("decode", "slow peer", 5.0),
+            ]
+        }
+        for ours, peer in speeds
+    ]
+    run(sweeps)
+    rows = read_result(tmp_path / "bench.json")["figures"]["groups"]["decode"]
+    assert [each["peer"] for each in rows] == ["this course", "fast peer", "slow peer"]
+    assert [each.get("sweeps") for each in rows] == [5, 5, None]
+    assert rows[0]["seconds"] == 1.0
+    assert rows[1]["ours_is_faster"] == pytest.approx(1.1)  # 4.4 over 4.0, or 1.1 over 1.0
+    assert rows[1]["ratios"] == pytest.approx([0.9, 1.3])
+    assert rows[2]["ours_is_faster"] == 5.0  # of the first sweep
+    assert "1.1× as fast (0.9 to 1.3)" in (tmp_path / "bench.md").read_text()
+
+
+def test_one_sweep_is_enough_where_nothing_is_close():
+    raw = {"benchmarks": [row("decode", "this course", 1.0), row("decode", "slow peer", 5.0)]}
+    names = [each["fullname"] for each in raw["benchmarks"]]
+    assert benchmarks.decided(raw, benchmarks.collect(raw)) == names
 
 
 def test_some_benchmarks_keep_the_results_of_the_others(run, tmp_path):
