@@ -224,11 +224,15 @@ def _search(positions: np.ndarray, counts: list[np.ndarray]) -> list[np.ndarray]
     n_cells = math.prod(of_axis.size for of_axis in counts)
     least, is_plain = _guess_bits(np.array([positions.size]), np.array([n_cells])), True
     n_labels_to_try, widths = (_N_LABELS, _HALF_OCTAVES) if positions.size < _MANY else ((1, 3), (2,))
+    lines_of: dict[tuple[int, bytes], _Lines] = {}  # they cost most, and few labels change between widths
     for half_octaves in widths:
         for axis in (0, 1, 2, 0):
             if counts[axis].size == 1:
                 continue  # its label, whatever it is, changes nothing
-            lines = _Lines(positions, counts, best, axis)
+            others = b"".join(best[other].tobytes() for other in range(3) if other != axis)
+            if (axis, others) not in lines_of:
+                lines_of[axis, others] = _Lines(positions, counts, best, axis)
+            lines = lines_of[axis, others]
             for n_labels in n_labels_to_try:
                 guess = lines.guess_bits(n_labels, half_octaves)
                 if guess < least:
@@ -262,7 +266,9 @@ class _Lines:
         n_kept = kernels.line_counts(
             positions, parts[0].astype(np.int32), of_strands.astype(np.int32), self.counts.size * n_sums
         )
-        self.n_kept = n_kept.reshape(self.counts.size, n_sums)
+        # How many weights the first n lines keep, by sum: a label's lines stand side by side, in their order.
+        self.n_kept = np.zeros((self.counts.size + 1, n_sums), dtype=np.int64)
+        np.cumsum(n_kept.reshape(self.counts.size, n_sums), axis=0, out=self.n_kept[1:])
 
     def guess_bits(self, n_labels: int, half_octaves: int) -> int:
         """Return about how many bits all positions take when this axis gets `n_labels` labels this wide."""
@@ -270,8 +276,9 @@ class _Lines:
         n_of_label = np.bincount(labels, weights=self.n_lines).astype(np.int64)
         cells = np.convolve(n_of_label[1:], self.n_cells)
         kept = np.zeros(cells.size, dtype=np.int64)
-        for label in range(1, n_of_label.size):
-            kept[label - 1 : label - 1 + self.n_cells.size] += self.n_kept[labels == label].sum(axis=0)
+        edges = np.searchsorted(labels, np.arange(1, n_of_label.size + 1))
+        for label, of_sum in enumerate(self.n_kept[edges[1:]] - self.n_kept[edges[:-1]]):
+            kept[label : label + self.n_cells.size] += of_sum
         return _guess_bits(kept, cells, self.label_bits + entropy_bits(n_of_label))
 
 
