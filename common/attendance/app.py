@@ -370,7 +370,9 @@ def make_server(app: Flask, sockets: list[socket.socket]):
     waitress server
         ``run()`` serves until an interrupt, ``close()`` lets go of the sockets.
     """
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a class that scans at once is no warning
+    logging.getLogger("waitress.queue").setLevel(
+        logging.ERROR
+    )  # a class that scans at once is nothing to warn of
     most = connection_limit()
     server = waitress.create_server(
         app,

@@ -295,7 +295,7 @@ def check_separate(answer: Callable) -> str:
         (np.outer([1.0, 2, 1], [1.0, 2, 1]) + 0.02 * np.diag([0, 0, 1]), "a kernel that is nearly a product"),
     ):
         hint = (
-            "Its rows are not all multiples of one row, so it is no such product. Refuse it: raise "
+            "Its rows are not all multiples of one row, so it is not such a product. Refuse it: raise "
             "ValueError."
         )
         refuses(answer, kernel, told=told, hint=hint)

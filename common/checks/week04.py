@@ -515,7 +515,7 @@ def _check_many(answer: Callable) -> None:
     ordered, k = np.sort(values)[:80], 16
     got = as_array(call(answer, ordered, k, told=f"{ordered.size} values, k={k}"))
     wanted = _by_table(ordered, k)
-    hint = "It is above the optimum: k-means from many starts is no proof. Fill the table D[q, j]."
+    hint = "It is above the optimum: k-means from many starts proves nothing. Fill the table D[q, j]."
     if got.size == 1 and float(got.flat[0]) < wanted * (1 - 1e-5):
         hint = "It is below the optimum: are there more than k intervals?"
     expect(got, wanted, what=f"The inertia for {ordered.size} values, k={k}", unknown=hint)

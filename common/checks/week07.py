@@ -269,7 +269,7 @@ def check_encode(answer: Callable) -> str:
         raise NotYet(f"The data is of type {type(data).__name__}, expected bytes.", hint=hint)
     wanted, n_wanted = huffman.encode(_SYMBOLS, _LENGTHS)
     hints = {
-        8 * len(wanted): "Padding is no payload: count only the bits of the words.",
+        8 * len(wanted): "Padding is not payload: count only the bits of the words.",
         len(wanted): "Bits are asked for, not bytes.",
         _SYMBOLS.size: "That is how many symbols there are.",
     }

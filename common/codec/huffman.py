@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from common.codec import huffman_kernels as kernels
-from common.codec import huffman_kernels as lanes
 from common.codec.huffman_kernels import MAX_LENGTH, N_LANES
 
 # ----------------------------------------------------------------------------------------------------
@@ -318,9 +317,9 @@ def decode(data: bytes, n_bits: int, n_symbols: int, lengths: ArrayLike) -> np.n
         ats = _quarters(n_symbols)
         ends, stops = np.append(bits[1:], n_bits), ats[1:].copy()
         if n_used > 1:
-            lanes.decode_four(payload, bits, ends, out, ats, stops, *tables)
+            kernels.decode_four(payload, bits, ends, out, ats, stops, *tables)
     for bit, end, at, stop in zip(bits, ends, ats, stops, strict=False):
-        if not lanes.decode_lane(payload, bit, end, out, at, stop, *tables):
+        if not kernels.decode_lane(payload, bit, end, out, at, stop, *tables):
             raise HuffmanError(f"stream: got {n_bits} bits, expected the codes of {n_symbols} symbols")
     return out
 
@@ -336,5 +335,5 @@ def _decode_table(
     is_narrow = itemsize == 1 and n_bits >= _LONG_CODES * n_symbols
     table_bits = min(13 if is_narrow else 12, n_symbols.bit_length())
     table = np.empty(1 << table_bits, dtype=np.uint32 if is_narrow else np.uint64)
-    lanes.fill_table(table, table_bits, 8 * itemsize, lengths, by_code)
+    kernels.fill_table(table, table_bits, 8 * itemsize, lengths, by_code)
     return table, table_bits

@@ -145,12 +145,12 @@ def factorize(model: nn.Module, ranks: Mapping[str, tuple[int, ...]], *, sweeps:
     Raises
     ------
     ValueError
-        A name is no layer's weight, a rank is out of range, or a convolution has groups.
+        A name is not that of a layer's weight, a rank is out of range, or a convolution has groups.
     """
     small, names = copy.deepcopy(model), list(prunable_parameters(model))
     for name, rank in ranks.items():
         if name not in names:
-            raise ValueError(f"{name!r} is no layer's weight: expected some of {', '.join(names)}")
+            raise ValueError(f"{name!r} is not a layer's weight: expected some of {', '.join(names)}")
         place = name.removesuffix(".weight")
         layer = model.get_submodule(place)
         try:

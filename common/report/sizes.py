@@ -333,10 +333,12 @@ class Report:
         if rest:
             n_kept, n_bytes = (sum(getattr(layer, key) for layer in rest) for key in ("n_kept", "file_bytes"))
             weights.append((f"{len(rest)} of one axis", "", f"{n_kept:,}", *[""] * 7, f"{n_bytes:,}"))
+        over = 100 * self.share_over_entropy
         lines = [
             f"**{self.file_bytes:,} bytes** of {self.dense_bytes:,} dense ones: {self.ratio:.2f}× smaller, "
             f"{self.bits_per_weight:.4f} bits per weight, sparsity {self.sparsity:.4f}; "
-            f"{100 * self.share_over_entropy:.2f} % of the file lies over the Shannon bounds",
+            f"values and positions take {abs(over):.2f} % of the file {'less' if over < 0 else 'more'} than "
+            "their entropies",
             "",
             *markdown_table(
                 ("kind", "bytes", "share"),

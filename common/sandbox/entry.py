@@ -54,7 +54,7 @@ def measure(data: bytes, first: int | None) -> dict:
     from common.report.sizes import size_report
 
     if not data.startswith(MAGIC):
-        raise ValueError("this is no .dcz file")
+        raise ValueError("this is not a .dcz file")
     compressed = load(data, max_dense_bytes=MAX_DENSE_BYTES)
     network = compressed.metadata.get("architecture")
     if not isinstance(network, str) or INPUT_SHAPES.get(network) != (3, 32, 32):

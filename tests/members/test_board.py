@@ -170,7 +170,7 @@ def full_board():
         Entry("emmy_noether", "vgg16.dcz", "a", 405_073, 0.2, 0.96, 0.915, 10_000),
         Entry("blaise_pascal", "small.dcz", "b", 133_085, 0.07, 0.98, 0.9031, 10_000),
         Entry("david_huffman", "first_try.dcz", "c", 2_000_000, 1.0, 0.9, 0.55, 10_000),
-        Entry("eve", "evil<img src=x onerror=alert(1)>.dcz", problem="this is no .dcz file"),
+        Entry("eve", "evil<img src=x onerror=alert(1)>.dcz", problem="this is not a .dcz file"),
     ]
     lectures = (Lecture(1, "Images as arrays", date(2027, 2, 1), 1), Lecture(2, "The <i>capstone</i>"))
     weeks = tuple(f"week{number:02}" for number in range(1, 8))

@@ -204,7 +204,7 @@ def test_a_layer_of_zeros_has_rank_one():
 
 def test_what_cannot_be_is_named():
     model = build("lenet_5", width=0.1)
-    with pytest.raises(ValueError, match=r"'fc9\.weight' is no layer's weight: expected some of conv1"):
+    with pytest.raises(ValueError, match=r"'fc9\.weight' is not a layer's weight: expected some of conv1"):
         factorize(model, {"fc9.weight": (1,)})
     with pytest.raises(ValueError, match=r"fc1\.weight, ranks \(0,\): rank=0: expected 1 to 50"):
         factorize(model, {"fc1.weight": (0,)})

@@ -55,8 +55,11 @@ def backward_layer(answer: Callable) -> str:
         ]
         expect(by_bias, delta.sum(axis=0), tolerance=1e-5, suspects=suspects, what="The gradient of the bias")
         suspects = [
-            ("ReLU's derivative is missing: nothing flows back where `before` is 0.", back),
-            ("`before` is never negative: the derivative is 1 where before > 0, not where >= 0.", back),
+            (
+                "ReLU's derivative is missing: nothing flows back where `before` is 0. (It is never "
+                "negative, so `before >= 0` is true everywhere.)",
+                back,
+            ),
             ("ReLU's derivative is 0 or 1, and not the activation itself.", back * before),
             (
                 "ReLU's derivative is 1 where the unit was on, `before > 0`, not where delta is positive.",
