@@ -30,7 +30,8 @@ _HINTS_BY_MESSAGE: Mapping[str, str] = {  # parts of NumPy's and torch's message
     "could not broadcast": _SHAPES,
     "must match the size of tensor": _SHAPES,
     "shapes cannot be multiplied": _SHAPES,
-    "mismatch in its core dimension": "The first has as many columns as the second has rows: print both shapes.",
+    "mismatch in its core dimension": "The first needs as many columns as the second has rows: print shapes.",
+    "data type = bool is not supported": "OpenCV takes no bool: give it .astype(np.uint8).",
     "according to the rule 'safe'": _INTEGERS,
     "must be of integer": _INTEGERS,
     "cannot be interpreted as an integer": _INTEGERS,
@@ -69,7 +70,7 @@ def call(answer: Callable, *arguments: object, told: str = "", **options: object
         ) from None
     except Exception as error:
         raise NotYet(
-            f"It raises {type(error).__name__}{where}: {_one_line(error)}", hint=_hint_of_error(error)
+            f"It raises {_kind_of_error(error)}{where}: {_one_line(error)}", hint=_hint_of_error(error)
         ) from None
     if result is None:
         raise NotYet(f"It returns nothing{where}.", hint="Is there a return at its end, on every path?")
@@ -128,6 +129,12 @@ def kind_of(thing: object) -> str:
     """
     name = type(thing).__name__
     return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
+
+
+def _kind_of_error(error: Exception) -> str:
+    """Its name, with the module where that is what tells: ``cv2.error``."""
+    kind = type(error)
+    return f"{kind.__module__}.{kind.__name__}" if kind.__name__ == "error" else kind.__name__
 
 
 def _hint_of_error(error: Exception) -> str:

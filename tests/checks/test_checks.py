@@ -12,6 +12,7 @@ import time
 import answers_week01
 import answers_week05
 import answers_week07
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -177,6 +178,7 @@ def test_overflowing_integers_are_explained():
         (lambda a, b: torch.from_numpy(b) @ torch.from_numpy(b), "different shapes"),
         (lambda a, b: torch.from_numpy(a) and b, "for tensors write ~"),
         (lambda a, b: a[7], "runs past the end"),
+        (lambda a, b: cv2.dilate(a > 0, None), "OpenCV takes no bool"),
         (lambda a, b: int("seven"), ""),
     ],
 )
