@@ -21,6 +21,22 @@ _HINTS: Mapping[type[Exception], str] = {
     UnboundLocalError: "A variable is read before it was given a value in this function.",
     RecursionError: "The function calls itself without end.",
 }
+_SHAPES = "Two arrays of different shapes meet: print both shapes, then cut or reshape one of them."
+_INTEGERS = "Integers are needed here, and these are floats: np.rint rounds, and .astype(int) converts."
+_HINTS_BY_MESSAGE: Mapping[str, str] = {  # parts of NumPy's and torch's messages
+    "truth value of an array": "`not`, `and` and `or` want one truth value: for arrays write ~, & and |.",
+    "Boolean value of Tensor": "`not`, `and` and `or` want one truth value: for tensors write ~, & and |.",
+    "could not be broadcast": _SHAPES,
+    "could not broadcast": _SHAPES,
+    "must match the size of tensor": _SHAPES,
+    "shapes cannot be multiplied": _SHAPES,
+    "mismatch in its core dimension": "The first needs as many columns as the second has rows: print shapes.",
+    "data type = bool is not supported": "OpenCV takes no bool: give it .astype(np.uint8).",
+    "according to the rule 'safe'": _INTEGERS,
+    "must be of integer": _INTEGERS,
+    "cannot be interpreted as an integer": _INTEGERS,
+    "converted to Python scalars": "Python's math takes one number: for an array use NumPy's function.",
+}
 
 
 def call(answer: Callable, *arguments: object, told: str = "", **options: object) -> object:
@@ -54,7 +70,7 @@ def call(answer: Callable, *arguments: object, told: str = "", **options: object
         ) from None
     except Exception as error:
         raise NotYet(
-            f"It raises {type(error).__name__}{where}: {_one_line(error)}", hint=_HINTS.get(type(error), "")
+            f"It raises {_kind_of_error(error)}{where}: {_one_line(error)}", hint=_hint_of_error(error)
         ) from None
     if result is None:
         raise NotYet(f"It returns nothing{where}.", hint="Is there a return at its end, on every path?")
@@ -115,6 +131,17 @@ def kind_of(thing: object) -> str:
     return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
 
 
+def _kind_of_error(error: Exception) -> str:
+    """Its name, with the module where that is what tells: ``cv2.error``."""
+    kind = type(error)
+    return f"{kind.__module__}.{kind.__name__}" if kind.__name__ == "error" else kind.__name__
+
+
+def _hint_of_error(error: Exception) -> str:
+    known = (hint for part, hint in _HINTS_BY_MESSAGE.items() if part in str(error))
+    return next(known, _HINTS.get(type(error), ""))
+
+
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 160 else text[:157] + "..."
@@ -171,12 +198,12 @@ def block(name: str, matrix: np.ndarray) -> list[str]:
 def entry(value: object) -> str:
     """One number in few characters, a truth value as a mark.
 
-    >>> [entry(value) for value in (3, 2.50001, 1234.5, float("nan"), True)]
-    ['3', '2.5', '1.2e+03', 'nan', 'x']
+    >>> [entry(value) for value in (3, 2.50001, 1234.5, -0.0, float("nan"), True)]
+    ['3', '2.5', '1.2e+03', '0', 'nan', 'x']
     """
     if isinstance(value, bool | np.bool_):
         return "x" if value else "·"
-    number = float(value)
+    number = float(value) + 0.0  # a sign on a zero would look like a mistake
     return f"{number:.0f}" if number.is_integer() and abs(number) < 1e4 else f"{number:.2g}"
 
 

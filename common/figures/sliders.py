@@ -87,10 +87,12 @@ def _show_live(draw: Callable[..., CourseFigure], options: Mapping[str, list], f
     picture = ipywidgets.Image(format="png", layout={"width": "fit-content", "max_width": "100%"})
 
     def redraw(_change: object = None) -> None:
-        png = draw(**{name: knob.value for name, knob in knobs.items()})._repr_png_()
+        figure = draw(**{name: knob.value for name, knob in knobs.items()})
+        figure.n_colours = None  # a palette saves bytes in a stored notebook, and takes longer than drawing
+        png = figure._repr_png_()
         if isinstance(png, tuple):  # a sharp figure comes with the size at which it is shown
             png, size = png
-            picture.width = str(size["width"])
+            picture.layout.width = f"{size['width']}px"  # CSS wins over the image's own width
         picture.value = png
 
     for knob in knobs.values():

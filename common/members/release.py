@@ -3,7 +3,9 @@
 Made from the files that git holds (in an unpacked archive, from all that are there), with these changes:
 
 - In the lectures a region from ``# solution: <reminder>`` to ``# end solution`` is a ``# TODO`` line and a
-  stub that raises `NotImplementedError`; what predictions, filled-in cells and their checks print is cleared.
+  stub that raises `NotImplementedError`. What cells print is cleared from a lecture's first prediction on: a
+  later figure, on the same screen as the question, would answer it. A prediction's cell has no asserts, which
+  would name the answer before it is run.
 - No answer key: no ``assignment/source.py``, no tests, and a Makefile without them.
 - README, Makefile and CONTRIBUTING are a mentee's; badges, first cells and addresses name the group's
   repository.
@@ -29,7 +31,7 @@ from pathlib import Path
 from types import ModuleType
 
 from common.base.files import ROOT
-from common.members.solutions import without_solutions
+from common.members.solutions import without_asserts, without_solutions
 
 MANIFEST = ".dnnc-release.json"
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -47,6 +49,7 @@ _LEFT_ALONE = re.compile(
     r"^\.git/|^members/(?!template/|README\.md$|team_example\.toml$)"
 )  # whatever a list says
 _CLEARED = {"predict", "exercise", "check"}
+_QUESTION = "My prediction: …"
 _LECTURE = re.compile(r"^(week\d\d_[^/]+|capstone)/[^/]+\.ipynb$")
 
 
@@ -182,7 +185,7 @@ def edition(url: str, *, root: Path = ROOT) -> dict[str, tuple[bytes, bool]]:
 
 
 def mentees_notebook(text: str, name: str = "notebook") -> str:
-    """A lecture's notebook with stubs for its solutions, and without the outputs that would answer.
+    """A lecture's notebook with stubs for its solutions, and without what would answer its predictions.
 
     Parameters
     ----------
@@ -197,11 +200,13 @@ def mentees_notebook(text: str, name: str = "notebook") -> str:
         A solution region is broken, or a cell with one is not tagged.
     """
     notebook = json.loads(text)
+    asked = False
     for number, cell in enumerate(notebook["cells"]):
+        source = "".join(cell["source"])
         if cell["cell_type"] != "code":
+            asked = asked or _QUESTION in source
             continue
         tags = set(cell["metadata"].get("tags", []))
-        source = "".join(cell["source"])
         try:
             stub = without_solutions(source, todo=True)
         except ValueError as error:
@@ -210,7 +215,9 @@ def mentees_notebook(text: str, name: str = "notebook") -> str:
             raise ValueError(f"{name}, cell {number}: a solution without the tag `exercise`: run `make tags`")
         if "exercise" in tags:
             cell["source"] = stub.splitlines(keepends=True)
-        if tags & _CLEARED:
+        if "predict" in tags:
+            cell["source"] = without_asserts(source).splitlines(keepends=True)
+        if asked or tags & _CLEARED:
             cell["outputs"], cell["execution_count"] = [], None
             jupyter = cell["metadata"].get("jupyter", {})
             jupyter.pop("outputs_hidden", None)

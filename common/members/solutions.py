@@ -1,9 +1,14 @@
-"""Solution regions, from ``# solution: <reminder>`` to ``# end solution``, and stubs in their place."""
+"""Lectures without their answers: stubs for solution regions, and predictions without their asserts.
+
+A solution region goes from ``# solution: <reminder>`` to ``# end solution``.
+"""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from collections.abc import Iterator
 
 _START = re.compile(r"^(\s*)# solution\b:?\s*(.*)$")
 _END = re.compile(r"^\s*# end solution\s*$")
@@ -49,6 +54,51 @@ def without_solutions(code: str, *, todo: bool = False) -> str:
     if inside:
         raise ValueError("`# solution` without an end")
     return "\n".join(kept)
+
+
+def without_asserts(code: str) -> str:
+    r"""Code without its assert statements, which state what the code will find.
+
+    A loop or condition that holds nothing else goes with them; a branch beside another one becomes ``pass``.
+
+    Parameters
+    ----------
+    code : str
+        Code that Python cannot parse, such as a cell with a magic command, is returned as it is.
+
+    Examples
+    --------
+    >>> print(without_asserts("total = 200 + 100\nassert total == 300\nprint(total)"))
+    total = 200 + 100
+    print(total)
+    """
+    try:
+        body = ast.parse(code).body
+    except SyntaxError:
+        return code
+    lines = code.splitlines()
+    for first, last, instead in _asserts(body):
+        lines[first - 1 : last] = [instead] + [None] * (last - first)
+    return re.sub(r"\n{4,}", "\n\n\n", "\n".join(line for line in lines if line is not None).rstrip())
+
+
+def _asserts(body: list[ast.stmt]) -> Iterator[tuple[int, int, str | None]]:
+    """First and last line of what goes, and the line that stands there instead, if one has to."""
+    for statement in body:
+        if _only_asserts(statement):
+            yield statement.lineno, statement.end_lineno, None
+        elif not isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            for part in (getattr(statement, "body", []), getattr(statement, "orelse", [])):
+                if part and all(map(_only_asserts, part)):
+                    yield part[0].lineno, part[-1].end_lineno, " " * part[0].col_offset + "pass"
+                else:
+                    yield from _asserts(part)
+
+
+def _only_asserts(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.For | ast.If | ast.With):
+        return all(map(_only_asserts, [*statement.body, *getattr(statement, "orelse", [])]))
+    return isinstance(statement, ast.Assert)
 
 
 def has_solution(code: str) -> bool:

@@ -83,7 +83,7 @@ def with_add_at(edges):
     return votes
 
 
-def voting(*, count=None, rounded=np.rint, swap=False, offset=0, single=False):
+def voting(*, count=None, rounded=np.rint, swap=False, offset=0, single=False, degrees=False):
     def answer(edges):
         y, x = np.nonzero(edges)
         x, y = (y, x) if swap else (x, y)
@@ -93,6 +93,7 @@ def voting(*, count=None, rounded=np.rint, swap=False, offset=0, single=False):
         votes = np.zeros((2 * reach + 1, 180), dtype=int)
         for theta in range(180):
             angle = np.float32(np.radians(theta)) if single else np.radians(theta)
+            angle = theta if degrees else angle
             rows = rounded(x * np.cos(angle) + y * np.sin(angle)).astype(int) + reach + offset
             if count == "once":
                 votes[rows, theta] += 1
@@ -101,6 +102,16 @@ def voting(*, count=None, rounded=np.rint, swap=False, offset=0, single=False):
         return votes
 
     return answer
+
+
+def without_length(edges):
+    y, x = np.nonzero(edges)
+    reach = sum(edges.shape)
+    votes = np.zeros((2 * reach + 1, 180), dtype=int)
+    for theta in range(180):
+        angle = np.radians(theta)
+        votes[:, theta] = np.bincount(np.rint(x * np.cos(angle) + y * np.sin(angle)).astype(int) + reach)
+    return votes
 
 
 def without_offset(edges):
@@ -119,6 +130,8 @@ HOUGH = {
     "x and y are exchanged": voting(swap=True),
     "astype alone cuts off": voting(rounded=np.trunc),
     "add `reach` before you count": without_offset,
+    "`minlength` makes it that long": without_length,
+    "want `angle`, in radians": voting(degrees=True),
     "The row of ρ is R + ρ": voting(offset=1),
     "its sign counts": voting(rounded=lambda rho: np.abs(np.rint(rho))),
 }

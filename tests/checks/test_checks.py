@@ -5,19 +5,22 @@ right or a pattern of what it must be told.
 """
 
 import importlib
+import math
 import re
 import time
 
 import answers_week01
 import answers_week05
 import answers_week07
+import cv2
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 
 from common.checks import week01, week02, week04, week05, week07
-from common.checks.grading import Verdict
+from common.checks.comparing import call
+from common.checks.grading import NotYet, Verdict
 from common.checks.week07 import _tables
 from common.codec import huffman
 from common.codec.byte_io import ByteReader
@@ -158,6 +161,32 @@ def test_overflowing_integers_are_explained():
     verdict = week01.check_to_grey(lambda image: (299 * image[..., 0] + 587 * image[..., 1]) // 1000)
     assert not verdict.ok
     assert "uint8" in verdict.hint or "OverflowError" in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (lambda a, b: not a, "for arrays write ~"),
+        (lambda a, b: a + b, "different shapes"),
+        (lambda a, b: a.__setitem__(slice(None), b), "different shapes"),
+        (lambda a, b: a @ b[:2].T, "as the second has rows"),
+        (lambda a, b: np.bincount(b[0]), "np.rint rounds"),
+        (lambda a, b: a[b[0]], "np.rint rounds"),
+        (lambda a, b: range(b[0, 0]), "np.rint rounds"),
+        (lambda a, b: math.sqrt(a), "for an array use NumPy's"),
+        (lambda a, b: torch.from_numpy(a) + torch.from_numpy(b), "different shapes"),
+        (lambda a, b: torch.from_numpy(b) @ torch.from_numpy(b), "different shapes"),
+        (lambda a, b: torch.from_numpy(a) and b, "for tensors write ~"),
+        (lambda a, b: a[7], "runs past the end"),
+        (lambda a, b: cv2.dilate(a > 0, None), "OpenCV takes no bool"),
+        (lambda a, b: int("seven"), ""),
+    ],
+)
+def test_what_numpy_and_torch_say_is_explained(answer, hint):
+    with pytest.raises(NotYet) as caught:
+        call(answer, np.ones((2, 3)), np.ones((3, 2)))
+    assert caught.value.message.startswith("It raises ")
+    assert hint in caught.value.hint if hint else not caught.value.hint
 
 
 def test_changed_arguments_are_noticed():

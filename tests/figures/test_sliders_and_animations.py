@@ -1,15 +1,17 @@
 """Sliders: a static figure under test, widgets in a live kernel. Animations: small, always the same bytes."""
 
+import io
 import sys
 from types import SimpleNamespace
 
+import matplotlib
 import numpy as np
 import PIL.Image
 import pytest
 
 from common.figures import animations, show_animation, sliders
 from common.figures.animations import MOST_BYTES, ROOT, kmeans_frame, pruning_frame, save_gif, table_look_up
-from common.figures.style import BLACK, VERMILION, CourseFigure
+from common.figures.style import BLACK, VERMILION, CourseFigure, use_course_style
 
 module = sys.modules["common.figures.sliders"]
 
@@ -72,6 +74,22 @@ def test_a_moved_slider_draws_again(monkeypatch):
     height.value = 1
     title.value = "b"
     assert picture.value == draw(1, "b")._repr_png_()
+
+
+def test_a_sharp_figure_is_shown_at_its_size_and_redrawn_without_a_palette(monkeypatch):
+    ipywidgets = pytest.importorskip("ipywidgets")
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    monkeypatch.setattr(module, "is_live", lambda: True)
+    with matplotlib.rc_context():
+        use_course_style(sharp=True)
+        sliders(lambda height: CourseFigure(height=height, width=5, n_colours=4), height=(1, 2))
+    (box,) = shown
+    picture = box.children[-1]
+    assert isinstance(picture, ipywidgets.Image)
+    assert picture.layout.width == "500px"  # not the PNG's 1000: below it the sliders would scroll away
+    png = PIL.Image.open(io.BytesIO(picture.value))
+    assert (png.size, png.mode) == ((1000, 200), "RGBA")
 
 
 def frames(n=3):

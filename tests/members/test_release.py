@@ -15,6 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from common.members import release as module
 from common.members.release import MANIFEST, edition, mentees_notebook, release
+from common.members.solutions import without_asserts
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = "https://github.com/ada-l/tea"
@@ -39,32 +40,70 @@ def lecture(*, tags=("exercise",)) -> str:
     """A lecture with a prediction, a cell to fill in, its check, and a cell that goes on."""
     solved = "def f(x):\n    # solution: square it\n    return x * x\n    # end solution"
     cells = [
+        new_code_cell("print(2)", execution_count=1, outputs=[new_output("stream", text="2\n")]),
         new_markdown_cell("What is 2 + 2?\n\nMy prediction: …"),
-        new_code_cell("print(2 + 2)", execution_count=1, metadata={"tags": ["predict"]}),
+        new_code_cell("print(2 + 2)\nassert 2 + 2 == 4", execution_count=2, metadata={"tags": ["predict"]}),
         new_markdown_cell("<details><summary>Answer</summary>\n\nFour.\n\n</details>"),
-        new_code_cell(solved, execution_count=2, metadata={"tags": list(tags)}),
-        new_code_cell("f = checks.f(f)", execution_count=3, metadata={"tags": ["check"]}),
-        new_code_cell("print(f(3))", execution_count=4, outputs=[new_output("stream", text="9\n")]),
+        new_code_cell(solved, execution_count=3, metadata={"tags": list(tags)}),
+        new_code_cell("f = checks.f(f)", execution_count=4, metadata={"tags": ["check"]}),
+        new_code_cell("print(f(3))", execution_count=5, outputs=[new_output("stream", text="9\n")]),
     ]
-    cells[1].metadata["jupyter"] = {"outputs_hidden": True}
-    cells[1].outputs = [new_output("stream", text="4\n")]
-    cells[4].outputs = [new_output("stream", text="f: right.\n")]
+    cells[2].metadata["jupyter"] = {"outputs_hidden": True}
+    cells[2].outputs = [new_output("stream", text="4\n")]
+    cells[5].outputs = [new_output("stream", text="f: right.\n")]
     return nbformat.writes(new_notebook(cells=cells))
 
 
-def test_a_lecture_loses_its_solutions_and_the_outputs_that_answer():
-    predict, _, stub, check, after = json.loads(mentees_notebook(lecture()))["cells"][1:]
+def test_a_lecture_loses_its_solutions_and_what_answers_its_predictions():
+    before, _, predict, _, stub, check, after = json.loads(mentees_notebook(lecture()))["cells"]
     text = '    # TODO: square it\n    raise NotImplementedError("square it")'
     assert "".join(stub["source"]) == f"def f(x):\n{text}"
-    for cell in (predict, stub, check):
+    assert "".join(predict["source"]) == "print(2 + 2)"
+    for cell in (predict, stub, check, after):
         assert cell["outputs"] == []
         assert cell["execution_count"] is None
     assert "jupyter" not in predict["metadata"]
-    assert after["outputs"][0]["text"] == ["9\n"]
+    assert before["outputs"][0]["text"] == ["2\n"]
+
+
+def test_only_asserts_and_what_would_be_empty_without_them_leave_a_prediction():
+    code = """for each in runs:
+    if each:
+        assert each
+    else:
+        assert not total
+total = 0
+for x in (1, 2):
+    total += x
+    assert (
+        total > 0
+    )
+if total:
+    assert total < 9
+    assert total > 0
+else:
+    print("assert")
+
+
+def check(x):
+    assert x
+"""
+    left = """total = 0
+for x in (1, 2):
+    total += x
+if total:
+    pass
+else:
+    print("assert")
+
+
+def check(x):
+    assert x"""
+    assert without_asserts(code) == left
 
 
 def test_a_solution_without_a_tag_is_refused():
-    with pytest.raises(ValueError, match="cell 3: a solution without the tag `exercise`"):
+    with pytest.raises(ValueError, match="cell 4: a solution without the tag `exercise`"):
         mentees_notebook(lecture(tags=()))
 
 
@@ -82,6 +121,9 @@ def test_no_answer_and_no_key_in_any_notebook(made):
             stubs += "raise NotImplementedError" in cell.source
             if {"predict", "exercise", "check"} & set(cell.metadata.get("tags", [])):
                 assert not cell.outputs
+            if "predict" in cell.metadata.get("tags", []):
+                assert not re.search(r"^ *assert\b", cell.source, flags=re.MULTILINE), path
+                compile(cell.source, str(path), "exec")
             for output in cell.get("outputs", []):
                 if output.output_type == "error":
                     assert output.ename == "NotImplementedError"

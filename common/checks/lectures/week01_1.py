@@ -25,8 +25,8 @@ def brighten(answer: Callable) -> str:
         wanted, free = _brighten(picture, amount), picture.astype(int) + amount
         suspects = [
             (
-                "It wraps around: bytes were added to bytes. Calculate in a type with room (np.int16), and "
-                "clip before you go back.",
+                "It wraps around. Calculate in a type with room (np.int16), and go back to bytes with what "
+                "np.clip returns.",
                 free % 256,
                 np.clip(free % 256, 0, 255),
             ),

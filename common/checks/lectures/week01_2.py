@@ -153,11 +153,11 @@ def _rhos(edges, theta):
     return x * np.cos(np.radians(theta)) + y * np.sin(np.radians(theta))
 
 
-def _votes(edges, rounded=lambda rho: np.rint(rho), swap=False):
+def _votes(edges, rounded=lambda rho: np.rint(rho), swap=False, turn=1):
     reach = sum(edges.shape)
     votes = np.zeros((2 * reach + 1, 180), dtype=np.int64)
     for theta in range(180):
-        rho = _rhos(edges.T if swap else edges, theta)
+        rho = _rhos(edges.T if swap else edges, turn * theta)
         votes[:, theta] = np.bincount(rounded(rho).astype(np.int64) + reach, minlength=len(votes))
     return votes
 
@@ -175,7 +175,9 @@ def hough_lines(answer: Callable) -> str:
         try:
             got = call(answer, edges, told=told)
         except NotYet as why:
-            if "negative" in why.message or "out of bounds" in why.message:
+            if "broadcast" in why.message:
+                why.hint = "One column has 2 R + 1 rows: np.bincount's `minlength` makes it that long."
+            elif "negative" in why.message or "out of bounds" in why.message:
                 why.hint = "ρ can be negative: row R + ρ holds its votes, so add `reach` before you count."
             raise
         wanted = _votes(edges)
@@ -186,6 +188,10 @@ def hough_lines(answer: Callable) -> str:
                 wanted > 0,
             ),
             ("x and y are exchanged: x is the column, and goes with the cosine.", _votes(edges, swap=True)),
+            (
+                "`theta` is in degrees: cosine and sine want `angle`, in radians.",
+                _votes(edges, turn=np.degrees(1)),
+            ),
             (
                 "Round to the nearest integer (np.rint): astype alone cuts off the fraction.",
                 _votes(edges, np.trunc),
