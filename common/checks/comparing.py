@@ -54,7 +54,7 @@ def call(answer: Callable, *arguments: object, told: str = "", **options: object
         ) from None
     except Exception as error:
         raise NotYet(
-            f"It raises {type(error).__name__}{where}: {_one_line(error)}", hint=_HINTS.get(type(error), "")
+            f"It raises {type(error).__name__}{where}: {_one_line(error)}", hint=_hint_of(error)
         ) from None
     if result is None:
         raise NotYet(f"It returns nothing{where}.", hint="Is there a return at its end, on every path?")
@@ -64,6 +64,12 @@ def call(answer: Callable, *arguments: object, told: str = "", **options: object
             hint="The caller's array is written over: make a new one (`-=` and `[:] =` change the old one).",
         )
     return result
+
+
+def _hint_of(error: Exception) -> str:
+    if isinstance(error, TypeError) and re.search(r"unsupported operand .*'list'", str(error)):
+        return "A list knows no arithmetic: np.asarray makes an array of it, which calculates elementwise."
+    return _HINTS.get(type(error), "")
 
 
 def pair(result: object, n: int, what: str) -> tuple:
