@@ -1,20 +1,34 @@
-"""Where progress bars are drawn: in red in no notebook, and nowhere when they are switched off."""
+"""Where progress bars and their notes are drawn, in a notebook and elsewhere."""
 
 import io
 import sys
 
-from common.base.progress import progress
+from common.base.progress import note, progress
 
 
-def test_in_a_notebook_bar_and_lines_share_stdout(monkeypatch, capsys):
+def test_in_a_notebook_a_bar_with_its_notes_is_one_line_on_stdout(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
     monkeypatch.delenv("DNNC_QUIET", raising=False)
     with progress(total=2, desc="training") as bar:
-        bar.update(2)
-        bar.write("epoch 1/1")
+        for epoch in (1, 2):
+            bar.update(1)
+            note(bar, "training", f"epoch {epoch}/2")
     captured = capsys.readouterr()
-    assert "training: 100%" in captured.out
-    assert "epoch 1/1" in captured.out
+    assert captured.err == ""
+    assert captured.out.count("\n") == 1
+    last = captured.out.rstrip("\n").rsplit("\r", 1)[-1]
+    assert last.startswith("training: 100%")
+    assert "epoch 2/2" in last
+
+
+def test_in_a_log_there_is_no_bar_and_each_note_has_a_line(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    monkeypatch.delenv("DNNC_QUIET", raising=False)
+    with progress(total=2, desc="training") as bar:
+        bar.update(2)
+        note(bar, "training", "epoch 1/1  loss 0.5")
+    captured = capsys.readouterr()
+    assert captured.out == "training: epoch 1/1  loss 0.5\n"
     assert captured.err == ""
 
 
