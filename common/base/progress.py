@@ -19,7 +19,7 @@ def is_quiet() -> bool:
 
 def has_bars() -> bool:
     """Return whether a bar can be drawn, in a terminal or a notebook; a log would get thousands of lines."""
-    return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
+    return _in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
 
 
 def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
@@ -43,5 +43,24 @@ def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
     [0, 1, 2]
     """
     options["disable"] = options.get("disable", is_quiet()) or not has_bars()
+    if (
+        "ipykernel" in sys.modules
+    ):  # a notebook shows stderr in red, and in a box apart from the lines of `write`
+        options.setdefault("file", sys.stdout)
     options.setdefault("dynamic_ncols", True)
     return tqdm(iterable, **options)
+
+
+def note(bar: tqdm, label: str, text: str) -> None:
+    """Say how far a bar's work has come: on a line of its own, and in a notebook at the end of the bar.
+
+    There a dozen short trainings would otherwise fill the screen, and the figure below them be cut off.
+    """
+    if _in_notebook():
+        bar.set_postfix_str(text)
+    else:
+        bar.write(f"{label}: {text}")
+
+
+def _in_notebook() -> bool:
+    return "ipykernel" in sys.modules

@@ -23,7 +23,8 @@ _HINTS: Mapping[type[Exception], str] = {
 }
 _SHAPES = "Two arrays of different shapes meet: print both shapes, then cut or reshape one of them."
 _INTEGERS = "Integers are needed here, and these are floats: np.rint rounds, and .astype(int) converts."
-_HINTS_BY_MESSAGE: Mapping[str, str] = {  # parts of NumPy's and torch's messages
+_HINTS_BY_MESSAGE: Mapping[str, str] = {  # patterns in Python's, NumPy's and torch's messages
+    r"unsupported operand .*'list'": "A list knows no arithmetic: np.asarray makes an array, which knows it.",
     "truth value of an array": "`not`, `and` and `or` want one truth value: for arrays write ~, & and |.",
     "Boolean value of Tensor": "`not`, `and` and `or` want one truth value: for tensors write ~, & and |.",
     "could not be broadcast": _SHAPES,
@@ -138,7 +139,7 @@ def _kind_of_error(error: Exception) -> str:
 
 
 def _hint_of_error(error: Exception) -> str:
-    known = (hint for part, hint in _HINTS_BY_MESSAGE.items() if part in str(error))
+    known = (hint for part, hint in _HINTS_BY_MESSAGE.items() if re.search(part, str(error)))
     return next(known, _HINTS.get(type(error), ""))
 
 

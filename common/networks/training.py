@@ -33,7 +33,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from common.base.progress import is_quiet, progress
+from common.base.progress import is_quiet, note, progress
 from common.data.batches import BatchSource, LoaderSource
 from common.data.image_set import ImageSet
 from common.networks.checkpoints import load_checkpoint, save_checkpoint, state_digest
@@ -294,7 +294,7 @@ def train(
         model.train()
         if not silent:
             shown = "" if score is None else f"  validation {score:.4f}"
-            bar.write(f"{description}: epoch {epoch + 1}/{config.epochs}  loss {mean_loss:.4f}{shown}")
+            note(bar, description, f"epoch {epoch + 1}/{config.epochs}  loss {mean_loss:.4f}{shown}")
         keep(step)
     bar.close()
     return history

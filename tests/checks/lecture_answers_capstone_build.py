@@ -69,6 +69,7 @@ SHARES = {
     "saves two bytes per value": share(dtype=np.float32),
 }
 LOSSES = {
+    "A list knows no arithmetic": lambda a: 100 * (a[:-1] - a[1:]),
     "The sign": lambda a: -checks.lost_points.own(a),
     "times 100": lambda a: checks.lost_points.own(a) / 100,
     "not from the first": lambda a: 100 * (a[0] - np.array(a[1:])),

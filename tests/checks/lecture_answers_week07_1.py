@@ -31,11 +31,11 @@ SURPRISES = {
 }
 
 
-def words(lengths, *, shift=True, step=1, by=None, first=0):
+def words(lengths, *, shift=True, step=1, by=None, first=0, fill=True):
     found, start, before = {}, first, 0
     for length, symbol in sorted((n, s) for s, n in enumerate(np.asarray(lengths).tolist()) if n):
         start <<= (by(length, before) if by else length - before) if shift else 0
-        found[symbol] = f"{start:0{length}b}"
+        found[symbol] = f"{start:0{length}b}" if fill else f"{start:b}"
         start, before = start + step, length
     return found
 
@@ -44,19 +44,20 @@ WORDS = {
     "append zeros": lambda n: words(n, shift=False),
     "Two symbols have one word": lambda n: words(n, step=0),
     "*difference* of the lengths": lambda n: words(n, by=lambda length, before: length),
+    "leading zeros included": lambda n: words(n, fill=False),
     "Every symbol of length above 0": lambda n: {s: "0" for s in range(len(n) - 1)},
     "The first interval begins at 0": lambda n: words(n, first=1),
 }
 
 
-def join(pop=heapq.heappop, *, count=lambda a, b: a + b, push=True, drop=True):
+def join(pop=heapq.heappop, *, count=lambda a, b: a + b, push=True, drop=True, kind=1):
     def answer(heap, step):
         a, b = pop(heap), pop(heap)
         if not drop:
             heapq.heappush(heap, b)
         if push:
             total = count(a[0], b[0])
-            heapq.heappush(heap, (total, 1, step, (total, a[3], b[3])))
+            heapq.heappush(heap, (total, kind, step, (total, a[3], b[3])))
 
     return answer
 
@@ -71,5 +72,6 @@ JOINS = {
     "has not been pushed back": join(push=False),
     "*sum* of both counts": join(count=max),
     "two leave by heappop": join(drop=False),
+    "so at ties a leaf goes first": join(kind=0),
 }
 MISTAKES = {"mean_surprise": SURPRISES, "words_from_lengths": WORDS, "join_two_rarest": JOINS}

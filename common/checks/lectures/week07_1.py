@@ -83,8 +83,9 @@ def _hint_of_words(got: dict, wanted: dict) -> str:
         return "Every symbol of length above 0 gets a word, and no other one."
     if "1" in str(got[next(iter(wanted))]):
         return "The first interval begins at 0, and each next one directly behind it."
-    lengths = [len(word) for word in wanted.values()]
-    if [len(str(word)) for word in got.values()] != lengths:
+    if any(len(str(got[symbol])) < len(word) for symbol, word in wanted.items()):
+        return "A word has too few bits: it is text of exactly its length, leading zeros included."
+    if any(len(str(got[symbol])) > len(word) for symbol, word in wanted.items()):
         return "A word has too many bits: is `start` shifted by the *difference* of the lengths?"
     if len(set(got.values())) < len(got):
         return "Two symbols have one word: the next interval begins where this one ends, at start + 1."
@@ -112,13 +113,18 @@ def join_two_rarest(answer: Callable) -> str:
             after = sorted(entry[0] for entry in heap)
             wanted = sorted([*before[2:], before[0] + before[1]])
             picture = f"before  {before}\nafter   {after}"
-            if after == wanted:
-                continue
-            raise NotYet(
-                f"After join {step} of {counts} the heap holds other counts than it should.",
-                hint=_hint_of_join(before, after),
-                picture=picture,
-            )
+            if after != wanted:
+                raise NotYet(
+                    f"After join {step} of {counts} the heap holds other counts than it should.",
+                    hint=_hint_of_join(before, after),
+                    picture=picture,
+                )
+            joined = (before[0] + before[1], 1, step)
+            if not any(tuple(entry[:3]) == joined for entry in heap):
+                raise NotYet(
+                    f"After join {step} of {counts} no entry of the heap begins with {joined}.",
+                    hint="A joined node enters as (sum, 1, step, node): 1, so at ties a leaf goes first.",
+                )
         total, cost = sum(counts), _cost(heap[0][3])
         best = int(np.dot(counts, code_lengths(np.array(counts)).astype(int)))
         if heap[0][0] != total or cost != best:
