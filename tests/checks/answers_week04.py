@@ -304,5 +304,5 @@ ROWS = [
         "of its own|share one byte",
     ),
     ("optimal_inertia", single(cost_table()), None),
-    ("optimal_inertia", restarts(20), "no proof"),
+    ("optimal_inertia", restarts(20), "proves nothing"),
 ]
