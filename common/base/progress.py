@@ -43,9 +43,7 @@ def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
     [0, 1, 2]
     """
     options["disable"] = options.get("disable", is_quiet()) or not has_bars()
-    if (
-        "ipykernel" in sys.modules
-    ):  # a notebook shows stderr in red, and in a box apart from the lines of `write`
+    if _in_notebook():  # it shows stderr in red, and in a box apart from the lines of `write`
         options.setdefault("file", sys.stdout)
     options.setdefault("dynamic_ncols", True)
     return tqdm(iterable, **options)
