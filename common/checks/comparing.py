@@ -22,11 +22,15 @@ _HINTS: Mapping[type[Exception], str] = {
     RecursionError: "The function calls itself without end.",
 }
 _SHAPES = "Two arrays of different shapes meet: print both shapes, then cut or reshape one of them."
+_TRUTH = (
+    "Python's `if`, `not`, `and`, `or`, `min` and `max` want single values: number by number, write ~, &, |, "
+    "{} and {}."
+)
 _INTEGERS = "Integers are needed here, and these are floats: np.rint rounds, and .astype(int) converts."
 _HINTS_BY_MESSAGE: Mapping[str, str] = {  # patterns in Python's, NumPy's and torch's messages
     r"unsupported operand .*'list'": "A list knows no arithmetic: np.asarray makes an array, which knows it.",
-    "truth value of an array": "`not`, `and` and `or` want one truth value: for arrays write ~, & and |.",
-    "Boolean value of Tensor": "`not`, `and` and `or` want one truth value: for tensors write ~, & and |.",
+    "truth value of an array": _TRUTH.format("np.minimum", "np.maximum"),
+    "Boolean value of Tensor": _TRUTH.format("torch.minimum", "torch.maximum"),
     "could not be broadcast": _SHAPES,
     "could not broadcast": _SHAPES,
     "must match the size of tensor": _SHAPES,

@@ -70,6 +70,7 @@ MISTAKES = {
         "divide by its root": fold(lambda gamma, variance, eps: gamma / (variance + eps)),
         "eps is added to the variance": fold(lambda gamma, variance, eps: gamma / variance.sqrt()),
         "gamma is missing": fold(lambda gamma, variance, eps: 1 / (variance + eps).sqrt()),
+        "s also divides": lambda w, g, b, m, v, e: (w * g[:, None, None, None], b),
         "do not divide": fold(lambda gamma, variance, eps: (variance + eps).sqrt() / gamma),
         "have not been multiplied": lambda w, g, b, m, v, e: (w, b - factor(g, v, e) * m),
         "per *filter*": along_inputs,
@@ -83,6 +84,7 @@ MISTAKES = {
     },
     "roofline": {
         "the *smaller* one": lambda i, p, b: np.maximum(p, i * b),
+        "np.minimum": lambda i, p, b: min(p, i * b),
         "memory alone": lambda i, p, b: i * b,
         "arithmetic alone": lambda i, p, b: np.full(len(i), p),
         "multiply": lambda i, p, b: np.minimum(p, i / b),

@@ -64,6 +64,7 @@ GROWN = {
     "stable=True": growing(lambda m, s: below(m, s).argsort(stable=True).flip(0)),
     "count instead of using a threshold": at_threshold,
     "Nothing has grown": lambda mask, n, scores: mask.clone(),
+    "sort in descending": growing(lambda m, s: below(m, s).argsort(stable=True)),
     "copy the old one": lambda mask, n, scores: checks.grow.own(mask, n, scores).float(),
     "changes its argument": in_place,
 }
@@ -81,6 +82,8 @@ IMPORTANCES = {
     "beta goes to zero": lambda g, b, dg, db: (g * dg) ** 2,
     "gamma goes to zero": lambda g, b, dg, db: (b * db) ** 2,
     "A gradient alone": lambda g, b, dg, db: (dg + db) ** 2,
+    "A gradient alone does": lambda g, b, dg, db: dg**2 + db**2,
+    "The gradients are missing": lambda g, b, dg, db: g**2,
     "per channel": lambda g, b, dg, db: ((g * dg + b * db) ** 2).sum(),
 }
 MISTAKES = {"grow": GROWN, "kernel_shares": SHARES, "taylor": IMPORTANCES}

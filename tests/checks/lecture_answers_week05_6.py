@@ -53,6 +53,7 @@ EPSILON = {
     "The inputs are missing": lambda a, w, r, eps: epsilon(w, r, eps),
     "z⁺ rule": lambda a, w, r, eps: plus(w * a, r, eps),
     "one number per row": lambda a, w, r, eps: w * a / signed((w * a).sum(0), eps) * r[:, None],
+    "Divide each contribution": lambda a, w, r, eps: w * a * r[:, None],
     "not by its magnitude": lambda a, w, r, eps: w * a / (abs(w @ a)[:, None] + eps) * r[:, None],
 }
 PLUS = {
@@ -65,6 +66,7 @@ PLUS = {
     ),
     "You take the magnitude": lambda a, w, r, eps: plus(abs(w * a), r, eps),
     "eps is missing": lambda a, w, r, eps: plus(w * a, r, 0),
+    "Divide each contribution": lambda a, w, r, eps: np.maximum(w * a, 0) * r[:, None],
     "may be negative": lambda a, w, r, eps: np.maximum(plus(w * a, r, eps), 0),
     "the transpose": lambda a, w, r, eps: plus(w * a, r, eps).T,
     "The inputs are missing": lambda a, w, r, eps: plus(w, r, eps),

@@ -35,6 +35,8 @@ def energy(*, word=4, near=5, far=640, product=4.6, access=15, access_far=None, 
 
 MISTAKES = {
     "table_bytes": {
+        "a gap or an index takes one byte": lambda g, k, c, o: 4 * (g + k + c + o),
+        "biases are floats": lambda g, k, c, o: g + k + c + o,
         "indices of one byte": lambda g, k, c, o: g + 4 * k + 4 * c + 4 * o,
         "The gaps are stored": lambda g, k, c, o: k + 4 * c + 4 * o,
         "the codebook is a float": lambda g, k, c, o: g + k + c + 4 * o,
@@ -45,6 +47,7 @@ MISTAKES = {
         "four bytes": lambda outputs: max(a + b for a, b in pairwise(outputs)),
         "not all live at once": lambda outputs: 4 * sum(outputs),
         "also needs its input": lambda outputs: 4 * max(outputs),
+        "add the two neighbours": lambda outputs: 8 * max(outputs),
         "need not be neighbours": lambda outputs: 4 * sum(sorted(outputs)[-2:]),
     },
     "picojoules": {

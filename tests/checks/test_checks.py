@@ -166,7 +166,8 @@ def test_overflowing_integers_are_explained():
 @pytest.mark.parametrize(
     ("answer", "hint"),
     [
-        (lambda a, b: not a, "for arrays write ~"),
+        (lambda a, b: not a, "~, &, |, np.minimum"),
+        (lambda a, b: min(0, a), "`min` and `max`"),
         (lambda a, b: a + b, "different shapes"),
         (lambda a, b: a.__setitem__(slice(None), b), "different shapes"),
         (lambda a, b: a @ b[:2].T, "as the second has rows"),
@@ -176,7 +177,7 @@ def test_overflowing_integers_are_explained():
         (lambda a, b: math.sqrt(a), "for an array use NumPy's"),
         (lambda a, b: torch.from_numpy(a) + torch.from_numpy(b), "different shapes"),
         (lambda a, b: torch.from_numpy(b) @ torch.from_numpy(b), "different shapes"),
-        (lambda a, b: torch.from_numpy(a) and b, "for tensors write ~"),
+        (lambda a, b: torch.from_numpy(a) and b, "torch.maximum"),
         (lambda a, b: a[7], "runs past the end"),
         (lambda a, b: cv2.dilate(a > 0, None), "OpenCV takes no bool"),
         (lambda a, b: int("seven"), ""),

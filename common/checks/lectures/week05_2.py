@@ -82,6 +82,7 @@ def folded(answer: Callable) -> str:
             ("The variance is a square: divide by its root.", scaled(no_root)),
             ("eps is added to the variance before the root is taken.", scaled(no_eps), scaled(outside)),
             ("gamma is missing in the factor s.", scaled(forgotten)),
+            ("s also divides by the root of the variance plus eps.", scaled(gamma)),
             ("Multiply by s, do not divide by it.", scaled(1 / s)),
             ("The weights have not been multiplied by s.", weight),
         ]

@@ -52,7 +52,8 @@ def grow(answer: Callable) -> str:
         zeroed = np.where(mask, 0, scores).ravel()
         suspects = [
             (
-                "Nothing has grown: give kept places a score of -inf, and set the new places True in a copy.",
+                "Nothing has grown: give kept places a score of -inf, sort in descending order, and set the "
+                "first n places True in a copy.",
                 mask,
             ),
             ("Those are the new places alone: the kept ones stay.", wanted & ~mask),
@@ -149,6 +150,13 @@ def taylor(answer: Callable) -> str:
             (
                 "A gradient alone does not say how far the number is from zero: multiply it by the number.",
                 (by_gamma + by_beta) ** 2,
+                by_gamma**2 + by_beta**2,
+            ),
+            (
+                "The gradients are missing: a large number may matter little to the loss.",
+                gamma**2,
+                gamma**2 + beta**2,
+                (gamma + beta) ** 2,
             ),
             (
                 "One importance per channel: do not sum over the channels.",

@@ -65,6 +65,7 @@ def price(answer: Callable) -> str:
             ("The half of the second term is missing.", K1 * (1 - logistic) + 2 * second),
             ("1 / α is e to the power of *minus* log α.", K1 * (1 - logistic) + 0.5 * np.log(1 + alpha)),
             ("The price is in nats: the logarithm is natural.", K1 * (1 - logistic) + second / np.log(2)),
+            ("The two terms are added.", K1 * (1 - logistic) - second),
             ("k1 is a factor of the first term.", 1 - logistic + second),
             ("The logistic function takes log α, not α.", K1 * (1 - _expit(K2 + K3 * alpha)) + second),
             (
@@ -104,6 +105,8 @@ def noisy_linear(answer: Callable) -> str:
         got = call(answer, *arrays, told=told)
         mean, variance = x @ theta.T + bias, x**2 @ np.exp(log_sigma2).T
         deviation = np.sqrt(variance)
+        with np.errstate(invalid="ignore"):  # nan where the sum is negative
+            without_square = mean + np.sqrt(x @ np.exp(log_sigma2).T) * noise
         suspects = [
             ("Multiply the noise by the deviation, the *root* of the variance.", mean + variance * noise),
             ("The bias is missing.", mean - bias + deviation * noise),
@@ -112,6 +115,7 @@ def noisy_linear(answer: Callable) -> str:
                 "The variance of x·w is x²·σ²: square the inputs.",
                 mean + np.sqrt(np.abs(x @ np.exp(log_sigma2).T)) * noise,
                 mean + np.sqrt(np.abs(x) @ np.exp(log_sigma2).T) * noise,
+                without_square,
             ),
             (
                 "log_sigma2 is a logarithm: take its exp().",

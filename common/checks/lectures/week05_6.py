@@ -47,6 +47,7 @@ def epsilon_messages(answer: Callable) -> str:
                 ("The inputs are missing: a contribution is a weight times its input.", _of(w, eps, r)),
                 ("You keep only positive contributions: that is the z⁺ rule.", _plus(part, eps, r)),
                 ("z is the sum over the inputs of one output: one number per row.", _by_input(part, eps, r)),
+                ("Divide each contribution by its output's sum z.", part * r[:, None]),
                 ("Divide by z, not by its magnitude.", part / (np.abs(z) + eps) * r[:, None]),
             ]
             shown = {"w · a": part}
@@ -113,6 +114,7 @@ def plus_messages(answer: Callable) -> str:
                         "The relevance may be negative: only the contributions are clipped.",
                         np.maximum(wanted, 0),
                     ),
+                    ("Divide each contribution by its output's sum.", positive * r[:, None]),
                     ("A row per output, a column per input: that is the transpose.", wanted.T),
                     ("The inputs are missing: a contribution is a weight times its input.", _plus(w, eps, r)),
                 ]

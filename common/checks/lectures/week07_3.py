@@ -21,6 +21,14 @@ def table_bytes(answer: Callable) -> str:
         told = f"{n_gaps} gaps, {n_kept} kept weights, {n_clusters} values, {n_outputs} outputs"
         got = call(answer, n_gaps, n_kept, n_clusters, n_outputs, told=told)
         suspects = [
+            (
+                "Only the codebook and the biases are floats: a gap or an index takes one byte.",
+                4 * (n_gaps + n_kept + n_clusters + n_outputs),
+            ),
+            (
+                "The codebook and the biases are floats: four bytes each.",
+                n_gaps + n_kept + n_clusters + n_outputs,
+            ),
             ("Kept weights are indices of one byte each, not floats.", wanted + 3 * n_kept),
             ("The gaps are stored, too: one byte each.", wanted - n_gaps),
             ("A value of the codebook is a float: four bytes.", wanted - 3 * n_clusters),
@@ -50,6 +58,7 @@ def peak_bytes(answer: Callable) -> str:
                 "A buffer is free again once the next layer has read it: not all live at once.",
                 4 * sum(outputs),
             ),
+            ("Input and output differ in size: add the two neighbours.", 8 * max(outputs)),
             ("The largest output alone: the layer also needs its input.", 4 * max(outputs), max(outputs)),
             (
                 "The two largest need not be neighbours: a layer has the output before it as its input.",
