@@ -266,9 +266,9 @@ def tiny(**metadata):
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (lambda: b"", "no .dcz file"),
-        (lambda: b"PK\x03\x04" + b"x" * 100, "no .dcz file"),
-        (lambda: b"\x80\x04cos\nsystem\n", "no .dcz file"),
+        (lambda: b"", "not a .dcz file"),
+        (lambda: b"PK\x03\x04" + b"x" * 100, "not a .dcz file"),
+        (lambda: b"\x80\x04cos\nsystem\n", "not a .dcz file"),
         (lambda: (ROOT / "capstone/vgg16_cifar10.dcz").read_bytes()[:-1], "digest"),
         (lambda: (ROOT / "capstone/lenet_300_100.dcz").read_bytes(), "'lenet_300_100' is not one for"),
         (lambda: tiny(), "'None' is not one for CIFAR-10"),
