@@ -157,7 +157,9 @@ def test_pages_fit_their_screens_in_light_and_dark(room, open_page):
     projector = open_page(PROJECTOR, color_scheme="dark")
     projector.goto(link)
     assert projector.evaluate("document.documentElement.scrollHeight <= window.innerHeight")
-    box = projector.locator("#qr svg").bounding_box()
+    code = projector.locator("#qr svg")
+    code.wait_for()  # it has no box until it is drawn
+    box = code.bounding_box()
     assert min(box["width"], box["height"]) > 800, "large enough for the last row"
     assert code_on_screen(projector).startswith(url), "dark on light on a dark page too"
     for size in ({"width": 1024, "height": 768}, PHONE):
