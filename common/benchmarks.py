@@ -287,11 +287,13 @@ def to_summary(result: Mapping) -> str:
 def _where(result: Mapping) -> str:
     machine = result["machine"]
     peers, busy = result["figures"].get("versions", {}), result["figures"].get("busy", "")
+    swept = any("ratios" in row for rows in result["figures"]["groups"].values() for row in rows)
     cores = "1 core" if machine["cores"] == 1 else f"{machine['cores']} cores"
     return (
         f"Measured on {machine['processor']} ({cores}, {machine['memory_bytes'] / 1e9:.0f} GB, "
         f"{machine['system']}), one thread, {result['date'][:10]}, with `{result['command']}`. "
-        "Ratios to peers hold better than times; in brackets, the lowest and the highest of several sweeps."
+        "Ratios to peers of one run hold better than times."
+        + (" In brackets: the lowest and the highest ratio of several sweeps." if swept else "")
         + (f" Peers: {', '.join(' '.join(peer) for peer in peers.items())}." if peers else "")
         + (f" **{busy[0].upper()}{busy[1:]}.**" if busy else "")
     )

@@ -370,9 +370,8 @@ def make_server(app: Flask, sockets: list[socket.socket]):
     waitress server
         ``run()`` serves until an interrupt, ``close()`` lets go of the sockets.
     """
-    logging.getLogger("waitress.queue").setLevel(
-        logging.ERROR
-    )  # a class that scans at once is nothing to warn of
+    # A class that scans at once is nothing to warn of.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     most = connection_limit()
     server = waitress.create_server(
         app,
