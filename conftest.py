@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import forked_kernels  # in tests/
 import pytest
 from hypothesis import settings
 
@@ -29,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     own = config.stash[_own_cache] = tempfile.mkdtemp(prefix="dnnc-tests-")
     _link_cache(user_cache(), Path(own))
     os.environ["DNNC_CACHE"] = own
+    forked_kernels.install()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
