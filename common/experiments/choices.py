@@ -11,16 +11,21 @@ The candidates are few, since each costs minutes to an hour of training. They we
 had seen test errors of earlier files. These errors decided where to look, but not which candidate is taken.
 
 Stopped at any moment, the command goes on from its checkpoints, which are those of the shipped files as well.
+A choice whose rule, candidates and images are those of the stored result is not made again: its row stays,
+with the commit that measured it. ``--fresh`` makes all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from torch import nn
 
+from common.base.files import ROOT
+from common.base.results import git_commit, read_result
 from common.base.text import markdown_table
 from common.capstone.run import FOLDER
 from common.capstone.run import WORKDIR as VGG_WORKDIR
@@ -31,7 +36,7 @@ from common.compress.pipeline import decompress
 from common.compress.points import OperatingPoint, Sets, make_file
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, train_val_split
-from common.experiments import Outcome, store
+from common.experiments import EXPERIMENTS, Outcome, store
 from common.experiments.lenets import WORKDIR as LENET_WORKDIR
 from common.experiments.lenets import lenet_point
 from common.networks.baseline import N_VALIDATION, train_baseline
@@ -170,7 +175,7 @@ CHOICES = (
 )
 
 
-def run(*, device: str | None = None, resume: bool = True, only: str | None = None) -> Outcome:
+def run(*, device: str | None = None, resume: bool = True) -> Outcome:
     """Measure every candidate, choose, and store the figures.
 
     Parameters
@@ -178,38 +183,74 @@ def run(*, device: str | None = None, resume: bool = True, only: str | None = No
     device : str, optional
         By default the GPU if there is one.
     resume : bool
-        As in `choose`.
-    only : str, optional
-        Name of a file: only its candidates are measured, and nothing is stored.
+        If False, no stored row is kept, and the rest is as in `choose`.
     """
+    stored = _stored_rows() if resume else {}
     rows, sets = [], []
     for choice in CHOICES:
-        if only not in (None, choice.name):
-            continue
-        row, images = choose(choice, device=device, resume=resume)
+        images = _images(choice)
+        row = stored.get(choice.name)
+        if row is None or not is_of(row, choice, images):
+            row = choose(choice, images, device=device, resume=resume) | {
+                "commit": git_commit(),
+                "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
         sets += [one for one in images if one.sha256 not in {known.sha256 for known in sets}]
         rows.append(row)
     figures = {"choices": rows}
-    if only is None:
-        store("choices", figures, seed=0, datasets=sets, device=device)
+    store("choices", figures, seed=0, datasets=tuple(sets), device=device)
     return Outcome(figures, to_markdown(rows))
+
+
+def _stored_rows() -> dict[str, dict]:
+    """Return the stored rows by name; rows of an earlier version get the commit and images of their file."""
+    path = ROOT / EXPERIMENTS["choices"].result
+    if not path.exists():
+        return {}
+    content = read_result(path)
+    head = {key: content[key] for key in ("commit", "date")}
+    head["images"] = sorted(one["sha256"] for one in content["dataset"])
+    return {row["name"]: head | row for row in content["figures"]["choices"]}
+
+
+def is_of(row: Mapping, choice: Choice, images: Sequence[ImageSet]) -> bool:
+    """Return whether a stored row was measured for this rule, these candidates and these images."""
+    return (
+        row["rule"] == str(choice.rule)
+        and {one["name"]: one["options"] for one in row["candidates"]}
+        == {label: options_of(point) for label, point in choice.candidates.items()}
+        and {one.sha256 for one in images} <= set(row["images"])
+    )
+
+
+def _images(choice: Choice) -> tuple[ImageSet, ImageSet]:
+    """Return the training and the validation images of a choice."""
+    dataset = "cifar10" if _network(choice) == "vgg16" else "mnist"
+    return train_val_split(load_dataset(dataset, "train"), n_validation=N_VALIDATION[dataset])
+
+
+def _network(choice: Choice) -> str:
+    (network,) = {point.network for point in choice.candidates.values()}
+    return network
 
 
 def choose(
     choice: Choice,
+    images: tuple[ImageSet, ImageSet],
     *,
     device: str | None = None,
     resume: bool = True,
     lenet_workdir: Path = LENET_WORKDIR,
     vgg_workdir: Path = VGG_WORKDIR,
-    dataset: str | None = None,
     baseline_epochs: int | None = None,
-) -> tuple[dict, tuple[ImageSet, ImageSet]]:
+) -> dict:
     """Compress with each candidate, measure on validation images, and choose.
 
     Parameters
     ----------
     choice : Choice
+    images : tuple of ImageSet
+        To train on, and to choose by.
     device : str, optional
         By default the GPU if there is one.
     resume : bool
@@ -217,28 +258,26 @@ def choose(
         the shipped files: what is there is always used. To make them again, delete it by hand.
     lenet_workdir, vgg_workdir : path
         Trained networks and checkpoints.
-    dataset : str, optional
-        By default CIFAR-10 for VGG-16, MNIST for the LeNets.
     baseline_epochs : int, optional
         Epochs of a LeNet's training before the compression; by default the recipe's.
 
     Returns
     -------
     dict
-        ``name``, ``rule`` in words, ``trained_validation_error``, ``candidates`` (``name``, ``options``,
-        ``file_bytes``, ``ratio``, ``validation_error``), and ``chosen``, a candidate's name or None.
-    tuple of ImageSet
-        Training and validation images.
+        ``name``, ``rule`` in words, ``images`` (their SHA-256), ``trained_validation_error``, ``candidates``
+        (``name``, ``options``, ``file_bytes``, ``ratio``, ``validation_error``), and ``chosen``, a
+        candidate's name or None.
     """
-    (kind,) = {point.network for point in choice.candidates.values()}
+    kind = _network(choice)
     is_vgg = kind == "vgg16"
-    dataset = dataset or ("cifar10" if is_vgg else "mnist")
-    training, validation = train_val_split(load_dataset(dataset, "train"), n_validation=N_VALIDATION[dataset])
+    training, validation = images
     sets = Sets(training, test=validation, validation=validation)  # no test image is looked at
     if is_vgg:
         network, _ = open_model(FOLDER / BASELINE)
     else:
-        network = _trained_lenet(kind, dataset, workdir=lenet_workdir, epochs=baseline_epochs, device=device)
+        network = _trained_lenet(
+            kind, training.name, workdir=lenet_workdir, epochs=baseline_epochs, device=device
+        )
     trained = evaluate(network, validation, device=device)
     rows = []
     for label, point in choice.candidates.items():
@@ -267,11 +306,12 @@ def choose(
     return {
         "name": choice.name,
         "rule": str(choice.rule),
+        "images": sorted(one.sha256 for one in images),
         "n_validation": len(validation),
         "trained_validation_error": 1 - trained.top1,
         "candidates": rows,
         "chosen": choice.rule.choose(rows, most_error=1 - trained.top1),
-    }, (training, validation)
+    }
 
 
 def options_of(point: OperatingPoint) -> dict:

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from common.base.results import git_commit
 from common.capstone import vgg16
 from common.compress.pipeline import CompressConfig
 from common.compress.points import OperatingPoint
 from common.data.datasets import load_dataset
-from common.experiments import lenets, read_experiment
-from common.experiments.choices import CHOICES, Choice, Rule, choose, options_of, to_markdown
+from common.data.image_set import train_val_split
+from common.experiments import choices, lenets, read_experiment
+from common.experiments.choices import CHOICES, Choice, Rule, choose, is_of, options_of, to_markdown
 from common.networks.training import TrainConfig
 
 pytestmark = pytest.mark.slow
@@ -86,8 +88,10 @@ def test_candidates_are_compressed_measured_and_one_is_taken(tmp_path):
             ("taught", small, "trained"),
         )
     }
-    options = {"lenet_workdir": tmp_path, "dataset": "digits", "baseline_epochs": 1, "device": "cpu"}
-    row, (training, validation) = choose(Choice("tiny", Rule(50.0), candidates), **options)
+    options = {"lenet_workdir": tmp_path, "baseline_epochs": 1, "device": "cpu"}
+    images = _, validation = train_val_split(load_dataset("digits", "train"), n_validation=500)
+    choice = Choice("tiny", Rule(50.0), candidates)
+    row = choose(choice, images, **options)
     large, smaller, taught = row["candidates"]
     assert large["file_bytes"] > smaller["file_bytes"]
     assert smaller["options"] != taught["options"]
@@ -96,7 +100,40 @@ def test_candidates_are_compressed_measured_and_one_is_taken(tmp_path):
     )
     assert row["chosen"] in ("small", "taught")
     assert row["n_validation"] == len(validation) == 500
-    assert len(training) + len(validation) == len(load_dataset("digits", "train"))
-    again, _ = choose(Choice("tiny", Rule(50.0), candidates), **options)
-    assert again == row, "from the checkpoints"
+    assert choose(choice, images, **options) == row, "from the checkpoints"
+    assert is_of(row, choice, images)
+    other, _ = train_val_split(load_dataset("digits", "train"), n_validation=400)
+    assert not is_of(row, choice, (other, validation))
+    assert not is_of(row, replace(choice, rule=Rule(51.0)), images)
+    assert not is_of(row, replace(choice, candidates={"large": candidates["large"]}), images)
     assert to_markdown([row]).count("\n") == 4
+
+
+def test_a_stored_choice_stays_with_its_commit_unless_something_has_changed(monkeypatch):
+    images = train_val_split(load_dataset("digits", "train"), n_validation=500)
+    point = OperatingPoint("tiny", CompressConfig(), network="lenet_300_100")
+    old, new = Choice("old", Rule(1.0), {"a": point}), Choice("new", Rule(2.0), {"a": point})
+
+    def measured(choice, images, **_):
+        one = _row("a", 10, 0.02) | {"options": options_of(point)}
+        return {
+            "name": choice.name,
+            "rule": str(choice.rule),
+            "images": [one.sha256 for one in images],
+            "trained_validation_error": 0.02,
+            "candidates": [one],
+            "chosen": "a",
+        }
+
+    stored = {"old": measured(old, images) | {"commit": "before"}, "new": measured(old, images)}
+    kept = {}
+    monkeypatch.setattr(choices, "CHOICES", (old, new))
+    monkeypatch.setattr(choices, "_stored_rows", lambda: stored)
+    monkeypatch.setattr(choices, "_images", lambda choice: images)
+    monkeypatch.setattr(choices, "choose", measured)
+    monkeypatch.setattr(choices, "store", lambda name, figures, **_: kept.update(figures))
+    choices.run()
+    first, second = kept["choices"]
+    assert (first["commit"], second["commit"]) == ("before", git_commit())
+    choices.run(resume=False)
+    assert kept["choices"][0]["commit"] == git_commit()
