@@ -108,6 +108,7 @@ def _source(number, text):
             _source(5, "<details><summary>Answer</summary>\nno empty line</details>"),
             "a folded <summary>Answer",
         ),
+        (_source(5, f"{ANSWER}\n\n**Turn.** How far? sliders(draw)"), "a **Turn.** question has a folded"),
         (_source(6, "pass"), "1 cells to fill in, expected 2 or 3"),
         (_source(6, "# solution: x\ny = 1\n# end solution"), "outside of a function"),
         (_source(6, SOLVED.replace("    # end solution", "")), "the stub is not valid Python"),

@@ -214,6 +214,10 @@ def _cell_broken(cells: list[dict], number: int, cell: dict) -> list[str]:
             broken.append(f"a question without its last line `{PREDICTION}`")
         if text.count("<details>") != text.count("</details>"):
             broken.append("a <details> that is not closed")
+        if "**Turn.**" in text and any("sliders(" in source_of(each) for each in cells):
+            below = next((source_of(each) for each in following if each["cell_type"] == "markdown"), "")
+            if "<summary>Answer</summary>" not in text.partition("**Turn.**")[2] + below:
+                broken.append("a **Turn.** question has a folded <summary>Answer</summary> below its figure")
     if cell["cell_type"] == "code" and has_solution(text):
         broken += _exercise_broken(text, following)
     return broken
