@@ -32,6 +32,7 @@ _PRELOADED = (
     "numba",
     "scipy.stats",
     "sklearn.cluster",
+    "torch._dynamo",  # which a process's first optimizer imports: seconds
     "torchvision.transforms",
     "common.capstone.run",
     "common.codec.container",
