@@ -11,12 +11,13 @@ The candidates are few, since each costs minutes to an hour of training. They we
 had seen test errors of earlier files. These errors decided where to look, but not which candidate is taken.
 
 Stopped at any moment, the command goes on from its checkpoints, which are those of the shipped files as well.
-A choice whose rule, candidates and images are those of the stored result is not made again: its row stays,
-with the commit that measured it. ``--fresh`` makes all.
+A choice whose rule, candidates, images and trained network are those of the stored result is not made again:
+its row stays, with the commit that measured it. ``--fresh`` makes all.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ from common.data.image_set import ImageSet, train_val_split
 from common.experiments import EXPERIMENTS, Outcome, store
 from common.experiments.lenets import WORKDIR as LENET_WORKDIR
 from common.experiments.lenets import lenet_point
-from common.networks.baseline import N_VALIDATION, train_baseline
+from common.networks.baseline import N_VALIDATION, train_baseline, train_config
 from common.networks.checkpoints import load_weights
 from common.networks.models import build, dense_bytes
 from common.networks.training import evaluate
@@ -192,6 +193,7 @@ def run(*, device: str | None = None, resume: bool = True) -> Outcome:
         row = stored.get(choice.name)
         if row is None or not is_of(row, choice, images):
             row = choose(choice, images, device=device, resume=resume) | {
+                "trained": _trained(choice),
                 "commit": git_commit(),
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
             }
@@ -203,23 +205,31 @@ def run(*, device: str | None = None, resume: bool = True) -> Outcome:
 
 
 def _stored_rows() -> dict[str, dict]:
-    """Return the stored rows by name; rows of an earlier version get the commit and images of their file."""
+    """Return the stored rows by name."""
     path = ROOT / EXPERIMENTS["choices"].result
-    if not path.exists():
-        return {}
-    content = read_result(path)
-    head = {key: content[key] for key in ("commit", "date")}
-    head["images"] = sorted(one["sha256"] for one in content["dataset"])
-    return {row["name"]: head | row for row in content["figures"]["choices"]}
+    rows = read_result(path)["figures"]["choices"] if path.exists() else ()
+    return {row["name"]: row for row in rows}
+
+
+def _trained(choice: Choice) -> str:
+    """Return what identifies the network before its compression: the file's SHA-256, or the recipe."""
+    network = _network(choice)
+    if network == "vgg16":
+        return hashlib.sha256((FOLDER / BASELINE).read_bytes()).hexdigest()
+    return repr(train_config(network))
 
 
 def is_of(row: Mapping, choice: Choice, images: Sequence[ImageSet]) -> bool:
-    """Return whether a stored row was measured for this rule, these candidates and these images."""
+    """Return whether a stored row was measured for this rule, these candidates, images and trained network.
+
+    Rows of earlier versions do not tell their images and network, and are made again.
+    """
     return (
         row["rule"] == str(choice.rule)
+        and row.get("trained") == _trained(choice)
         and {one["name"]: one["options"] for one in row["candidates"]}
         == {label: options_of(point) for label, point in choice.candidates.items()}
-        and {one.sha256 for one in images} <= set(row["images"])
+        and {one.sha256 for one in images} <= set(row.get("images", ()))
     )
 
 

@@ -12,6 +12,7 @@ from common.data.datasets import load_dataset
 from common.data.image_set import train_val_split
 from common.experiments import choices, lenets, read_experiment
 from common.experiments.choices import CHOICES, Choice, Rule, choose, is_of, options_of, to_markdown
+from common.networks.baseline import train_config
 from common.networks.training import TrainConfig
 
 pytestmark = pytest.mark.slow
@@ -101,7 +102,10 @@ def test_candidates_are_compressed_measured_and_one_is_taken(tmp_path):
     assert row["chosen"] in ("small", "taught")
     assert row["n_validation"] == len(validation) == 500
     assert choose(choice, images, **options) == row, "from the checkpoints"
+    assert not is_of(row, choice, images), "a row that does not tell its trained network"
+    row["trained"] = repr(train_config("lenet_300_100"))
     assert is_of(row, choice, images)
+    assert not is_of(row | {"trained": "another"}, choice, images)
     other, _ = train_val_split(load_dataset("digits", "train"), n_validation=400)
     assert not is_of(row, choice, (other, validation))
     assert not is_of(row, replace(choice, rule=Rule(51.0)), images)
@@ -123,6 +127,7 @@ def test_a_stored_choice_stays_with_its_commit_unless_something_has_changed(monk
             "trained_validation_error": 0.02,
             "candidates": [one],
             "chosen": "a",
+            "trained": repr(train_config("lenet_300_100")),
         }
 
     stored = {"old": measured(old, images) | {"commit": "before"}, "new": measured(old, images)}
