@@ -60,7 +60,7 @@ class ForkedProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Fork where `cmd` asks for a kernel of this Python, else launch as usual."""
-        if os.path.realpath(cmd[0]) != os.path.realpath(sys.executable) or "ipykernel_launcher" not in cmd:
+        if cmd[0] != sys.executable or "ipykernel_launcher" not in cmd:
             return await super().launch_kernel(cmd, **kwargs)
         arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
         environment = kwargs.get("env") or dict(os.environ)
@@ -103,9 +103,8 @@ class _ForkedProcess:
 def _run_kernel(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
     """Be a kernel, in the forked process, until it is shut down or the test worker is gone."""
     os.setsid()  # signals go to the kernel and to what it starts, not to the fork server
-    with open(
-        os.devnull, "wb"
-    ) as nowhere:  # its messages come as a kernel's; the rest is for no one, as in nbval
+    # What the kernel prints comes as its messages; the rest is for no one, as in nbval.
+    with open(os.devnull, "wb") as nowhere:
         for descriptor in (1, 2):
             os.dup2(nowhere.fileno(), descriptor)
     os.environ.clear()

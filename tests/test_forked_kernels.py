@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,8 +60,9 @@ def test_kernels_share_nothing_but_the_imports(kernel):
 
 def test_a_kernel_is_interrupted_and_shut_down(kernel):
     manager, client = kernel
-    client.execute("import time; time.sleep(60)")
-    time.sleep(0.5)
+    client.execute("import time; print('begun', flush=True); time.sleep(60)")
+    while client.get_iopub_msg(timeout=20)["msg_type"] != "stream":
+        pass
     manager.interrupt_kernel()
     assert client.get_shell_msg(timeout=20)["content"]["ename"] == "KeyboardInterrupt"
     manager.shutdown_kernel()
