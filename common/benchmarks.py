@@ -279,7 +279,9 @@ def to_summary(result: Mapping) -> str:
         if peers:
             best = min(peers, key=lambda row: row["ours_is_faster"])
             ratio = f"{_digits(best['ours_is_faster'])}×{_spread(best)}"
-            body.append([group, _speed(rows[0]), f"{best['peer']}: {_speed(best)}", ratio])
+            body.append(
+                [group + _when(result, group), _speed(rows[0]), f"{best['peer']}: {_speed(best)}", ratio]
+            )
     heads = ["what", OURS, "the fastest peer", "times as fast"]
     return "\n".join([_where(result), "", *markdown_table(heads, body), ""])
 
