@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 EMPTY = {
     "README.md": "<!-- headlines:start -->\n<!-- headlines:end -->\n"
     "<!-- bench:start -->\nold\n<!-- bench:end -->\n",
-    "capstone/README.md": "<!-- results:start -->\n<!-- results:end -->\nand\n"
+    "capstone/README.md": "<!-- goals:start -->\n<!-- goals:end -->\n"
+    "<!-- results:start -->\n<!-- results:end -->\nand\n"
     "<!-- methods:start -->\n<!-- methods:end -->\n",
 }
 
@@ -63,8 +64,9 @@ def test_what_is_not_stored_is_not_run(tables, tmp_path):
     assert tables.main([]) == 0
     lines = (tmp_path / "README.md").read_text().splitlines()
     assert len([line for line in lines if "not run |" in line]) == len(tables.HEADLINES)
-    results = (tmp_path / "capstone/README.md").read_text().splitlines()
-    rows = [line for line in results if "not run |" in line]
+    goals, results = (tmp_path / "capstone/README.md").read_text().split("<!-- results:start -->")
+    assert goals.count("| not run | not run | not run |") == len(tables.WITH_GOALS) + 1
+    rows = [line for line in results.splitlines() if "not run |" in line]
     assert len(rows) == 4
     assert rows[3].startswith("| AlexNet, 10 classes, 224×224 | not run | ")
     assert "Not run yet: `make bench`." in lines
@@ -86,7 +88,7 @@ def test_measured_rows_stand_beside_published_ones(tables, tmp_path):
     store(tmp_path, "lenets.json", {"points": [lenet]})
     store(tmp_path, "bench.json", {"groups": groups(0.5)}, **MADE)
     assert tables.main([]) == 0
-    text = (tmp_path / "capstone/README.md").read_text()
+    text = (tmp_path / "capstone/README.md").read_text().split("<!-- results:start -->")[1]
     ours = "[v.dcz](v.dcz) | 123,456 | 182× | 93.00 % → 93.45 % | −0.45 |"
     assert f"{ours} LilNetX† 465×, 93.40 % → 92.60 %; LilNetX, extreme† 800×" in text
     assert text.count("| VGG-16, CIFAR-10 |") == 2
@@ -163,11 +165,23 @@ def test_a_headline_is_a_file_on_the_disk_beside_the_nearest_published_one(table
     rows = tables.headline_table().splitlines()[2:]
     assert rows[0] == (
         "| VGG-16, CIFAR-10 | [1,000](capstone/vgg16_cifar10.dcz) | **500×** | 93.00 % → **92.00 %** "
+        "| must ≥ 160× at ≤ 0.1 points lost: missed; aim ≥ 250× at no loss: missed "
         "| MIRACLE†: 417,000, 93.43 % |"
     )
     assert all("not run" in row for row in rows[1:])
     (tmp_path / "capstone/vgg16_cifar10.dcz").write_bytes(bytes(999))
     assert "not run" in tables.headline_table().splitlines()[2], "a file of other bytes is not that result's"
+
+
+def test_goals_are_told_for_the_trained_network_and_for_files_that_are_not_made(tables, tmp_path):
+    (tmp_path / "capstone/vgg16_cifar10.safetensors").write_bytes(bytes(2000))
+    store(tmp_path, "baseline.json", {"top1": 0.936})
+    rows = tables.goals_table().splitlines()[2:]
+    assert rows[0] == (
+        "| VGG-16, CIFAR-10, trained, float16 | [2,000](../capstone/vgg16_cifar10.safetensors) | – "
+        "| **93.60 %** | must ≥ 93.50 %: met; aim ≥ 94.00 %: missed | – |"
+    )
+    assert "| not run | not run | not run | aim ≤ 76,000 bytes at ≥ 90.00 % |" in rows[3]
 
 
 def test_the_readme_is_short():

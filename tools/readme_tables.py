@@ -17,6 +17,7 @@ from common.experiments.lenets import TITLES
 from common.experiments.methods_map import drop_points
 from common.networks.baseline import DATASETS
 from common.report.published import PUBLISHED
+from common.report.targets import GOALS, Goal
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "capstone" / "results"
@@ -34,7 +35,7 @@ NETWORKS = {
     "lenet_5": ("LeNet-5, MNIST", ("Deep Compression", "EPR", "MIRACLE")),
     "alexnet": ("AlexNet, 10 classes, 224×224", ("Deep Compression",)),
 }
-# The README's few rows: network, file, and the published result nearest to it.
+# Network, file, and the published result nearest to it: the README's rows, and what has a goal besides.
 HEADLINES = (
     ("vgg16", "capstone/vgg16_cifar10.dcz", "MIRACLE"),
     ("vgg16", "capstone/vgg16_cifar10_small.dcz", "LilNetX"),
@@ -42,6 +43,17 @@ HEADLINES = (
     ("lenet_300_100", "week05_pruning/results/lenet_300_100_variational_middle.dcz", "EPR"),
     ("lenet_300_100", "capstone/lenet_300_100_tiny.dcz", "EPR"),
     ("alexnet", "capstone/alexnet_cifar10.dcz", "Deep Compression"),
+)
+WITH_GOALS = (
+    ("vgg16", "capstone/vgg16_cifar10.safetensors", None),
+    *HEADLINES[:2],
+    ("vgg16", "capstone/vgg16_cifar10_tiny.dcz", "LilNetX, extreme"),
+    ("lenet_5", "capstone/lenet_5_small.dcz", "EPR"),
+    HEADLINES[2],
+    ("lenet_5", "capstone/lenet_5_tiny.dcz", "MIRACLE"),
+    ("lenet_300_100", "capstone/lenet_300_100_small.dcz", "EPR"),
+    *HEADLINES[3:5],
+    ("lenet_300_100", "week05_pruning/results/lenet_300_100_variational_small.dcz", "EPR"),
 )
 
 
@@ -57,29 +69,75 @@ def measured() -> dict[str, list[dict]]:
     }
 
 
-def headline_table() -> str:
-    """Return a few files, each beside the nearest published result: bytes and accuracy of both."""
+def headline_table(chosen: tuple = HEADLINES, root: str = "") -> str:
+    """Return files beside our goals and the nearest published results; `root` leads to the top folder."""
     found = [point | {"network": name} for name, points in measured().items() for point in points]
     for name in ("variational_dropout", "tiny_lenets"):
         stored = ROOT / EXPERIMENTS[name].result
         found += json.loads(stored.read_text())["figures"]["points"] if stored.exists() else []
     by_size = {(point["network"], point["file_bytes"]): point for point in found}
     rows = []
-    for network, path, method in HEADLINES:
-        (published,) = (row for row in PUBLISHED[network] if row.method == method)
-        theirs = f"{published.label}: {published.compressed_bytes:,}, {100 - published.error:.2f} %"
-        theirs += " (ImageNet)" if network == "alexnet" else ""
+    for network, path, method in chosen:
         n_bytes = (ROOT / path).stat().st_size if (ROOT / path).exists() else 0
+        theirs = nearest(network, method)
+        goals = GOALS.get(Path(path).stem if path.endswith(".dcz") else Path(path).name, ())
         ours = by_size.get((network, n_bytes))
-        if ours is None:
-            rows.append([NETWORKS[network][0], *["not run"] * 3, theirs])
-            continue
-        ratio = ours["dense_bytes"] / ours["file_bytes"]
-        accuracy = f"{100 * ours['baseline_top1']:.2f} % → **{100 * ours['top1']:.2f} %**"
-        link = f"[{ours['file_bytes']:,}]({path})"
-        rows.append([NETWORKS[network][0], link, f"**{ratio:.0f}×**", accuracy, theirs])
-    heads = ["network", "bytes", "ratio", "top-1: dense → decoded", "nearest published: bytes, top-1"]
+        if path.endswith(".safetensors"):
+            rows.append(baseline_row(f"[{n_bytes:,}]({root}{path})", goals))
+        elif ours is None:
+            wanted = "; ".join(f"{goal.kind} {goal}" for goal in goals) or "–"
+            rows.append([NETWORKS[network][0], *["not run"] * 3, wanted, theirs])
+        else:
+            ratio, before = ours["dense_bytes"] / ours["file_bytes"], ours["baseline_top1"]
+            figures = ours | {"ratio": ratio, "drop_points": 100 * (before - ours["top1"])}
+            accuracy = f"{100 * before:.2f} % → **{100 * ours['top1']:.2f} %**"
+            link = f"[{ours['file_bytes']:,}]({root}{path})"
+            told = judged(goals, figures)
+            rows.append([NETWORKS[network][0], link, f"**{ratio:,.0f}×**", accuracy, told, theirs])
+    heads = ["network", "bytes", "ratio", "top-1: dense → decoded", "our goals", "nearest published"]
     return "\n".join(markdown_table(heads, rows))
+
+
+def goals_table() -> str:
+    """Return all that has goals, for the page in ``capstone/``."""
+    return "\n".join([headline_table(WITH_GOALS, "../"), *markdown_table([], [relevance_row()])[2:]])
+
+
+def relevance_row() -> list[str]:
+    """Return the row of the VGG-16 for CIFAR-100, whose file is not shipped."""
+    stored = ROOT / EXPERIMENTS["relevance"].result
+    figures = json.loads(stored.read_text())["figures"] if stored.exists() else {"points": ()}
+    title, goals = "VGG-16, CIFAR-100, pruned by relevance", GOALS["vgg16_cifar100_relevance"]
+    ours = next((point for point in figures["points"] if point["dataset"] == "cifar100"), None)
+    if ours is None:
+        return [title, *["not run"] * 3, "–", "–"]
+    ratio, before, after = ours["dense_bytes"] / ours["file_bytes"], ours["baseline_top1"], ours["top1"]
+    accuracy = f"{100 * before:.2f} % → **{100 * after:.2f} %**"
+    told = judged(goals, ours | {"ratio": ratio})
+    theirs = neighbour(figures, "vgg16", "cifar100")
+    return [title, f"{ours['file_bytes']:,}", f"**{ratio:,.0f}×**", accuracy, told, theirs]
+
+
+def judged(goals: tuple[Goal, ...], figures: dict) -> str:
+    """Return the goals, and whether they are met."""
+    return "; ".join(f"{goal.kind} {goal.judged(figures)}" for goal in goals) or "–"
+
+
+def baseline_row(link: str, goals: tuple[Goal, ...]) -> list[str]:
+    """Return the row of the trained VGG-16, which has no ratio and no drop."""
+    figures, title = read("baseline.json"), f"{NETWORKS['vgg16'][0]}, trained, float16"
+    if not figures:
+        return [title, *["not run"] * 3, "–", "–"]
+    return [title, link, "–", f"**{100 * figures['top1']:.2f} %**", judged(goals, figures), "–"]
+
+
+def nearest(network: str, method: str | None) -> str:
+    """Return a published result in a few words: bytes and accuracy."""
+    if method is None:
+        return "–"
+    (found,) = (row for row in PUBLISHED[network] if row.method == method)
+    where = " (ImageNet)" if network == "alexnet" else ""
+    return f"{found.label}: {found.compressed_bytes:,}, {100 - found.error:.2f} %{where}"
 
 
 def results_table() -> str:
@@ -203,7 +261,7 @@ def draw_figure(path: Path = ROOT / "capstone/figures/three_stages.png") -> None
 # Which tables are in which file.
 PAGES = {
     "README.md": {"headlines": headline_table, "bench": bench_table},
-    "capstone/README.md": {"results": results_table, "methods": methods_table},
+    "capstone/README.md": {"goals": goals_table, "results": results_table, "methods": methods_table},
 }
 
 
