@@ -82,6 +82,19 @@ def test_help_does_not_wait_for_torch():
     assert done.stdout.strip() == "[]"
 
 
+def test_inspect_imports_neither_torch_nor_scipys_linear_algebra():
+    code = (
+        "import sys; from common.cli import main\n"
+        "try: main(['inspect', sys.argv[1], '--json'])\n"
+        "except SystemExit: print([m for m in ('torch', 'scipy.linalg') if m in sys.modules])"
+    )
+    file = Path(__file__).parents[1] / "capstone/lenet_5_small.dcz"
+    run = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True)
+    *report, loaded = run.stdout.strip().splitlines()
+    assert json.loads("\n".join(report))["file_bytes"] == file.stat().st_size
+    assert loaded == "[]"
+
+
 def test_it_runs_as_a_module_too():
     command = [sys.executable, "-m", "common", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

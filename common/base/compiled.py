@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,24 @@ def njit(function: Callable | None = None, **options) -> Callable:
 
 
 kernel = njit(nogil=True, error_model="numpy")
+
+
+@contextmanager
+def without_blas() -> Iterator[None]:
+    """Load compiled functions without SciPy's linear algebra, a third of the time that the first takes.
+
+    numba looks for BLAS when it loads its first compiled function, for matrix products alone. None in this
+    process can be compiled any more if it does not find it: so this is for a command that soon ends.
+    """
+    name = "scipy.linalg.cython_blas"
+    is_loaded = name in sys.modules
+    if not is_loaded:
+        sys.modules[name] = None  # its import fails at once, and numba goes on without
+    try:
+        yield
+    finally:
+        if not is_loaded:
+            del sys.modules[name]
 
 
 def cache_place() -> str:
