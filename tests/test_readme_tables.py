@@ -13,7 +13,7 @@ EMPTY = {
     "README.md": "<!-- headlines:start -->\n<!-- headlines:end -->\n"
     "<!-- bench:start -->\nold\n<!-- bench:end -->\n",
     "capstone/README.md": "<!-- goals:start -->\n<!-- goals:end -->\n"
-    "<!-- results:start -->\n<!-- results:end -->\nand\n"
+    "<!-- results:start -->\n<!-- results:end -->\nand\n<!-- training:start -->\n<!-- training:end -->\n"
     "<!-- methods:start -->\n<!-- methods:end -->\n",
 }
 
@@ -182,6 +182,28 @@ def test_goals_are_told_for_the_trained_network_and_for_files_that_are_not_made(
         "| **93.60 %** | must ≥ 93.50 %: met; aim ≥ 94.00 %: missed | – |"
     )
     assert "| not run | not run | not run | aim ≤ 76,000 bytes at ≥ 90.00 % |" in rows[3]
+
+
+def test_each_training_says_where_it_starts_and_what_it_changes(tables, tmp_path):
+    stages = [
+        {"name": name, "top1": top1} for name, top1 in (("dense", 0.93), ("pruned", 0.925), ("huffman", 0.92))
+    ]
+    config = {"prune": {"epochs": 16}, "share": {"epochs": 2}}
+    further = [
+        {"name": "dense", "top1": 0.93},
+        {"name": "pruned", "top1": 0.91},
+        {"name": "shared", "top1": 0.912},
+    ]
+    first = {"stages": stages, "config": config, "start": None}
+    store(tmp_path, "baseline.json", {"top1": 0.93, "epochs": 23})
+    store(tmp_path, "operating_points.json", {"a": first, "b": first | {"stages": further, "start": "a"}})
+    assert tables.training_table().splitlines()[2:] == [
+        "| the network | training | – | 23 | 93.00 % | – |",
+        "| `a` | prune | the network | 16 | 92.50 % | −0.50 |",
+        "| `a` | code | the stage before | – | 92.00 % | −0.50 |",
+        "| `b` | prune | `a`, pruned | 16 | 91.00 % | −1.50 |",
+        "| `b` | share | the stage before | 2 | 91.20 % | +0.20 |",
+    ]
 
 
 def test_the_readme_is_short():

@@ -39,6 +39,7 @@ NETWORKS = {
 HEADLINES = (
     ("vgg16", "capstone/vgg16_cifar10.dcz", "MIRACLE"),
     ("vgg16", "capstone/vgg16_cifar10_small.dcz", "LilNetX"),
+    ("vgg16", "capstone/vgg16_cifar10_tiny.dcz", "LilNetX, extreme"),
     ("lenet_5", "week05_pruning/results/lenet_5_variational_middle.dcz", "EPR"),
     ("lenet_300_100", "week05_pruning/results/lenet_300_100_variational_middle.dcz", "EPR"),
     ("lenet_300_100", "capstone/lenet_300_100_tiny.dcz", "EPR"),
@@ -46,13 +47,12 @@ HEADLINES = (
 )
 WITH_GOALS = (
     ("vgg16", "capstone/vgg16_cifar10.safetensors", None),
-    *HEADLINES[:2],
-    ("vgg16", "capstone/vgg16_cifar10_tiny.dcz", "LilNetX, extreme"),
+    *HEADLINES[:3],
     ("lenet_5", "capstone/lenet_5_small.dcz", "EPR"),
-    HEADLINES[2],
+    HEADLINES[3],
     ("lenet_5", "capstone/lenet_5_tiny.dcz", "MIRACLE"),
     ("lenet_300_100", "capstone/lenet_300_100_small.dcz", "EPR"),
-    *HEADLINES[3:5],
+    *HEADLINES[4:6],
     ("lenet_300_100", "week05_pruning/results/lenet_300_100_variational_small.dcz", "EPR"),
 )
 
@@ -150,6 +150,27 @@ def results_table() -> str:
         ]
     heads = ["network", "file", "bytes", "ratio", "top-1: dense → decoded", "drop, points", "published"]
     return "\n".join(markdown_table(heads, rows))
+
+
+def training_table() -> str:
+    """Return what each training of the VGG-16 for CIFAR-10 took and brought, in the order of the pipeline."""
+    trained, points, rows = read("baseline.json"), read("operating_points.json"), []
+    if trained:
+        rows.append(["the network", "training", "–", str(trained["epochs"]), f"{trained['top1']:.2%}", "–"])
+    for name, point in points.items():
+        stages = {stage["name"]: stage["top1"] for stage in point.get("stages", ())}
+        before, origin = stages.get("dense"), "the network"
+        if point.get("start") in points:
+            origin = f"`{point['start']}`, pruned"
+            before = {stage["name"]: stage["top1"] for stage in points[point["start"]]["stages"]}["pruned"]
+        for stage, told in (("pruned", "prune"), ("shared", "share"), ("huffman", None)):
+            if stage in stages:
+                epochs = str(point["config"][told]["epochs"]) if told else "–"
+                change = f"{100 * (stages[stage] - before):+.2f}".replace("-", "−")
+                rows.append([f"`{name}`", told or "code", origin, epochs, f"{stages[stage]:.2%}", change])
+                before, origin = stages[stage], "the stage before"
+    heads = ["what", "stage", "starts from", "epochs", "top-1 after it", "change, points"]
+    return "\n".join(markdown_table(heads, [[cell.replace("%", " %") for cell in row] for row in rows]))
 
 
 def methods_table() -> str:
@@ -261,7 +282,12 @@ def draw_figure(path: Path = ROOT / "capstone/figures/three_stages.png") -> None
 # Which tables are in which file.
 PAGES = {
     "README.md": {"headlines": headline_table, "bench": bench_table},
-    "capstone/README.md": {"goals": goals_table, "results": results_table, "methods": methods_table},
+    "capstone/README.md": {
+        "goals": goals_table,
+        "results": results_table,
+        "training": training_table,
+        "methods": methods_table,
+    },
 }
 
 

@@ -110,11 +110,12 @@ class _Measured(TypedDict):
 class Row(_Measured, total=False):
     """What is measured of a point's file: every stored result of the pipeline consists of such rows.
 
-    Accuracies are fractions, of the network decoded from the file. The three entries of this class are
+    Accuracies are fractions, of the network decoded from the file. The four entries of this class are
     missing in results that were stored before they existed, and `validation_top1` where there are no
     validation images.
     """
 
+    start: str | None  # the point whose pruned network was pruned further; None: the trained network
     validation_top1: float
     histograms: dict[str, dict]  # of the weights after each stage but the last
     config: dict  # the point's options
@@ -203,6 +204,7 @@ def run_point(
         "stages": [{"name": name, "bytes": sizes[name], "top1": top1[name]} for name in sizes],
         "layers": layer_rows(opened),
         "histograms": histograms,
+        "start": None if point.start is None else point.start.name,
         "config": point.config.told(),
     }
     if sets.validation is not None:

@@ -33,7 +33,7 @@ from common.capstone.run import WORKDIR as VGG_WORKDIR
 from common.capstone.shipped import BASELINE
 from common.capstone.vgg16 import POINTS as VGG_POINTS
 from common.compress.files import open_model
-from common.compress.pipeline import decompress
+from common.compress.pipeline import SharingConfig, decompress
 from common.compress.points import OperatingPoint, Sets, make_file
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, train_val_split
@@ -97,14 +97,22 @@ class Choice:
     candidates: Mapping[str, OperatingPoint]
 
 
-def _clusters(name: str, n_clusters: int) -> OperatingPoint:
-    """The point with another number of shared values per convolution."""
-    return replace(VGG_POINTS[name], config=replace(VGG_POINTS[name].config, conv_clusters=n_clusters))
+def _shared(
+    name: str, conv_clusters: int, linear_clusters: int, *, epochs: int = 2, price: float | None = None
+) -> OperatingPoint:
+    """The point with other numbers of shared values, tuned or not, and with a price of a bit or none.
 
-
-def _prune_epochs(name: str, epochs: int) -> OperatingPoint:
+    Without a price, no weight changes its value's index once it is assigned.
+    """
     config = VGG_POINTS[name].config
-    return replace(VGG_POINTS[name], config=replace(config, prune=replace(config.prune, epochs=epochs)))
+    config = replace(
+        config,
+        conv_clusters=conv_clusters,
+        linear_clusters=linear_clusters,
+        share=replace(config.share, epochs=epochs),
+        trained=None if price is None else SharingConfig(rate_weight=price),
+    )
+    return replace(VGG_POINTS[name], config=config)
 
 
 def _lenets(name: str, rule: Rule, network: str, epochs: tuple[int, int], **variants: Mapping) -> Choice:
@@ -163,14 +171,28 @@ CHOICES = (
     Choice(
         "vgg16_cifar10",
         Rule(160.0),
-        {"clusters14": _clusters("vgg16_cifar10", 14), "clusters15": _clusters("vgg16_cifar10", 15)},
+        {
+            "values21_trained": _shared("vgg16_cifar10", 21, 16, price=0.005),
+            "values32_tuned": _shared("vgg16_cifar10", 32, 16),
+            "values32": _shared("vgg16_cifar10", 32, 16, epochs=0),
+            "values48": _shared("vgg16_cifar10", 48, 24, epochs=0),
+            "values64": _shared("vgg16_cifar10", 64, 32, epochs=0),
+        },
     ),
     Choice(
         "vgg16_cifar10_small",
         Rule(465.0),
         {
-            "epochs6": _prune_epochs("vgg16_cifar10_small", 6),
-            "epochs8": _prune_epochs("vgg16_cifar10_small", 8),
+            "values8_tuned": _shared("vgg16_cifar10_small", 8, 4),
+            "values12_trained": _shared("vgg16_cifar10_small", 12, 8, price=0.005),
+        },
+    ),
+    Choice(
+        "vgg16_cifar10_tiny",
+        Rule(800.0),
+        {
+            "values8_trained": _shared("vgg16_cifar10_tiny", 8, 6, price=0.005),
+            "values12_trained": _shared("vgg16_cifar10_tiny", 12, 8, price=0.005),
         },
     ),
 )
