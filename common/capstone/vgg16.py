@@ -49,7 +49,14 @@ _SMALL = replace(
     linear_clusters=8,
     trained=SharingConfig(rate_weight=0.005),
 )
-_TINY = replace(_SMALL, sparsity=0.9938, prune=replace(_PRUNE, epochs=12), conv_clusters=8, linear_clusters=6)
+_TINY = replace(
+    _SMALL,
+    sparsity=0.9938,
+    prune=replace(_PRUNE, epochs=12),
+    conv_clusters=8,
+    linear_clusters=6,
+    trained=SharingConfig(rate_weight=0.02),
+)
 
 _SMALL_POINT = OperatingPoint("vgg16_cifar10_small", _SMALL)
 POINTS = {

@@ -191,7 +191,7 @@ CHOICES = (
         "vgg16_cifar10_tiny",
         Rule(800.0),
         {
-            "values8_trained": _shared("vgg16_cifar10_tiny", 8, 6, price=0.005),
+            "values8_trained": _shared("vgg16_cifar10_tiny", 8, 6, price=0.02),
             "values12_trained": _shared("vgg16_cifar10_tiny", 12, 8, price=0.005),
         },
     ),
