@@ -8,13 +8,14 @@ results.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from common.base.files import ROOT
-from common.base.results import read_result, write_result
+from common.base.results import git_commit, read_result, write_result
 from common.capstone.shipped import (
     BASELINE,
     RESULTS,
@@ -22,6 +23,7 @@ from common.capstone.shipped import (
     Shipped,
     encode_again,
     fine_tune_briefly,
+    fingerprint,
     load_shipped,
 )
 from common.capstone.vgg16 import ARCHITECTURE, POINTS
@@ -352,7 +354,11 @@ def _say_nothing(line: str) -> None:
 
 
 def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, say: Say) -> dict[str, Part]:
-    """Train if there is no baseline, make every operating point, and store files and figures after each."""
+    """Train if there is no baseline, make every operating point, and store files and figures after each.
+
+    A point is not made again if its stored figures are of the same options and the same trained network, and
+    its file is there: its row stays, with the commit that measured it.
+    """
     if not resume:
         for checkpoint in workdir.glob(f"{HEADLINE}*.pt"):
             checkpoint.unlink()
@@ -375,8 +381,15 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
     )
     results = folder / RESULTS
     stored = read_result(results)["figures"] if resume and results.exists() else {}
+    trained = fingerprint(baseline.read_bytes())
     parts = {}
     for name, point in POINTS.items():
+        row = stored.get(name, {})
+        if _is_made(row, point, trained, folder):
+            say(f"{name}: made by commit {row['commit']} on {row['date'][:10]}; not made again")
+            shipped = Shipped(name, (folder / row["file"]).read_bytes(), row)
+            parts[name] = _quote(shipped, encode_again(shipped, say=say))
+            continue
         say(f"{name}: pruning to {point.config.sparsity:.1%}, sharing, coding")
         figures = run_point(
             point,
@@ -388,7 +401,11 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
             device=device,
             resume=resume,
         )
-        stored[name] = figures
+        stored[name] = figures | {
+            "trained": trained,
+            "commit": git_commit(),
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
         if is_first_process():  # after each point: wherever the run is stopped, figures and files still agree
             write_result(
                 results,
@@ -401,6 +418,21 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
         say(f"{name}: {figures['file_bytes']:,} bytes, {figures['ratio']:.0f}×, top-1 {figures['top1']:.4f}")
         parts[name] = Part(_title(name), figures, is_judged=name == HEADLINE)
     return parts
+
+
+def _is_made(row: Mapping, point: OperatingPoint, trained: str, folder: Path) -> bool:
+    """Return whether a row is of this point and of the network with this SHA-256, and its file is there.
+
+    Rows of earlier versions do not tell their options, and are made again.
+    """
+    path = folder / str(row.get("file"))
+    return (
+        row.get("config") == point.config.told()
+        and row.get("start") == (point.start and point.start.name)
+        and row.get("trained") == trained
+        and path.is_file()
+        and fingerprint(path.read_bytes()) == row["sha256"]
+    )
 
 
 def _measure_shipped(

@@ -98,18 +98,16 @@ class Choice:
 
 
 def _shared(
-    name: str, conv_clusters: int, linear_clusters: int, *, epochs: int = 2, price: float | None = None
+    name: str, conv_clusters: int, linear_clusters: int, *, price: float | None = None
 ) -> OperatingPoint:
-    """The point with other numbers of shared values, tuned or not, and with a price of a bit or none.
+    """The point with other numbers of shared values, and another price of a bit.
 
-    Without a price, no weight changes its value's index once it is assigned.
+    Without a price, a weight keeps the value that it is given first.
     """
-    config = VGG_POINTS[name].config
     config = replace(
-        config,
+        VGG_POINTS[name].config,
         conv_clusters=conv_clusters,
         linear_clusters=linear_clusters,
-        share=replace(config.share, epochs=epochs),
         trained=None if price is None else SharingConfig(rate_weight=price),
     )
     return replace(VGG_POINTS[name], config=config)
@@ -171,13 +169,7 @@ CHOICES = (
     Choice(
         "vgg16_cifar10",
         Rule(160.0),
-        {
-            "values21_trained": _shared("vgg16_cifar10", 21, 16, price=0.005),
-            "values32_tuned": _shared("vgg16_cifar10", 32, 16),
-            "values32": _shared("vgg16_cifar10", 32, 16, epochs=0),
-            "values48": _shared("vgg16_cifar10", 48, 24, epochs=0),
-            "values64": _shared("vgg16_cifar10", 64, 32, epochs=0),
-        },
+        {"clusters14": _shared("vgg16_cifar10", 14, 8), "clusters15": _shared("vgg16_cifar10", 15, 8)},
     ),
     Choice(
         "vgg16_cifar10_small",

@@ -130,12 +130,30 @@ def test_the_full_profile_trains_compresses_and_stores(tmp_path, said, monkeypat
     workdir.mkdir()
     result = run_capstone("full", folder=folder, workdir=workdir, say=said.append, device="cpu")
     assert not any(part.stored for part in result.parts.values())
-    assert read_result(folder / RESULTS)["figures"][HEADLINE] == result.parts[HEADLINE].figures
+    stored = read_result(folder / RESULTS)["figures"]
+    assert stored[HEADLINE] == stored[HEADLINE] | result.parts[HEADLINE].figures
     assert set(load_shipped(folder)) == set(points)
     before = (folder / f"{HEADLINE}.dcz").read_bytes()
     (made,) = workdir.glob("pruned-*/pruned.pt")  # both points are pruned alike
     assert made.exists()
-    run_capstone("full", folder=folder, workdir=workdir, say=said.append, device="cpu", resume=False)
+
+    def run_again(**options):
+        return run_capstone("full", folder=folder, workdir=workdir, say=said.append, device="cpu", **options)
+
+    monkeypatch.setitem(
+        points, "second", replace(points["second"], config=replace(CONFIG, linear_clusters=4))
+    )
+    again = run_again()
+    assert f"{HEADLINE}: made by commit {stored[HEADLINE]['commit']}" in "\n".join(said)
+    assert {"top1", "drop_points"} <= again.parts[HEADLINE].stored
+    assert "ratio" not in again.parts[HEADLINE].stored
+    assert not again.parts["second"].stored, "its options have changed"
+    now = read_result(folder / RESULTS)["figures"]
+    assert now[HEADLINE] == stored[HEADLINE]
+    assert now["second"]["config"]["linear_clusters"] == 4
+    (folder / f"{HEADLINE}.dcz").unlink()
+    assert not run_again().parts[HEADLINE].stored, "its file was gone"
+    assert not any(part.stored for part in run_again(resume=False).parts.values())
     assert (folder / f"{HEADLINE}.dcz").read_bytes() == before
 
 
