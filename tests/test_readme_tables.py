@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from common.experiments import Entry
+from common.report.published import PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "capstone/README.md")
 EMPTY = {
     "README.md": "<!-- headlines:start -->\n<!-- headlines:end -->\n"
     "<!-- bench:start -->\nold\n<!-- bench:end -->\n",
@@ -208,6 +210,31 @@ def test_each_training_says_where_it_starts_and_what_it_changes(tables, tmp_path
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_what_the_pages_say_of_the_vgg_files_is_stored():
+    points = json.loads((ROOT / "capstone/results/operating_points.json").read_text())["figures"]
+    sizes = [point["file_bytes"] for point in points.values()]
+    readme, page = (" ".join((ROOT / name).read_text().split()) for name in PAGES)
+    assert (
+        f"a VGG-16 of 60 MB becomes a file of {min(sizes) / 1000:.0f} to {max(sizes) / 1000:.0f} kB" in readme
+    )
+    vgg = {row.method: row for row in PUBLISHED["vgg16"]}
+    large, small, tiny = (points[f"vgg16_cifar10{name}"] for name in ("", "_small", "_tiny"))
+    for method in ("LilNetX, extreme", "EPR"):  # our smallest is ahead of both
+        assert tiny["file_bytes"] < vgg[method].compressed_bytes
+        assert 100 * (1 - tiny["top1"]) < vgg[method].error
+    assert 1.4 < 100 * (1 - small["top1"]) - vgg["LilNetX"].error < 1.6, "a point and a half"
+    assert round(large["drop_points"], 2) == 0.15, "the must of 0.1 points is missed by 0.05"
+    undone = json.loads((ROOT / "capstone/results/undone_choice.json").read_text())["figures"]["point"]
+    choices = json.loads((ROOT / "capstone/results/choices.json").read_text())["figures"]["choices"]
+    (ours,) = (row for row in choices if row["name"] == "vgg16_cifar10")
+    (taken,) = (one for one in ours["candidates"] if one["name"] == ours["chosen"])
+    validated = f"{100 * undone['validation_top1']:.2f} % to {100 * (1 - taken['validation_error']):.2f} %"
+    tested = f"{100 * undone['top1']:.2f} % on the test images, where the shipped one has"
+    assert f"{undone['file_bytes']:,} bytes) was ahead" in page
+    assert validated in page
+    assert f"{tested} {100 * large['top1']:.2f} %" in page
 
 
 def test_what_the_capstone_s_page_says_of_the_tiny_lenets_is_stored():

@@ -357,7 +357,8 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
     """Train if there is no baseline, make every operating point, and store files and figures after each.
 
     A point is not made again if its stored figures are of the same options and the same trained network, and
-    its file is there: its row stays, with the commit that measured it.
+    its file is there: its row stays. So each row tells, besides what `compress.points.Row` has, ``trained``
+    (SHA-256 of the trained network's file), ``commit`` and ``date``.
     """
     if not resume:
         for checkpoint in workdir.glob(f"{HEADLINE}*.pt"):

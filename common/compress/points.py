@@ -112,16 +112,12 @@ class Row(_Measured, total=False):
 
     Accuracies are fractions, of the network decoded from the file. The entries of this class are missing in
     results that were stored before they existed, and `validation_top1` where there are no validation images.
-    The last three are those of the capstone, which does not make its points again.
     """
 
     start: str | None  # the point whose pruned network was pruned further; None: the trained network
     validation_top1: float
     histograms: dict[str, dict]  # of the weights after each stage but the last
     config: dict  # the point's options
-    trained: str  # SHA-256 of the file of the trained network
-    commit: str | None
-    date: str
 
 
 def run_point(

@@ -140,7 +140,7 @@ def _pipeline_point(row: Mapping) -> dict:
     file = row["file"].removesuffix(".dcz")
     return {
         "method": PIPELINE,
-        "label": "small" if file.endswith("_small") else "main",
+        "label": next((size for size in ("small", "tiny") if file.endswith(f"_{size}")), "main"),
         "file_bytes": row["file_bytes"],
         "dense_bytes": row["dense_bytes"],
         "note": f"capstone/{row['file']}",

@@ -87,6 +87,8 @@ def test_the_stored_results_of_the_repository_are_points():
         assert 0.5 < one["baseline_top1"] <= 1
         assert one["method"]
         assert isinstance(one["file_bytes"], int)
+    ours = [one["label"] for one in found.of("vgg16", "cifar10") if one["method"] == PIPELINE]
+    assert ours == ["main", "small", "tiny"]
     files = [p["note"] for p in pipeline_points()[0]]
     assert "capstone/vgg16_cifar10.dcz" in files
     assert "capstone/lenet_5_small.dcz" in files
