@@ -164,7 +164,7 @@ def test_a_headline_is_a_file_on_the_disk_beside_the_nearest_published_one(table
     (tmp_path / "capstone/vgg16_cifar10.dcz").write_bytes(bytes(1000))
     point = {"file": "vgg16_cifar10.dcz", "file_bytes": 1000, "dense_bytes": 500_000}
     store(tmp_path, "operating_points.json", {"v": point | {"baseline_top1": 0.93, "top1": 0.92}})
-    rows = tables.headline_table().splitlines()[2:]
+    rows = tables.file_table().splitlines()[2:]
     assert rows[0] == (
         "| VGG-16, CIFAR-10 | [1,000](capstone/vgg16_cifar10.dcz) | **500×** | 93.00 % → **92.00 %** "
         "| must ≥ 160× at ≤ 0.1 points lost: missed; aim ≥ 250× at no loss: missed "
@@ -172,7 +172,7 @@ def test_a_headline_is_a_file_on_the_disk_beside_the_nearest_published_one(table
     )
     assert all("not run" in row for row in rows[1:])
     (tmp_path / "capstone/vgg16_cifar10.dcz").write_bytes(bytes(999))
-    assert "not run" in tables.headline_table().splitlines()[2], "a file of other bytes is not that result's"
+    assert "not run" in tables.file_table().splitlines()[2], "a file of other bytes is not that result's"
 
 
 def test_goals_are_told_for_the_trained_network_and_for_files_that_are_not_made(tables, tmp_path):
@@ -184,6 +184,25 @@ def test_goals_are_told_for_the_trained_network_and_for_files_that_are_not_made(
         "| **93.60 %** | must ≥ 93.50 %: met; aim ≥ 94.00 %: missed | – |"
     )
     assert "| not run | not run | not run | aim ≤ 76,000 bytes at ≥ 90.00 % |" in rows[3]
+    assert "| not run | must ≥ 34× at ≥ 73.77 %; aim ≥ 11.4× at ≥ 74.15 % |" in rows[-1]
+
+
+def test_the_row_of_relevance_is_that_of_cifar_100(tables, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "EXPERIMENTS", {"relevance": Entry("results/relevance.json", "a command")})
+    point = {
+        "dataset": "cifar100",
+        "file_bytes": 1000,
+        "dense_bytes": 35_000,
+        "baseline_top1": 0.73,
+        "top1": 0.74,
+    }
+    store(tmp_path, "relevance.json", {"points": [point | {"dataset": "cifar10", "top1": 0.9}, point]})
+    assert tables.relevance_row()[1:5] == [
+        "1,000",
+        "**35×**",
+        "73.00 % → **74.00 %**",
+        "must ≥ 34× at ≥ 73.77 %: met; aim ≥ 11.4× at ≥ 74.15 %: missed",
+    ]
 
 
 def test_each_training_says_where_it_starts_and_what_it_changes(tables, tmp_path):

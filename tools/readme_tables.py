@@ -69,7 +69,7 @@ def measured() -> dict[str, list[dict]]:
     }
 
 
-def headline_table(chosen: tuple = HEADLINES, root: str = "") -> str:
+def file_table(chosen: tuple = HEADLINES, root: str = "") -> str:
     """Return files beside our goals and the nearest published results; `root` leads to the top folder."""
     found = [point | {"network": name} for name, points in measured().items() for point in points]
     for name in ("variational_dropout", "tiny_lenets"):
@@ -85,8 +85,7 @@ def headline_table(chosen: tuple = HEADLINES, root: str = "") -> str:
         if path.endswith(".safetensors"):
             rows.append(baseline_row(f"[{n_bytes:,}]({root}{path})", goals))
         elif ours is None:
-            wanted = "; ".join(f"{goal.kind} {goal}" for goal in goals) or "–"
-            rows.append([NETWORKS[network][0], *["not run"] * 3, wanted, theirs])
+            rows.append([NETWORKS[network][0], *["not run"] * 3, wished(goals), theirs])
         else:
             ratio, before = ours["dense_bytes"] / ours["file_bytes"], ours["baseline_top1"]
             figures = ours | {"ratio": ratio, "drop_points": 100 * (before - ours["top1"])}
@@ -100,7 +99,7 @@ def headline_table(chosen: tuple = HEADLINES, root: str = "") -> str:
 
 def goals_table() -> str:
     """Return all that has goals, for the page in ``capstone/``."""
-    return "\n".join([headline_table(WITH_GOALS, "../"), *markdown_table([], [relevance_row()])[2:]])
+    return "\n".join([file_table(WITH_GOALS, "../"), *markdown_table([], [relevance_row()])[2:]])
 
 
 def relevance_row() -> list[str]:
@@ -110,12 +109,17 @@ def relevance_row() -> list[str]:
     title, goals = "VGG-16, CIFAR-100, pruned by relevance", GOALS["vgg16_cifar100_relevance"]
     ours = next((point for point in figures["points"] if point["dataset"] == "cifar100"), None)
     if ours is None:
-        return [title, *["not run"] * 3, "–", "–"]
+        return [title, *["not run"] * 3, wished(goals), "–"]
     ratio, before, after = ours["dense_bytes"] / ours["file_bytes"], ours["baseline_top1"], ours["top1"]
     accuracy = f"{100 * before:.2f} % → **{100 * after:.2f} %**"
     told = judged(goals, ours | {"ratio": ratio})
     theirs = neighbour(figures, "vgg16", "cifar100")
     return [title, f"{ours['file_bytes']:,}", f"**{ratio:,.0f}×**", accuracy, told, theirs]
+
+
+def wished(goals: tuple[Goal, ...]) -> str:
+    """Return the goals of what is not made yet."""
+    return "; ".join(f"{goal.kind} {goal}" for goal in goals) or "–"
 
 
 def judged(goals: tuple[Goal, ...], figures: dict) -> str:
@@ -127,7 +131,7 @@ def baseline_row(link: str, goals: tuple[Goal, ...]) -> list[str]:
     """Return the row of the trained VGG-16, which has no ratio and no drop."""
     figures, title = read("baseline.json"), f"{NETWORKS['vgg16'][0]}, trained, float16"
     if not figures:
-        return [title, *["not run"] * 3, "–", "–"]
+        return [title, *["not run"] * 3, wished(goals), "–"]
     return [title, link, "–", f"**{100 * figures['top1']:.2f} %**", judged(goals, figures), "–"]
 
 
@@ -281,7 +285,7 @@ def draw_figure(path: Path = ROOT / "capstone/figures/three_stages.png") -> None
 
 # Which tables are in which file.
 PAGES = {
-    "README.md": {"headlines": headline_table, "bench": bench_table},
+    "README.md": {"headlines": file_table, "bench": bench_table},
     "capstone/README.md": {
         "goals": goals_table,
         "results": results_table,

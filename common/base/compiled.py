@@ -50,10 +50,10 @@ kernel = njit(nogil=True, error_model="numpy")
 
 @contextmanager
 def without_blas() -> Iterator[None]:
-    """Load compiled functions without SciPy's linear algebra, a third of the time that the first takes.
+    """Load compiled functions without importing SciPy's linear algebra.
 
-    numba looks for BLAS when it loads its first compiled function, for matrix products alone. None in this
-    process can be compiled any more if it does not find it: so this is for a command that soon ends.
+    numba imports it with the first compiled function, for matrix products alone, and never looks for it again
+    in the same process. So this is for a command that needs none.
     """
     name = "scipy.linalg.cython_blas"
     is_loaded = name in sys.modules

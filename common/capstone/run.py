@@ -30,7 +30,7 @@ from common.capstone.vgg16 import ARCHITECTURE, POINTS
 from common.compress.files import open_model
 from common.compress.packing import unpack
 from common.compress.pipeline import CompressConfig, with_epochs
-from common.compress.points import OperatingPoint, Sets, run_point
+from common.compress.points import OperatingPoint, Sets, options_of, run_point
 from common.data.datasets import load_dataset
 from common.data.image_set import first_images, fit_images, train_val_split
 from common.networks.baseline import N_VALIDATION, train_baseline
@@ -140,7 +140,8 @@ def run_digits(
 # The capstone's profiles: how much of it this machine can do, chosen once and printed first.
 #
 # ===========  ==========================  =================================================================
-# ``full``     a GPU, CIFAR-10             everything is trained, compressed and measured
+# ``full``     a GPU, CIFAR-10             everything is trained, compressed and measured; what is made
+#                                          already is measured only
 # ``cpu``      CIFAR-10, at most 15 min    shipped files are coded again and measured; a short live fine-tune
 # ``offline``  neither, at most 3 min      shipped files are coded again, their accuracies quoted; the whole
 #                                          loop live on the digits that come inside the dependencies
@@ -357,8 +358,8 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
     """Train if there is no baseline, make every operating point, and store files and figures after each.
 
     A point is not made again if its stored figures are of the same options and the same trained network, and
-    its file is there: its row stays. So each row tells, besides what `compress.points.Row` has, ``trained``
-    (SHA-256 of the trained network's file), ``commit`` and ``date``.
+    its file is there: it is measured, and its row stays. So each row tells ``trained`` (SHA-256 of the
+    trained network's file), ``commit`` and ``date``, besides what `compress.points.Row` has.
     """
     if not resume:
         for checkpoint in workdir.glob(f"{HEADLINE}*.pt"):
@@ -387,10 +388,13 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
     for name, point in POINTS.items():
         row = stored.get(name, {})
         if _is_made(row, point, trained, folder):
-            say(f"{name}: made by commit {row['commit']} on {row['date'][:10]}; not made again")
-            shipped = Shipped(name, (folder / row["file"]).read_bytes(), row)
-            parts[name] = _quote(shipped, encode_again(shipped, say=say))
-            continue
+            say(f"{name}: made by commit {row['commit']} on {row['date'][:10]}; measured again")
+            made = {name: Shipped(name, (folder / row["file"]).read_bytes(), row)}
+            try:
+                parts |= _measure_shipped(folder, made, device=device, say=say)
+                continue
+            except ValueError as error:  # the coder has changed
+                say(f"{error}: made again")
         say(f"{name}: pruning to {point.config.sparsity:.1%}, sharing, coding")
         figures = run_point(
             point,
@@ -428,8 +432,7 @@ def _is_made(row: Mapping, point: OperatingPoint, trained: str, folder: Path) ->
     """
     path = folder / str(row.get("file"))
     return (
-        row.get("config") == point.config.told()
-        and row.get("start") == (point.start and point.start.name)
+        row.get("config") == options_of(point)
         and row.get("trained") == trained
         and path.is_file()
         and fingerprint(path.read_bytes()) == row["sha256"]

@@ -67,6 +67,19 @@ class OperatingPoint:
     slim_again: float | None = None
 
 
+def options_of(point: OperatingPoint) -> dict:
+    """Return all options that decide a file's bytes, in JSON's types.
+
+    Options that were added later are left out where they are not used, so that older results stay valid.
+    """
+    later: dict[str, object] = {} if point.slim_again is None else {"slim_again": point.slim_again}
+    if point.network == "vgg16" and point.teacher == "trained":
+        later["is_taught_by_baseline"] = True
+    if point.start is not None:
+        later["start"] = options_of(point.start)
+    return point.config.told() | later | {"is_taught": point.teacher is not None}
+
+
 @dataclass(frozen=True)
 class Sets:
     """Training and test images, and the part of the training set that is kept apart for validation."""
@@ -117,7 +130,7 @@ class Row(_Measured, total=False):
     start: str | None  # the point whose pruned network was pruned further; None: the trained network
     validation_top1: float
     histograms: dict[str, dict]  # of the weights after each stage but the last
-    config: dict  # the point's options
+    config: dict  # `options_of` the point
 
 
 def run_point(
@@ -204,7 +217,7 @@ def run_point(
         "layers": layer_rows(opened),
         "histograms": histograms,
         "start": None if point.start is None else point.start.name,
-        "config": point.config.told(),
+        "config": options_of(point),
     }
     if sets.validation is not None:
         row["validation_top1"] = evaluate(network, sets.validation, **measure).top1

@@ -34,7 +34,7 @@ from common.capstone.shipped import BASELINE
 from common.capstone.vgg16 import POINTS as VGG_POINTS
 from common.compress.files import open_model
 from common.compress.pipeline import SharingConfig, decompress
-from common.compress.points import OperatingPoint, Sets, make_file
+from common.compress.points import OperatingPoint, Sets, make_file, options_of
 from common.data.datasets import load_dataset
 from common.data.image_set import ImageSet, train_val_split
 from common.experiments import EXPERIMENTS, Outcome, store
@@ -102,7 +102,7 @@ def _shared(
 ) -> OperatingPoint:
     """The point with other numbers of shared values, and another price of a bit.
 
-    Without a price, a weight keeps the value that it is given first.
+    Without a price the weights stay in their first clusters, and only the centroids are trained.
     """
     config = replace(
         VGG_POINTS[name].config,
@@ -336,17 +336,6 @@ def choose(
         "candidates": rows,
         "chosen": choice.rule.choose(rows, most_error=1 - trained.top1),
     }
-
-
-def options_of(point: OperatingPoint) -> dict:
-    """All options that decide a file's bytes, in JSON's types.
-
-    Options that were added later are left out where they are not used, so that older results stay valid.
-    """
-    later = {} if point.slim_again is None else {"slim_again": point.slim_again}
-    if point.network == "vgg16" and point.teacher == "trained":
-        later["is_taught_by_baseline"] = True
-    return point.config.told() | later | {"is_taught": point.teacher is not None}
 
 
 def to_markdown(rows: Sequence[Mapping]) -> str:

@@ -145,14 +145,26 @@ def test_the_full_profile_trains_compresses_and_stores(tmp_path, said, monkeypat
     )
     again = run_again()
     assert f"{HEADLINE}: made by commit {stored[HEADLINE]['commit']}" in "\n".join(said)
-    assert {"top1", "drop_points"} <= again.parts[HEADLINE].stored
-    assert "ratio" not in again.parts[HEADLINE].stored
+    assert not {"ratio", "top1", "drop_points"} & again.parts[HEADLINE].stored, "measured again"
+    assert "stages" in again.parts[HEADLINE].stored, "but not made again"
     assert not again.parts["second"].stored, "its options have changed"
     now = read_result(folder / RESULTS)["figures"]
     assert now[HEADLINE] == stored[HEADLINE]
     assert now["second"]["config"]["linear_clusters"] == 4
-    (folder / f"{HEADLINE}.dcz").unlink()
-    assert not run_again().parts[HEADLINE].stored, "its file was gone"
+    assert capstone._is_made(now[HEADLINE], points[HEADLINE], now[HEADLINE]["trained"], folder)
+    assert not capstone._is_made(now[HEADLINE], points[HEADLINE], "another network", folder)
+    file = folder / f"{HEADLINE}.dcz"
+    for change in (file.unlink, lambda: file.write_bytes(before + b" ")):  # gone, another one
+        change()
+        assert not run_again().parts[HEADLINE].stored
+        assert file.read_bytes() == before
+
+    def refuse(shipped, *, say):
+        raise ValueError("other bytes came out")
+
+    monkeypatch.setattr(capstone, "encode_again", refuse)  # as after a change of the coder
+    assert not run_again().parts[HEADLINE].stored
+    assert "other bytes came out: made again" in said
     assert not any(part.stored for part in run_again(resume=False).parts.values())
     assert (folder / f"{HEADLINE}.dcz").read_bytes() == before
 

@@ -11,8 +11,7 @@ from common.capstone import vgg16
 from common.codec import container
 from common.compress import points as operating_points
 from common.compress.pipeline import CompressConfig, SharingConfig, compress, decompress
-from common.compress.points import OperatingPoint, Row, Sets, make_file, run_point
-from common.experiments.choices import options_of
+from common.compress.points import OperatingPoint, Row, Sets, make_file, options_of, run_point
 from common.networks.models import build, dense_bytes, prunable_parameters
 from common.networks.training import evaluate
 from common.report.sizes import size_report, stage_sizes
@@ -104,6 +103,7 @@ def test_a_row_says_what_the_file_is(tmp_path):
     assert row["drop_points"] == 100 * (row["baseline_top1"] - row["top1"])
     sizes = stage_sizes(data, dense_bytes=dense_bytes(model))
     assert {stage["name"]: stage["bytes"] for stage in row["stages"]} == sizes
+    assert row["config"] == options_of(_FIRST)
     assert row["ratio_before_huffman"] == sizes["dense"] / sizes["shared"]
     report = size_report(data)
     for key in ("file_bytes", "dense_bytes", "ratio", "bits_per_weight", "sparsity"):
@@ -178,6 +178,8 @@ def test_what_is_told_of_a_point_names_what_is_new_only_where_it_is_used():
         "reestimate": 10,
         "trained": {"every": 10, "rate_weight": 0.0, "ramp": 0.5, "codebook_rate": 0.1, "latent_rate": 0.3},
     }
+    further = OperatingPoint("further", FIRST, start=point)
+    assert options_of(further) == told | {"start": told}
 
 
 def test_shipped_points_follow_each_other():
