@@ -330,10 +330,10 @@ def _decode_table(
     """Return the table that the decoding kernels look up, and its width in bits.
 
     The widest tables take 32 KiB, a processor's level-1 data cache. For a short stream, filling one would
-    cost more than it saves.
+    cost more than it saves: four symbols or more per entry pay for it.
     """
     is_narrow = itemsize == 1 and n_bits >= _LONG_CODES * n_symbols
-    table_bits = min(13 if is_narrow else 12, n_symbols.bit_length())
+    table_bits = min(13 if is_narrow else 12, max(n_symbols.bit_length() - 2, 1))
     table = np.empty(1 << table_bits, dtype=np.uint32 if is_narrow else np.uint64)
     kernels.fill_table(table, table_bits, 8 * itemsize, lengths, by_code)
     return table, table_bits

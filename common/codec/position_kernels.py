@@ -84,15 +84,18 @@ def gap_symbols(positions, n_bits, gaps):
 
 @kernel
 def gap_positions(gaps, n_bits, positions):
-    """Fill `positions` from the gaps: one for every gap that is not a skip."""
+    """Fill `positions` from the gaps: one for every gap that is not a skip; the last gap must be none.
+
+    A skip's place is written too, and overwritten by the next: which gaps are skips is chance, and a
+    processor that guesses a branch wrong loses more time than a write takes.
+    """
     skip = (1 << n_bits) - 1
     position, at = -1, 0
     for gap in gaps:
-        position += np.int64(gap)
-        if gap != skip:
-            position += 1
-            positions[at] = position
-            at += 1
+        is_kept = np.int64(gap != skip)
+        position += np.int64(gap) + is_kept
+        positions[at] = position
+        at += is_kept
 
 
 @kernel

@@ -86,7 +86,7 @@ def bench_layer(benchmark, name, batch, peer):
     shape = (n_in,) if batch == 1 else (n_in, batch)
     x = np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
     expected = tensor.to_dense().astype(np.float64) @ x
-    result = benchmark.pedantic(product(peer, tensor, x), rounds=30, warmup_rounds=3)
+    result = benchmark(product(peer, tensor, x))
     np.testing.assert_allclose(np.asarray(result), expected, rtol=1e-3, atol=1e-2)
     n_bytes, n_multiplied = 4 * tensor.n_weights, tensor.n_weights
     if peer == OURS:
@@ -127,7 +127,7 @@ def bench_shipped_convolutions(benchmark, peer):
         def run():
             return [torch.nn.functional.conv2d(x, w, padding=1) for x, w in zip(wide, weights, strict=True)]
 
-    result = benchmark.pedantic(run, rounds=5, warmup_rounds=1)
+    result = benchmark(run)
     for found, right in zip(result, expected, strict=True):
         np.testing.assert_allclose(np.asarray(found), right.numpy(), rtol=1e-3, atol=1e-3)
     benchmark.extra_info |= {"peer": peer}
