@@ -434,18 +434,21 @@ def inspect(
     Example: dnnc inspect capstone/vgg16_cifar10.dcz
     """
     input_file(source)
-    from common.base.compiled import without_blas
-    from common.codec.container import read_file
-    from common.compress.file_kinds import sniff
-    from common.report.sizes import size_report
+    from common.base.lean_numba import lean_numba
 
-    if (kind := sniff(source)) != "dcz":
-        raise ValueError(f"{source} is a {kind} file, not a .dcz file: make one of it with `dnnc compress`")
-    try:
-        with without_blas():
+    with lean_numba():
+        from common.codec.container import read_file
+        from common.compress.file_kinds import sniff
+        from common.report.sizes import size_report
+
+        if (kind := sniff(source)) != "dcz":
+            raise ValueError(
+                f"{source} is a {kind} file, not a .dcz file: make one of it with `dnnc compress`"
+            )
+        try:
             report = size_report(read_file(source), max_dense_bytes=max_dense_bytes)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from error
     _show(json.loads(report.to_json()), report.to_markdown(), as_json)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,24 +45,6 @@ def njit(function: Callable | None = None, **options) -> Callable:
 
 
 kernel = njit(nogil=True, error_model="numpy")
-
-
-@contextmanager
-def without_blas() -> Iterator[None]:
-    """Load compiled functions without importing SciPy's linear algebra.
-
-    numba imports it with the first compiled function, for matrix products alone, and never looks for it again
-    in the same process. So this is for a command that needs none.
-    """
-    name = "scipy.linalg.cython_blas"
-    is_loaded = name in sys.modules
-    if not is_loaded:
-        sys.modules[name] = None  # its import fails at once, and numba goes on without
-    try:
-        yield
-    finally:
-        if not is_loaded:
-            del sys.modules[name]
 
 
 def cache_place() -> str:
