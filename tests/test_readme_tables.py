@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.experiments import Entry
+from common.experiments.methods_map import error_percent, gather
 from common.report.published import PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -254,6 +255,28 @@ def test_what_the_pages_say_of_the_vgg_files_is_stored():
     assert f"{undone['file_bytes']:,} bytes) was ahead" in page
     assert validated in page
     assert f"{tested} {100 * large['top1']:.2f} %" in page
+    pruned, values = 100 * undone["sparsity"], undone["config"]["conv_clusters"]
+    assert f"({pruned:.1f} % pruned by Fisher information per bit, {values} shared values per" in page
+    baseline = json.loads((ROOT / "capstone/results/baseline.json").read_text())["figures"]
+    assert f"Our VGG-16 saw {baseline['epochs']} epochs on two CPU cores, a point below" in readme
+    assert 0.5 < 100 * (1 - baseline["top1"]) - vgg["LilNetX"].baseline_error < 1.5
+
+
+def test_what_the_pages_say_of_the_lenets_and_of_other_methods_is_stored():
+    readme, page = (" ".join((ROOT / name).read_text().split()) for name in PAGES)
+    assert "on the LeNets our files are ahead of EPR on both axes" in readme
+    made = gather()
+    for network in ("lenet_300_100", "lenet_5"):
+        (epr,) = (row for row in PUBLISHED[network] if row.method == "EPR")
+        assert any(
+            point["file_bytes"] < epr.compressed_bytes and error_percent(point) < epr.error
+            for point in made.of(network, "mnist")
+        )
+    tiny = min(made.of("lenet_5", "mnist"), key=lambda point: point["file_bytes"])
+    assert f"our smallest ({tiny['file_bytes']:,} bytes at {100 * tiny['top1']:.2f} %)" in readme
+    relevance = json.loads((ROOT / "week05_pruning/results/relevance.json").read_text())["figures"]
+    kept = 100 * (1 - relevance["cifar100"]["weights_gone"])
+    assert f"8.8 % of them; ours keeps {kept:.0f} %, shared and coded" in page
 
 
 def test_what_the_capstone_s_page_says_of_the_tiny_lenets_is_stored():
