@@ -84,16 +84,18 @@ def gap_symbols(positions, n_bits, gaps):
 
 @kernel
 def gap_positions(gaps, n_bits, positions):
-    """Fill `positions` from the gaps: one for every gap that is not a skip; the last gap must be none.
+    """Fill `positions` from the gaps: one for every gap that is not a skip.
 
     A skip's place is written too, and overwritten by the next: which gaps are skips is chance, and a
-    processor that guesses a branch wrong loses more time than a write takes.
+    processor that guesses a branch wrong loses more time than a write takes. Skips at the end have no place.
     """
     skip = (1 << n_bits) - 1
     position, at = -1, 0
     for gap in gaps:
         is_kept = np.int64(gap != skip)
         position += np.int64(gap) + is_kept
+        if at == positions.size:
+            break
         positions[at] = position
         at += is_kept
 

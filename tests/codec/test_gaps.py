@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.codec import huffman
+from common.codec import huffman, position_kernels
 from common.codec import positions as position_records
 from common.codec import symbols as symbol_stream
 from common.codec import zones as zone_search
@@ -57,6 +57,14 @@ def test_gaps_come_back(positions, n_bits):
     assert gaps.tolist() == oracles.gaps_slow(positions, n_bits)
     assert gaps.dtype == (np.uint8 if n_bits <= 8 else np.uint16)
     np.testing.assert_array_equal(decode_gaps(gaps, n_bits), positions)
+
+
+def test_skips_at_the_end_have_no_place():
+    gaps = np.array([0, 3, 1, 3, 3], dtype=np.uint8)
+    assert decode_gaps(gaps, 2).tolist() == [0, 5]
+    out = np.full(4, -7, dtype=np.int64)
+    position_kernels.gap_positions(gaps, 2, out[1:3])
+    assert out.tolist() == [-7, 0, 5, -7], "nothing is written beside the positions"
 
 
 @given(POSITIONS, st.integers(1, 16))
