@@ -256,7 +256,7 @@ def test_what_the_pages_say_of_the_vgg_files_is_stored():
     assert validated in page
     assert f"{tested} {100 * large['top1']:.2f} %" in page
     pruned, values = 100 * undone["sparsity"], undone["config"]["conv_clusters"]
-    assert f"({pruned:.1f} % pruned by Fisher information per bit, {values} shared values per" in page
+    assert f"({pruned:.1f} % pruned by Fisher information, {values} shared values per" in page
     baseline = json.loads((ROOT / "capstone/results/baseline.json").read_text())["figures"]
     assert f"Our VGG-16 saw {baseline['epochs']} epochs on two CPU cores, a point below" in readme
     assert 0.5 < 100 * (1 - baseline["top1"]) - vgg["LilNetX"].baseline_error < 1.5

@@ -33,7 +33,7 @@ _MAIN = CompressConfig(
     linear_clusters=8,
 )
 
-# The smaller two are pruned by Fisher information per bit, and their values are trained. A network of fewer
+# The smaller two are pruned by Fisher information, and their values are trained. A network of fewer
 # channels trains faster: so the small one got more epochs for the same hours.
 _SMALL = CompressConfig(
     sparsity=0.990,

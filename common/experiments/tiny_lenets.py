@@ -6,7 +6,7 @@ writes capstone/lenet_*_tiny.dcz and results/tiny_lenets.json.
 
 A network is trained briefly, and only its most important units stay: a small dense network, whose weights
 cost fewer position bits than the same number spread over 400,000 places. It is trained further on the
-averaged answers of three of the course's own files, while it is pruned by Fisher information per bit. Then
+averaged answers of three of the course's own files, while it is pruned by Fisher information. Then
 its weights and biases share values while it trains (`sharing.trained_sharing`); several numbers of values and
 prices of a bit are the candidates. In the file the remaining units are the first ones of their layers: their
 order means nothing to the network, and the dead units behind them then take hardly a bit.
