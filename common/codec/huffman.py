@@ -330,7 +330,7 @@ def _decode_table(
     """Return the table that the decoding kernels look up, and its width in bits.
 
     The widest tables take 32 KiB, a processor's level-1 data cache. For a short stream, filling one would
-    cost more than it saves: four symbols or more per entry pay for it.
+    cost more than it saves, so it gets an entry for every two to four symbols.
     """
     is_narrow = itemsize == 1 and n_bits >= _LONG_CODES * n_symbols
     table_bits = min(13 if is_narrow else 12, max(n_symbols.bit_length() - 2, 1))

@@ -31,7 +31,8 @@ class FisherScores:
     value_bits : float > 0, optional
         If given, the score is divided by the bits that the weight takes: these for its value, and those for
         its position (`codec.zones.place_bits`). Weights that are alone in their row or column are then pruned
-        first. By default the bits do not count.
+        first. By default the bits do not count. In `GradualPruner` they hardly count yet: it asks for scores
+        right after an optimizer's step, when pruned weights are not 0, and nearly all places seem kept.
 
     Raises
     ------
