@@ -62,7 +62,7 @@ class CompressConfig:
     ----------
     sparsity : float in [0, 1)
         Fraction of the weights to prune, over all prunable weights of the network.
-    criterion : {"magnitude", "normalized", "lamp", "fisher", "fisher_per_bit"}
+    criterion : {"magnitude", "normalized", "lamp", "fisher", "fisher_by_rate", "fisher_per_bit"}
         Which weights are pruned (`pruning.masks`, `pruning.fisher`).
     macs_fraction : float in (0, 1], optional
         Remove whole channels first, down to this fraction of the multiply-adds (VGG only).

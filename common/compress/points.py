@@ -22,18 +22,20 @@ from typing import Literal, TypedDict
 import numpy as np
 from torch import nn
 
-from common.base.files import whole_file
+from common.base.files import ROOT, whole_file
 from common.base.memo import Memo
 from common.codec.container import Container
 from common.compress.pipeline import CompressConfig, decompress, encode, pruned, share, slimmed
+from common.compress.trainable import trainable
 from common.data.image_set import ImageSet
 from common.networks.checkpoints import state_digest
-from common.networks.distillation import Distillation
+from common.networks.distillation import Distillation, Ensemble
 from common.networks.models import dense_bytes, prunable_parameters
 from common.networks.training import TrainConfig, evaluate
 from common.pruning.network import ThinNetwork, load_thin, save_thin, take_out_channels
 from common.report.sizes import layer_rows, size_report, stage_sizes
 
+_TEMPERATURE = 2.0  # of knowledge distillation
 _LEAST_AGAIN = 8  # channels of a layer that is slimmed a second time
 
 
@@ -57,6 +59,12 @@ class OperatingPoint:
         "trained": the trained network in both. None: labels only.
     slim_again : float in (0, 1], optional
         The start loses channels a second time, down to this fraction of the multiply-adds that it has.
+    start_file : str, optional
+        A `.dcz` file of the repository whose network is pruned further, instead of the trained network
+        (`trainable`).
+    teachers : tuple of str
+        `.dcz` files of the repository whose networks teach the pruning together with the trained network
+        (`distillation.Ensemble`); `teacher` then says who teaches the weight sharing.
     """
 
     name: str
@@ -65,6 +73,8 @@ class OperatingPoint:
     network: str = "vgg16"
     teacher: Literal["pruned", "trained"] | None = "pruned"
     slim_again: float | None = None
+    start_file: str | None = None
+    teachers: tuple[str, ...] = ()
 
 
 def options_of(point: OperatingPoint) -> dict:
@@ -77,7 +87,16 @@ def options_of(point: OperatingPoint) -> dict:
         later["is_taught_by_baseline"] = True
     if point.start is not None:
         later["start"] = options_of(point.start)
+    if point.start_file is not None:
+        later["start_file"] = _identity(point.start_file)
+    if point.teachers:
+        later["teachers"] = [_identity(path) for path in point.teachers]
     return point.config.told() | later | {"is_taught": point.teacher is not None}
+
+
+def _identity(path: str) -> dict[str, str]:
+    """Return the name and the SHA-256 of a file of the repository."""
+    return {"file": path, "sha256": hashlib.sha256((ROOT / path).read_bytes()).hexdigest()}
 
 
 @dataclass(frozen=True)
@@ -274,11 +293,16 @@ def _pruned_network(
     if path.exists():
         return load_thin(path, copy.deepcopy(trained))
     objective, config = None, point.config
-    if point.teacher == "trained":
+    if point.teachers:
+        members = [trained, *(_of_file(file, trained, sets).model for file in point.teachers)]
+        objective = _taught_by(Ensemble(members, temperature=_TEMPERATURE), config.prune)
+    elif point.teacher == "trained":
         objective = _taught_by(trained, config.prune)
-    if point.start is not None:
+    if point.start_file is not None:
+        start = _of_file(point.start_file, trained, sets)
+    elif point.start is not None:
         start = _pruned_network(point.start, trained, sets, workdir, options, resume=True)
-        if point.teacher == "pruned":
+        if point.teacher == "pruned" and objective is None:
             objective = _taught_by(start.model, config.prune)
         if point.slim_again is not None:
             start = take_out_channels(
@@ -317,12 +341,23 @@ def _decides_pruning(point: OperatingPoint, model: str, sets: Sets) -> dict:
         "prune": config.prune,
         "teacher": point.teacher,
         "start": None if start is None else _decides_pruning(start, model, sets),
+        "start_file": None if point.start_file is None else _identity(point.start_file),
+        "teachers": [_identity(path) for path in point.teachers],
     }
+
+
+def _of_file(path: str, trained: nn.Module, sets: Sets) -> ThinNetwork:
+    """Return the network of a `.dcz` file of the repository, which must be as wide as the trained one."""
+    thin = trainable(Container.open((ROOT / path).read_bytes()).model, sets.training)
+    n_weights = sum(weight.numel() for weight in prunable_parameters(trained).values())
+    if thin.n_weights != n_weights:
+        raise ValueError(f"{path} holds a network of {thin.n_weights:,} weights: expected {n_weights:,}")
+    return thin
 
 
 def _taught_by(teacher: nn.Module, config: TrainConfig) -> Distillation:
     """Return a distillation objective whose teacher is the network as it is now (Hinton et al. 2015)."""
-    return Distillation(teacher, temperature=2.0, weight=0.7, label_smoothing=config.label_smoothing)
+    return Distillation(teacher, temperature=_TEMPERATURE, weight=0.7, label_smoothing=config.label_smoothing)
 
 
 def _histogram(model: nn.Module, *, bins: int = 201, reach: float = 0.5) -> dict[str, list]:

@@ -112,6 +112,32 @@ class Distillation:
         return self._weight * soft + (1 - self._weight) * hard
 
 
+class Ensemble(nn.Module):
+    """Several networks as one teacher: the mean of their softened probabilities, as logits.
+
+    Networks that err on different images are right more often together than the best of them (Hinton et al.
+    2015, section 3).
+
+    Parameters
+    ----------
+    members : sequence of nn.Module
+        They take the same images; in eval mode when the ensemble is.
+    temperature : float > 0
+        The one of the `Distillation` that the ensemble teaches in: softened by it, these logits are the mean
+        of the members' softened probabilities.
+    """
+
+    def __init__(self, members: Sequence[nn.Module], *, temperature: float) -> None:
+        super().__init__()
+        self.members, self.temperature = nn.ModuleList(members), temperature
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits of shape (n, classes)."""
+        soft = [F.log_softmax(member(images).float() / self.temperature, 1) for member in self.members]
+        mean = torch.logsumexp(torch.stack(soft), 0) - math.log(len(soft))
+        return self.temperature * mean
+
+
 class StoredAnswers:
     """An objective for `training.train` with a teacher's answers that were computed once.
 

@@ -150,7 +150,7 @@ class GradualPruner(MaskKeeper):
         At ``start_step``.
     score : callable, mapping of weights -> mapping of scores
         The criterion: `magnitude_scores`, `normalized_scores`, `lamp_scores`, a `fisher.FisherScores` or your
-        own.
+        own. With an attribute ``uses_masks`` that is True, it gets the present masks as a second argument.
     names : sequence of str, optional
         Parameters to prune; by default those with two or more axes.
     masks : Masks, optional
@@ -238,7 +238,10 @@ class GradualPruner(MaskKeeper):
             self._follow(model)
             parameters = dict(model.named_parameters())
             weights = {name: parameters[name] for name in self._names(model)}
-            new = global_masks(self.score(weights), self.target(step), current=self.masks or None)
+            # After the optimizer's step pruned weights are not 0: a criterion that asks where the kept ones
+            # are has to be told.
+            told = (weights, self.masks) if getattr(self.score, "uses_masks", False) else (weights,)
+            new = global_masks(self.score(*told), self.target(step), current=self.masks or None)
             self.masks = self.masks | new
         super().after_step(model, step)
 

@@ -31,8 +31,11 @@ class FisherScores:
     value_bits : float > 0, optional
         If given, the score is divided by the bits that the weight takes: these for its value, and those for
         its position (`codec.zones.place_bits`). Weights that are alone in their row or column are then pruned
-        first. By default the bits do not count. In `GradualPruner` they hardly count yet: it asks for scores
-        right after an optimizer's step, when pruned weights are not 0, and nearly all places seem kept.
+        first. By default the bits do not count.
+    uses_masks : bool
+        Whether `GradualPruner` says which weights are kept. Without that, those that are not 0 count as kept:
+        right after an optimizer's step that is nearly every one, the bits hardly count, and the criterion
+        ranks as plain Fisher information does. The files that name ``fisher_per_bit`` were made so.
 
     Raises
     ------
@@ -40,17 +43,21 @@ class FisherScores:
         When an option is out of its range.
     """
 
-    def __init__(self, *, decay: float = 0.99, value_bits: float | None = None) -> None:
+    def __init__(
+        self, *, decay: float = 0.99, value_bits: float | None = None, uses_masks: bool = True
+    ) -> None:
         if not 0 <= decay < 1 or (value_bits is not None and not value_bits > 0):
             raise ValueError(f"decay={decay}, value_bits={value_bits}: expected in [0, 1), and > 0 or None")
         self.decay, self.value_bits = decay, value_bits
+        self.uses_masks = uses_masks and value_bits is not None
         self.fisher: dict[str, Tensor] = {}
         self.n_steps = 0
 
     @property
     def __name__(self) -> str:
         """The options that decide the scores; `GradualPruner` compares them with a checkpoint's."""
-        return f"fisher, decay {self.decay}, value bits {self.value_bits}"
+        places = ", kept places" if self.uses_masks else ""
+        return f"fisher, decay {self.decay}, value bits {self.value_bits}{places}"
 
     @torch.no_grad()
     def before_step(self, model: nn.Module, step: int) -> None:
@@ -66,8 +73,16 @@ class FisherScores:
                 self.fisher[name] = squares
         self.n_steps += 1
 
-    def __call__(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the scores of weights; those that are exactly 0 count as pruned.
+    def __call__(
+        self, weights: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Return the scores of weights.
+
+        Parameters
+        ----------
+        weights : mapping of name to tensor
+        masks : mapping of name to bool tensor, optional
+            True = kept. Weights without a mask count as kept where they are not exactly 0.
 
         Raises
         ------
@@ -81,7 +96,8 @@ class FisherScores:
             weight = weight.detach()
             scores[name] = weight.square() * self.fisher[name].to(weight.device)
             if self.value_bits is not None:
-                bits = self.value_bits + place_bits((weight != 0).cpu().numpy())
+                kept = masks[name] if masks and name in masks else weight != 0
+                bits = self.value_bits + place_bits(kept.cpu().numpy())
                 scores[name] /= torch.from_numpy(bits).to(scores[name])
         return scores
 

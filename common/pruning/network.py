@@ -33,7 +33,9 @@ SCORES = {
     "lamp": lambda: lamp_scores,
     "fisher": FisherScores,
     # Three bits for the value: that of an index into eight shared values.
-    "fisher_per_bit": lambda: FisherScores(value_bits=3.0),
+    "fisher_by_rate": lambda: FisherScores(value_bits=3.0),
+    # As older files were made: the bits of places hardly count (`FisherScores`, uses_masks).
+    "fisher_per_bit": lambda: FisherScores(value_bits=3.0, uses_masks=False),
 }
 
 
@@ -146,8 +148,8 @@ def prune(
         Of the fine-tuning.
     sparsity : float in [0, 1]
         Fraction of the original network's weights that is to be gone, removed channels included.
-    criterion : {"magnitude", "normalized", "lamp", "fisher", "fisher_per_bit"}
-        The last two use gradients: those of the fine-tuning, or, without epochs, those of some training
+    criterion : {"magnitude", "normalized", "lamp", "fisher", "fisher_by_rate", "fisher_per_bit"}
+        The last three use gradients: those of the fine-tuning, or, without epochs, those of some training
         images.
     ramp : float in (0, 1]
         Fraction of the steps during which the sparsity rises.

@@ -80,10 +80,34 @@ def test_per_bit_a_weight_alone_in_its_row_scores_less_than_its_equal_in_a_crowd
     assert scores[5, 3] == pytest.approx(1 / (3 + place_bits((weight != 0).numpy())[5, 3]))
 
 
-@pytest.mark.xfail(strict=True, reason="scored after the step, when pruned weights are not zero")
+def bits_of(pruner):
+    return sum(float(place_bits(mask.numpy())[mask.numpy()].sum()) for mask in pruner.masks.values())
+
+
 def test_the_price_in_bits_changes_what_a_gradual_pruning_keeps():
-    (_, plain), (_, per_bit) = pruned_run(), pruned_run(value_bits=3.0)
-    assert any((plain.masks[name] != per_bit.masks[name]).any() for name in plain.masks)
+    (_, plain), (_, by_rate) = pruned_run(), pruned_run(value_bits=3.0)
+    assert any((plain.masks[name] != by_rate.masks[name]).any() for name in plain.masks)
+    assert bits_of(by_rate) < bits_of(plain)
+
+
+def test_without_the_masks_a_gradual_pruning_keeps_what_plain_fisher_information_keeps():
+    (_, plain), (_, older) = pruned_run(), pruned_run(value_bits=3.0, uses_masks=False)
+    assert_equal_weights(plain.masks, older.masks)
+
+
+def test_a_mask_decides_what_counts_as_kept():
+    weight, mask = torch.ones(8, 16), torch.zeros(8, 16, dtype=torch.bool)
+    mask[0], mask[5, 3] = True, True
+    score = FisherScores(value_bits=3.0)
+    score.fisher = {"a": torch.ones(8, 16)}
+    expected = score({"a": torch.where(mask, weight, 0.0)})["a"]
+    torch.testing.assert_close(score({"a": weight}, {"a": mask})["a"][mask], expected[mask])
+
+
+def test_the_name_of_a_criterion_tells_whether_it_sees_the_masks():
+    names = {FisherScores(value_bits=3.0, uses_masks=seen).__name__ for seen in (True, False)}
+    assert len(names) == 2
+    assert FisherScores().__name__ == FisherScores(uses_masks=False).__name__
 
 
 @pytest.mark.parametrize("options", [{"decay": 1.0}, {"decay": -1}, {"value_bits": 0}, {"value_bits": -2.0}])
@@ -110,7 +134,7 @@ def test_a_checkpoint_of_another_decay_is_refused(tmp_path):
         pruned_run(tmp_path / "run.pt", decay=0.5)
 
 
-@pytest.mark.parametrize("criterion", ["fisher", "fisher_per_bit"])
+@pytest.mark.parametrize("criterion", ["fisher", "fisher_by_rate", "fisher_per_bit"])
 @pytest.mark.parametrize("epochs", [0, 2])
 def test_a_network_is_pruned_to_its_sparsity(criterion, epochs):
     thin = whole_network(network())
