@@ -182,6 +182,64 @@ def test_what_is_told_of_a_point_names_what_is_new_only_where_it_is_used():
     assert options_of(further) == told | {"start": told}
 
 
+VGG = {"architecture": "vgg16", "num_classes": 3, "width": 0.125}
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A folder in the repository's place, with files of two pruned VGG-16 of three classes."""
+    monkeypatch.setattr(operating_points, "ROOT", tmp_path)
+    images = image_set(64, side=32)
+    images = replace(images, images=images.images.repeat(3, 1), name="cifar10")
+    for seed, name in enumerate(("first.dcz", "other.dcz")):
+        model = build("vgg16", num_classes=3, width=0.125, seed=seed)
+        config = replace(FIRST, sparsity=0.3 + 0.2 * seed)
+        (tmp_path / name).write_bytes(compress(model, images, config, VGG, device="cpu"))
+    return Sets(images, images, images)
+
+
+def test_a_point_goes_on_from_a_file_taught_by_the_trained_network_and_others(
+    repository, tmp_path, monkeypatch
+):
+    members = []
+    monkeypatch.setattr(
+        operating_points,
+        "Ensemble",
+        lambda nets, temperature: members.extend(map(_sparsity, nets)) or nets[0],
+    )
+    point = OperatingPoint(
+        "further", replace(FIRST, sparsity=0.8), start_file="first.dcz", teachers=("other.dcz",)
+    )
+    model = build("vgg16", num_classes=3, width=0.125, seed=7)
+    data = make_file(point, model, repository, tmp_path / "work", architecture=VGG, device="cpu")
+    assert members == pytest.approx([_sparsity(model), 0.5], abs=0.02)
+    kept = {
+        name: {key: value != 0 for key, value in decompress(content).state_dict().items() if value.ndim > 1}
+        for name, content in (("first", (tmp_path / "first.dcz").read_bytes()), ("further", data))
+    }
+    assert size_report(data).sparsity == pytest.approx(0.8, abs=0.02)
+    for key, mask in kept["further"].items():
+        assert not (mask & ~kept["first"][key]).any(), "a pruned weight does not come back"
+    told = options_of(point)
+    assert told["start_file"]["file"] == "first.dcz"
+    assert [one["file"] for one in told["teachers"]] == ["other.dcz"]
+    (tmp_path / "other.dcz").write_bytes((tmp_path / "first.dcz").read_bytes())
+    assert options_of(point) != told, "other bytes, another recipe"
+
+
+def test_a_start_file_of_another_width_is_refused(repository, tmp_path):
+    point = OperatingPoint("further", FIRST, start_file="first.dcz")
+    with pytest.raises(ValueError, match=r"first\.dcz holds a network of .* weights: expected"):
+        make_file(
+            point,
+            build("vgg16", num_classes=3, width=0.25),
+            repository,
+            tmp_path / "work",
+            architecture=VGG | {"width": 0.25},
+            device="cpu",
+        )
+
+
 def test_shipped_points_follow_each_other():
     for point in vgg16.POINTS.values():
         assert point.start is None or point.start in vgg16.POINTS.values()

@@ -11,6 +11,7 @@ from torch import nn
 from common.data.batches import BatchSource
 from common.networks.distillation import (
     Distillation,
+    Ensemble,
     StoredAnswers,
     distillation_loss,
     ensemble_answers,
@@ -131,6 +132,22 @@ def test_an_ensemble_answers_with_the_mean_of_its_probabilities():
     alone = [ensemble_answers([one], data, temperature=2.0) for one in (first, second)]
     both = ensemble_answers([first, second], data, temperature=2.0)
     torch.testing.assert_close(both, (alone[0] + alone[1]) / 2)
+
+
+def test_an_ensemble_teaches_the_mean_of_its_members_softened_probabilities():
+    temperature = 2.0
+    members = [network().eval(), nn.Sequential(nn.Flatten(), nn.Linear(64, 3))]
+    images = torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    teacher = Ensemble(members, temperature=temperature)
+    with torch.no_grad():
+        expected = sum((member(images).double() / temperature).softmax(1) for member in members) / 2
+        found = (teacher(images).double() / temperature).softmax(1)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    digests = {
+        Distillation(Ensemble(chosen, temperature=2.0)).options["teacher"]
+        for chosen in (members, members[:1])
+    }
+    assert len(digests) == 2
 
 
 def test_shifted_copies_are_the_windows_that_crops_cut():
