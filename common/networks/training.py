@@ -213,6 +213,9 @@ def train(
     options = {**asdict(config), "precision": precision, "images": images, "n": len(source)}
     if objective is not None:
         options |= {f"objective {key}": value for key, value in objective.options.items()}
+    rates = [group["rate"] for group in groups]
+    if any(rate != 1.0 for rate in rates):  # older checkpoints of equal rates do not hold them
+        options["rates"] = rates
     if checkpoint is not None:
         options["start"] = state_digest(model)
     if checkpoint is not None and Path(checkpoint).exists():

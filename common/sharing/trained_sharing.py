@@ -200,8 +200,16 @@ class _Assignment:
             flat = importance.reshape(-1).to(kept.device).float()
             self.importance = flat if layer.places is None else flat[layer.places]
 
+    def to(self, device: torch.device) -> _Assignment:
+        """Move the latent values and what they are weighed by to a device; return self."""
+        if self.latent.device != device:
+            self.latent.data = self.latent.data.to(device)  # the optimizer holds this very parameter
+            self.importance = self.importance.to(device)
+        return self
+
     def take_gradient(self, grad: Tensor) -> None:
         """Straight-through estimator: the latent values get the gradient of the weights, as it is."""
+        self.to(grad.device).layer.to(grad.device)
         flat = grad.reshape(-1)
         self.latent.grad = (flat if self.layer.places is None else flat[self.layer.places]).clone()
 

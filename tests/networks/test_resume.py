@@ -138,6 +138,19 @@ def test_a_checkpoint_of_other_options_or_images_is_refused(tmp_path):
         train(network(), image_set(seed=3), replace(CONFIG, epochs=1), checkpoint=path, device="cpu")
 
 
+def test_a_checkpoint_of_other_rates_is_refused(tmp_path):
+    def run(rate):
+        model = network()
+        parameters = list(model.parameters())
+        groups = [{"params": parameters[:1], "rate": rate}, *parameters[1:]]
+        train(model, image_set(), CONFIG, device="cpu", checkpoint=tmp_path / "run.pt", parameters=groups)
+
+    run(0.3)
+    run(0.3)
+    with pytest.raises(ValueError, match="made with other rates"):
+        run(0.1)
+
+
 def test_a_checkpoint_of_another_start_is_refused(tmp_path):
     path, config = tmp_path / "run.pt", replace(CONFIG, epochs=1)
     train(network(), image_set(), config, checkpoint=path, device="cpu")

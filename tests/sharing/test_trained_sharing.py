@@ -177,3 +177,20 @@ def test_options_without_a_meaning_are_refused(options):
     weight = np.ones((1, 2), np.float32)
     with pytest.raises(ValueError, match="expected all >= 0"):
         TrainedSharing(shared_layer(weight), linear(weight), **options)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_latent_values_follow_their_weights():
+    model = linear(np.linspace(-1, 1, 12).reshape(3, 4))
+    sharing = TrainedSharing(shared_layer(model[0].weight.detach().numpy()), model, every=1)
+    optimizer = torch.optim.Adam(sharing.parameters(), lr=0.1)
+    model.cuda()
+    for step in range(3):
+        model(torch.ones(2, 4, device="cuda")).square().sum().backward()
+        sharing.before_step(model, step)
+        optimizer.step()
+        sharing.after_step(model, step)
+    assert {value.device.type for value in sharing.parameters()} == {"cuda"}
+    assert torch.equal(
+        model[0].weight.cpu(), torch.from_numpy(sharing.shared_tensors()["0.weight"].to_dense())
+    )
