@@ -34,8 +34,8 @@ from importlib import metadata
 from pathlib import Path
 from statistics import median
 
-from common.base.files import ROOT
-from common.base.results import git_commit, machine, read_result, write_result
+from common.base.files import ROOT, whole_file
+from common.base.results import code_commit, commit_of_start, machine, read_result, write_result
 from common.base.text import markdown_table
 
 FOLDER = ROOT / "tests" / "benchmarks"
@@ -61,6 +61,7 @@ SWEEPS = 5
 _CLOSE = 3.0  # a peer that is this many times slower than ours is measured once
 
 
+@commit_of_start()
 def main(arguments: Sequence[str] = (), *, results: Path = RESULTS) -> int:
     """Run the benchmarks on one thread and write ``bench.json`` and ``bench.md``.
 
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] = (), *, results: Path = RESULTS) -> int:
         groups = together(sweeps)
     path = results / "bench.json"
     command = shlex.join(["dnnc", "bench", *arguments])
-    now = {"command": command, "commit": git_commit(), "date": datetime.now(UTC).date().isoformat()}
+    now = {"command": command, "commit": code_commit(), "date": datetime.now(UTC).date().isoformat()}
     earlier = _still_valid(path)
     figures = {
         "groups": earlier["groups"] | groups,
@@ -107,7 +108,8 @@ def main(arguments: Sequence[str] = (), *, results: Path = RESULTS) -> int:
     }
     written = write_result(path, figures, command=command, seed=None, dataset=None, device="cpu")
     table = to_markdown(written)
-    (results / "bench.md").write_text(table, encoding="utf-8")
+    with whole_file(results / "bench.md") as aside:
+        aside.write_text(table, encoding="utf-8")
     print(table)
     return 0
 

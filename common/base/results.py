@@ -25,7 +25,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -94,7 +94,7 @@ def write_result(
         "format": FORMAT,
         "figures": _plain(figures, "figures"),
         "command": command if isinstance(command, str) else " ".join(map(str, command)),
-        "commit": git_commit(),
+        "commit": code_commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
         "dataset": _dataset_ids(dataset),
@@ -130,6 +130,28 @@ def read_result(path: str | Path) -> dict[str, Any]:
         command = content.get("command")
         raise ResultError(f"{path} was changed since it was written; make it again with: {command}")
     return content
+
+
+_started: list[str | None] = []
+
+
+@contextmanager
+def commit_of_start():
+    """Context, or decorator, in which results name the commit at its beginning (`code_commit`).
+
+    A measurement takes hours, and its code was read when it began. What is committed meanwhile did not make
+    its figures. In a context within another one the outer one's commit counts.
+    """
+    _started.append(_started[0] if _started else git_commit())
+    try:
+        yield
+    finally:
+        _started.pop()
+
+
+def code_commit() -> str | None:
+    """Return the commit for a result: that of `commit_of_start`, or outside of it the present one."""
+    return _started[0] if _started else git_commit()
 
 
 def git_commit() -> str | None:

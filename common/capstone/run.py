@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from common.base.files import ROOT
-from common.base.results import git_commit, read_result, write_result
+from common.base.results import code_commit, commit_of_start, read_result, write_result
 from common.capstone.shipped import (
     BASELINE,
     RESULTS,
@@ -354,6 +354,7 @@ def _say_nothing(line: str) -> None:
     """Print nothing: under ``torchrun`` only the first process speaks."""
 
 
+@commit_of_start()
 def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, say: Say) -> dict[str, Part]:
     """Train if there is no baseline, make every operating point, and store files and figures after each.
 
@@ -408,7 +409,7 @@ def _run_full(folder: Path, workdir: Path, *, resume: bool, device: str | None, 
         )
         stored[name] = figures | {
             "trained": trained,
-            "commit": git_commit(),
+            "commit": code_commit(),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         if is_first_process():  # after each point: wherever the run is stopped, figures and files still agree

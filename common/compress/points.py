@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from torch import nn
 
 from common.base.files import ROOT, whole_file
 from common.base.memo import Memo
+from common.base.results import code_commit
 from common.codec.container import Container
 from common.compress.pipeline import CompressConfig, decompress, encode, pruned, share, slimmed
 from common.compress.trainable import trainable
@@ -36,6 +38,8 @@ from common.pruning.network import ThinNetwork, load_thin, save_thin, take_out_c
 from common.report.sizes import layer_rows, size_report, stage_sizes
 
 _TEMPERATURE = 2.0  # of knowledge distillation
+_COMMITS = "commits.json"
+_IS_SHARED = "is_shared"
 _LEAST_AGAIN = 8  # channels of a layer that is slimmed a second time
 
 
@@ -150,6 +154,7 @@ class Row(_Measured, total=False):
     validation_top1: float
     histograms: dict[str, dict]  # of the weights after each stage but the last
     config: dict  # `options_of` the point
+    commits: dict[str, list[str | None]]  # stage: the code that trained it, which may be older than the row's
 
 
 def run_point(
@@ -237,6 +242,7 @@ def run_point(
         "histograms": histograms,
         "start": None if point.start is None else point.start.name,
         "config": options_of(point),
+        "commits": _commits(point, model, sets, Path(workdir)),
     }
     if sets.validation is not None:
         row["validation_top1"] = evaluate(network, sets.validation, **measure).top1
@@ -269,16 +275,13 @@ def make_file(
         objective = _taught_by(model, config.share)
     elif point.teacher == "pruned":
         objective = _taught_by(thin.model, config.share)
-    made_of = {
-        "pruned": _decides_pruning(point, state_digest(model), sets),
-        "share": config.share,
-        "clusters": [config.conv_clusters, config.linear_clusters, config.layer_bits, config.rate_weight],
-        "trained": config.trained,
-    }
-    memo = Memo(workdir / "shared", made_of, resume=resume)
+    memo = Memo(workdir / "shared", _decides_sharing(point, state_digest(model), sets), resume=resume)
+    if _IS_SHARED not in memo:
+        _note_commit(memo.folder)
     shared = share(
         thin, sets.training, config, objective=objective, checkpoint=memo.folder / "share.pt", **options
     )
+    memo.get(_IS_SHARED, lambda: True)
     after_stage("shared", thin)
     return encode(thin, shared, config, architecture)
 
@@ -292,6 +295,7 @@ def _pruned_network(
     path = memo.folder / "pruned.pt"
     if path.exists():
         return load_thin(path, copy.deepcopy(trained))
+    _note_commit(memo.folder)
     objective, config = None, point.config
     if point.teachers:
         members = [trained, *(_of_file(file, trained, sets).model for file in point.teachers)]
@@ -344,6 +348,41 @@ def _decides_pruning(point: OperatingPoint, model: str, sets: Sets) -> dict:
         "start_file": None if point.start_file is None else _identity(point.start_file),
         "teachers": [_identity(path) for path in point.teachers],
     }
+
+
+def _decides_sharing(point: OperatingPoint, model: str, sets: Sets) -> dict:
+    """Return everything that decides a network with shared values."""
+    config = point.config
+    return {
+        "pruned": _decides_pruning(point, model, sets),
+        "share": config.share,
+        "clusters": [config.conv_clusters, config.linear_clusters, config.layer_bits, config.rate_weight],
+        "trained": config.trained,
+    }
+
+
+def _note_commit(folder: Path) -> None:
+    """Add the commit of the code to those that have trained in a folder."""
+    known, commit = _noted(folder), code_commit()
+    if commit not in known:
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(folder / _COMMITS) as aside:
+            aside.write_text(json.dumps([*known, commit]), encoding="utf-8")
+
+
+def _noted(folder: Path) -> list[str | None]:
+    path = folder / _COMMITS
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def _commits(point: OperatingPoint, model: nn.Module, sets: Sets, workdir: Path) -> dict[str, list]:
+    """Return the commits that have pruned and shared a point, as far as its work folders tell."""
+    digest = state_digest(model)
+    folders = {
+        "pruned": Memo(workdir / "pruned", _decides_pruning(point, digest, sets)).folder,
+        "shared": Memo(workdir / "shared", _decides_sharing(point, digest, sets)).folder,
+    }
+    return {stage: _noted(folder) for stage, folder in folders.items()}
 
 
 def _of_file(path: str, trained: nn.Module, sets: Sets) -> ThinNetwork:

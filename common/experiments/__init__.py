@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.base.files import ROOT
-from common.base.results import read_result, write_result
+from common.base.results import commit_of_start, read_result, write_result
 
 WORKDIR = ROOT / "runs" / "studies"
 
@@ -90,6 +90,7 @@ EXPERIMENTS = {
 }
 
 
+@commit_of_start()
 def run_experiment(name: str, *, device: str | None = None, resume: bool = True) -> Outcome:
     """Train and measure, and store the figures where `read_experiment` finds them.
 

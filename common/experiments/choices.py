@@ -26,7 +26,7 @@ from pathlib import Path
 from torch import nn
 
 from common.base.files import ROOT
-from common.base.results import git_commit, read_result
+from common.base.results import code_commit, read_result
 from common.base.text import markdown_table
 from common.capstone.run import FOLDER
 from common.capstone.run import WORKDIR as VGG_WORKDIR
@@ -208,7 +208,7 @@ def run(*, device: str | None = None, resume: bool = True) -> Outcome:
         if row is None or not is_of(row, choice, images):
             row = choose(choice, images, device=device, resume=resume) | {
                 "trained": _trained(choice),
-                "commit": git_commit(),
+                "commit": code_commit(),
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
             }
         sets += [one for one in images if one.sha256 not in {known.sha256 for known in sets}]

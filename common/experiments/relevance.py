@@ -43,7 +43,7 @@ from torch import nn
 
 from common.base.files import whole_file
 from common.base.memo import Memo, as_json
-from common.base.results import git_commit, machine, read_result, versions
+from common.base.results import code_commit, machine, read_result, versions
 from common.base.text import markdown_table
 from common.codec.container import Container
 from common.compress.pipeline import CompressConfig, decompress, encode, share
@@ -224,7 +224,7 @@ def _run(
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "steps": rounds * chain.tune.epochs * per_epoch[0] + chain.share.epochs * per_epoch[1],
         "chain": as_json(chain),
-        "made": {"commit": git_commit(), "machine": machine(), "versions": versions()},
+        "made": {"commit": code_commit(), "machine": machine(), "versions": versions()},
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common.base.results import write_result
+from common.base.results import commit_of_start, write_result
 from common.data.catalog import CATALOG
 from common.data.datasets import load_dataset
 from common.data.image_set import fit_images, train_val_split
@@ -155,6 +155,7 @@ def train_config(network: str, *, device: str = "cpu", is_started: bool = False)
     raise ValueError(f"no recipe for {network!r}: expected one of {', '.join(DATASETS)}")
 
 
+@commit_of_start()
 def train_baseline(
     network: str,
     *,

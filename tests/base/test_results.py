@@ -72,6 +72,22 @@ def test_commit_tells_of_changed_files(tmp_path, monkeypatch):
     assert results.git_commit() == f"{clean}-dirty"
 
 
+def test_a_result_names_the_commit_at_the_start_of_its_measurement(tmp_path, monkeypatch):
+    now = ["a" * 40]
+    monkeypatch.setattr(results, "git_commit", lambda: now[0])
+
+    @results.commit_of_start()
+    def measure():
+        now[0] = "b" * 40
+        with results.commit_of_start():  # a part of it
+            write(tmp_path / "part.json")
+        return write(tmp_path / "result.json")
+
+    assert measure()["commit"] == read_result(tmp_path / "part.json")["commit"] == "a" * 40
+    assert results.code_commit() == "b" * 40
+    assert write(tmp_path / "result.json")["commit"] == "b" * 40
+
+
 def test_command_may_be_a_list_and_data_sets_several_or_none(tmp_path):
     path = tmp_path / "result.json"
     assert write(path, command=["dnnc", "bench", "--seed", 1])["command"] == "dnnc bench --seed 1"

@@ -112,6 +112,26 @@ def test_a_row_says_what_the_file_is(tmp_path):
     assert (row["network"], row["dataset"], row["n_test"]) == ("lenet_300_100", "digits8x8", 35)
 
 
+def test_a_row_names_the_commits_that_trained_it_not_the_one_that_measured(tmp_path, monkeypatch):
+    def row(point, now):
+        monkeypatch.setattr(operating_points, "code_commit", lambda: now)
+        return run_point(point, network(), SETS, tmp_path, architecture=ARCHITECTURE, device="cpu")
+
+    assert row(POINTS["first"], "a")["commits"] == {"pruned": ["a"], "shared": ["a"]}
+    assert row(POINTS["first"], "b")["commits"] == {"pruned": ["a"], "shared": ["a"]}
+    fewer = replace(POINTS["first"], config=replace(FIRST, linear_clusters=4))
+    assert row(fewer, "b")["commits"] == {"pruned": ["a"], "shared": ["b"]}
+
+    def stop(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(operating_points, "save_thin", stop)
+    with pytest.raises(KeyboardInterrupt):
+        row(POINTS["second"], "c")
+    monkeypatch.undo()
+    assert row(POINTS["second"], "d")["commits"] == {"pruned": ["c", "d"], "shared": ["d"]}
+
+
 def test_a_point_is_what_compress_makes(tmp_path):
     whole = compress(network(), SETS.training, FIRST, ARCHITECTURE, validation=SETS.validation, device="cpu")
     point = make_file(POINTS["alone"], network(), SETS, tmp_path, architecture=ARCHITECTURE, device="cpu")
