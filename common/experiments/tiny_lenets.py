@@ -19,6 +19,7 @@ afterwards.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -307,7 +308,7 @@ def to_markdown(figures: dict) -> str:
 def _answers(plan: TinyPlan, copies: ImageSet, teachers: Sequence[str | Path], workdir: Path) -> Tensor:
     """The ensemble's answers; read from `workdir` if made of the same images, teachers and temperature."""
     files = [(ROOT / teacher).read_bytes() for teacher in teachers]
-    key = [copies.sha256, plan.temperature, [str(teacher) for teacher in teachers], [len(f) for f in files]]
+    key = [copies.sha256, plan.temperature, [hashlib.sha256(file).hexdigest() for file in files]]
     path = workdir / f"answers_shift{plan.shift}.pt"
     if path.exists():
         stored = torch.load(path, weights_only=True)
@@ -344,7 +345,7 @@ def _run(
         description=f"{plan.name} whole, seed {seed}",
         **options,
     )
-    small, _ = without_constant_units(model, unit_masks(model, score.fisher, plan.units))
+    small, _ = without_constant_units(model.cpu(), unit_masks(model, score.fisher, plan.units))
     names = list(prunable_parameters(small))
     n_weights = sum(weight.numel() for weight in prunable_parameters(small).values())
     config = replace(plan.prune, seed=seed)
@@ -476,7 +477,7 @@ def _shared_file(
         **options,
     )
     tensors = sharing.shared_tensors()
-    sharing.write_weights_(small)
+    sharing.write_weights_(small.cpu())
     whole = build(plan.network, num_classes=len(copies.classes))
     places = first_places(small, whole)
     grow_(whole, small, places)
