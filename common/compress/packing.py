@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from common.base.numbers import check_finite, to_half
 from common.codec.container import CompressedModel
 from common.codec.tensors import DenseTensor, SharedTensor
-from common.networks.models import batch_norm_scales, skeleton
+from common.networks.models import batch_norm_scales, rectified_layers, skeleton
 from common.pruning.channels import input_channels
 from common.sharing.kmeans import kmeans_1d
 
@@ -59,6 +59,7 @@ def pack(
     norms = batch_norm_scales(model)
     modules = dict(model.named_modules())
     sources = input_channels(kept, model)
+    rectified = rectified_layers(model)
     # The folded network has no batch norms, so its layers are numbered differently: match them in order.
     weight_names = [name for name in shapes if name.endswith("weight")]
     readers = [*[*shared.values()][1:], None]
@@ -73,8 +74,9 @@ def pack(
         rows = np.arange(shapes[whole_name][0]) if outputs is None else outputs.cpu().numpy()
         bias = _to_numpy(bias)
         # A bias matters where its channel is read and not always 0. Behind a ReLU, a row without weights is
-        # the constant max(0, bias), so a bias <= 0 there is not stored; the last layer has no ReLU.
-        voiced = _read_channels(reader, len(bias)) & (alive | (bias > 0) | (reader is None))
+        # the constant max(0, bias), so a bias <= 0 there is not stored.
+        is_constant = bias > 0 if layer in rectified else bias != 0
+        voiced = _read_channels(reader, len(bias)) & (alive | is_constant)
         row_scales = None
         if scale is not None:
             norm = f"the batch norm's scale of {name}"

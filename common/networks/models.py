@@ -159,6 +159,20 @@ def prunable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     }
 
 
+def rectified_layers(model: nn.Module) -> set[str]:
+    """Return the names of the convolutions and linear layers whose output a ReLU follows, in a chain.
+
+    LeNet-5's convolutions have none: behind them a negative value stays negative.
+    """
+    rectified, last = set(), None
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            last = name
+        elif isinstance(module, nn.ReLU) and last is not None:
+            rectified.add(last)
+    return rectified
+
+
 def count_parameters(model: nn.Module) -> int:
     """Return the number of parameters; buffers, such as batch norm's running statistics, do not count."""
     return sum(parameter.numel() for parameter in model.parameters())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from common.base.files import whole_file
 from common.data.image_set import ImageSet
-from common.networks.models import batch_norm_scales, prunable_parameters, vgg
+from common.networks.models import batch_norm_scales, prunable_parameters, rectified_layers, vgg
 from common.networks.training import History, TrainConfig, train
 from common.pruning.callbacks import (
     GradualPruner,
@@ -233,10 +233,14 @@ def load_thin(path: str | Path, whole: nn.Module) -> ThinNetwork:
 
 
 def _inference_biases(model: nn.Module) -> Mapping[str, Tensor]:
-    """Return biases by weight name, as they act at inference: with the batch norm behind folded in."""
-    norms = batch_norm_scales(model)
+    """Return biases by weight name, as they act at inference: with the batch norm behind folded in.
+
+    Without a ReLU behind it a negative constant has an effect, too: there biases' magnitudes are returned.
+    """
+    norms, rectified = batch_norm_scales(model), rectified_layers(model)
     biases = {}
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            biases[f"{name}.weight"] = norms[name][1] if name in norms else module.bias.detach()
+            bias = norms[name][1] if name in norms else module.bias.detach()
+            biases[f"{name}.weight"] = bias if name in rectified else bias.abs()
     return biases

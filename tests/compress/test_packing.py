@@ -119,6 +119,31 @@ def test_a_unit_that_is_gone_says_nothing_and_one_with_a_voice_keeps_it():
     assert_same_outputs(model, restored, (1, 28, 28), 1e-3)
 
 
+def test_without_a_relu_a_negative_constant_is_kept():
+    model = build("lenet_5", width=0.2, seed=2)  # units: 4, 10 and 100; no ReLU behind a convolution
+    masks = {
+        name: torch.ones(weight.shape, dtype=torch.bool)
+        for name, weight in prunable_parameters(model).items()
+    }
+    masks["conv1.weight"][1] = masks["conv2.weight"][[2, 3]] = masks["fc1.weight"][5] = False
+    with torch.no_grad():
+        model.conv1.bias[1], model.conv2.bias[2], model.conv2.bias[3], model.fc1.bias[5] = (
+            -0.5,
+            -0.25,
+            0.25,
+            -1,
+        )
+    shared = {}
+    for name, weight in prunable_parameters(model).items():
+        shared[name] = share_weights(weight.detach().numpy(), masks[name].numpy(), n_clusters=16)
+        with torch.no_grad():
+            weight.copy_(torch.from_numpy(shared[name].to_dense()))
+    metadata = {"architecture": "lenet_5", "num_classes": 10, "width": 0.2}
+    restored = unpack(pack(model, shared, metadata, bias_clusters=256))
+    assert (restored.conv1.bias[1], restored.conv2.bias[2], restored.fc1.bias[5]) == (-0.5, -0.25, 0)
+    assert_same_outputs(model, restored, (1, 28, 28), 1e-3)
+
+
 @pytest.mark.parametrize("bias_clusters", [1, 4, 8])
 def test_biases_share_values_where_there_are_many(bias_clusters):
     model = build("lenet_300_100", seed=1)
