@@ -18,7 +18,6 @@ import fnmatch
 import hashlib
 import json
 import mmap
-import pickle
 import warnings
 import zipfile
 from collections import Counter
@@ -44,6 +43,7 @@ from common.sharing.weight_sharing import share_weights
 
 PREFIXES = ("module.", "_orig_mod.")  # DataParallel's and torch.compile's
 COUNTER = "num_batches_tracked"
+RESERVED = "__metadata__"  # in a safetensors file's header, beside the tensors' names
 _FLOATS = ("float16", "float32", "float64", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 _AS_BITS = {"bfloat16": np.uint16, "float8_e4m3fn": np.uint8, "float8_e5m2": np.uint8}
 _NESTED = ("state_dict", "model_state_dict", "model", "net", "weights", "params", "ema")
@@ -93,13 +93,13 @@ def read_state(path: str | Path, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> S
     aliases: dict[str, str] = {}
     notes: list[str] = []
     if kind == "dcz":
-        return State(restore(container.load_file(path, max_dense_bytes=max_dense_bytes)))
-    if kind == "torch":
+        tensors = restore(container.load_file(path, max_dense_bytes=max_dense_bytes))
+    elif kind == "torch":
         tensors = _read_torch(Path(path), notes)
     else:
         tensors, aliases = _read_safetensors(Path(path))
     try:
-        return _clean(tensors, aliases, notes)
+        return _clean(tensors, aliases, notes, strips=kind != "dcz")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -134,15 +134,9 @@ def _read_torch(path: Path, notes: list[str]) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        TypeError,
-        OSError,
-    ) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # torch raises a dozen kinds for a damaged or hostile file
         said = str(error)
         if "TorchScript" in said or "torch.jit" in said:
             raise ValueError(
@@ -204,6 +198,8 @@ def _clean(
     """Check the tensors; drop counters, strip prefixes, multiply masks in, keep tied tensors once."""
     for name, tensor in tensors.items():
         _check_kind(name, tensor)
+    if RESERVED in tensors or RESERVED in aliases:
+        raise ValueError(f"tensor {RESERVED}: safetensors keeps this name for itself: rename the tensor")
     n_weights = sum(tensor.numel() for tensor in tensors.values())
     if 4 * n_weights > MAX_DENSE_BYTES:
         raise ValueError(f"{n_weights:,} weights: expected at most {MAX_DENSE_BYTES // 4:,} in one file")
@@ -230,7 +226,9 @@ def _clean(
     stored, tied = _untied(tensors)
     if tied:
         notes.append(f"{len(tied)} tied tensors are stored once")
-    return State(stored, {a: tied.get(s, s) for a, s in aliases.items()} | tied, tuple(notes))
+    known = {alias: tied.get(name, name) for alias, name in aliases.items() if alias not in tensors}
+    gone = [alias for alias, name in known.items() if name not in stored]  # a counter's, a mask's
+    return State(stored, {a: s for a, s in known.items() if a not in gone} | tied, tuple(notes))
 
 
 def _check_kind(name: str, tensor: Tensor) -> None:

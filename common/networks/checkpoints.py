@@ -128,10 +128,15 @@ def save_state(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
     ------
     OSError
         When the file cannot be written.
+    ValueError
+        When a tensor has the name that safetensors keeps for itself.
     """
+    is_torch = Path(path).suffix.lower() in (".pt", ".pth")
+    if "__metadata__" in state and not is_torch:
+        raise ValueError(f"{path}: safetensors keeps the name __metadata__ for itself: write a .pt file")
     with whole_file(path) as aside:
         try:
-            if Path(path).suffix.lower() in (".pt", ".pth"):
+            if is_torch:
                 torch.save(dict(state), aside)
                 return
             # safetensors refuses names that share memory

@@ -22,6 +22,7 @@ from common.compress.state_files import (
     restore,
     state_of,
 )
+from common.networks.checkpoints import save_state
 
 FLOATS = [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2]
 OTHERS = [torch.int64, torch.int32, torch.uint8, torch.bool]
@@ -330,6 +331,50 @@ def test_tied_tensors_stay_tied(tmp_path):
         back = restore(made.model)
         assert back["lm_head.weight"] is back["wte.weight"]
         assert torch.equal(back["wte.weight"], model.wte.weight), "what one name keeps, the other keeps"
+
+
+def test_a_dcz_is_read_as_other_files_are(tmp_path, monkeypatch):
+    tied = {"wte.weight": torch.ones(3, 4), "lm_head.weight": torch.ones(3, 4)}
+    torch.save(tied, tmp_path / "a.pt")
+    compressed = compress_state(read_state(tmp_path / "a.pt"), StateConfig(sparsity=0.0))
+    container.save_file(compressed.model, tmp_path / "a.dcz")
+    again = read_state(tmp_path / "a.dcz")
+    assert (list(again.tensors), again.aliases) == (["wte.weight"], {"lm_head.weight": "wte.weight"})
+    monkeypatch.setattr("common.compress.state_files.MAX_DENSE_BYTES", 40)
+    with pytest.raises(ValueError, match=r"a\.dcz: 24 weights: expected at most 10"):
+        read_state(tmp_path / "a.dcz")
+
+
+def test_an_alias_of_what_is_left_out_is_left_out_too(tmp_path):
+    tensors = {"bn.num_batches_tracked": torch.tensor(3), "a.weight": torch.ones(2, 3)}
+    told = {"b.num_batches_tracked": "bn.num_batches_tracked", "b.weight": "a.weight", "format": "pt"}
+    save_file(tensors, tmp_path / "a.safetensors", metadata=told)
+    state = read_state(tmp_path / "a.safetensors")
+    assert state.aliases == {"b.weight": "a.weight"}
+    assert set(state.full()) == {"a.weight", "b.weight"}
+
+
+def test_safetensors_own_name_is_refused(tmp_path):
+    torch.save({"__metadata__": torch.ones(2, 3)}, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="tensor __metadata__: safetensors keeps this name"):
+        read_state(tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="keeps the name __metadata__ for itself"):
+        save_state({"__metadata__": torch.ones(2)}, tmp_path / "a.safetensors")
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "error", [AttributeError, IndexError, AssertionError, OverflowError, ModuleNotFoundError]
+)
+def test_whatever_torch_raises_is_one_line(tmp_path, monkeypatch, error):
+    torch.save({"a": torch.ones(2, 3)}, tmp_path / "a.pt")
+
+    def fail(*args, **options):
+        raise error("deep inside\nof torch")
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(ValueError, match=r"a\.pt is not a file of torch.save, or is damaged: deep inside$"):
+        read_state(tmp_path / "a.pt")
 
 
 def test_a_file_is_read_tensor_by_tensor(tmp_path, monkeypatch):
