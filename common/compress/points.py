@@ -181,7 +181,7 @@ def run_point(
     workdir : path
         Folder for checkpoints.
     folder : path, optional
-        Folder for the file; by default `workdir`.
+        The measured file is copied there, last of all; by default it is in `workdir` only.
     architecture : mapping, optional
         What `models.build_from` needs: by default the point's network with the classes of the training set.
     device : str, optional
@@ -212,7 +212,7 @@ def run_point(
         resume=resume,
         after_stage=after_stage,
     )
-    path = Path(workdir if folder is None else folder) / f"{point.name}.dcz"
+    path = Path(workdir) / f"{point.name}.dcz"
     with whole_file(path) as aside:
         aside.write_bytes(data)
     opened = Container.open(path.read_bytes())
@@ -246,6 +246,9 @@ def run_point(
     }
     if sets.validation is not None:
         row["validation_top1"] = evaluate(network, sets.validation, **measure).top1
+    if folder is not None:  # only now: a run that is stopped earlier leaves the old file with its old row
+        with whole_file(Path(folder) / path.name) as aside:
+            aside.write_bytes(data)
     return row
 
 

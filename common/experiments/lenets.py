@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from common.base.files import ROOT
+from common.base.files import ROOT, whole_file
 from common.base.results import write_result
 from common.base.text import markdown_table
 from common.compress.pipeline import CompressConfig
@@ -298,9 +298,7 @@ def reproduce_lenets(
         for point in points:
             if point.network == network:
                 model = load_weights(build(network, num_classes=len(whole.classes)), weights)
-                row = run_point(
-                    point, model, sets, workdir / point.name, folder=folder, device=device, resume=resume
-                )
+                row = run_point(point, model, sets, workdir / point.name, device=device, resume=resume)
                 row = row | {"targets": _targets(row)}
                 print(
                     f"{row['file']}: {row['file_bytes']:,} bytes, {row['ratio']:.0f}×, test error "
@@ -308,15 +306,18 @@ def reproduce_lenets(
                     flush=True,
                 )
                 rows.append(row)
-        # After each network, so that a stopped run has stored what it has finished.
-        write_result(
-            folder / "results" / "lenets.json",
-            {"points": rows},
-            command=command,
-            device=device,
-            seed=points[0].config.prune.seed,
-            dataset=[training, validation, test],
-        )
+    # All together, at the end: a run that is stopped earlier leaves the old files with their old figures.
+    for row in rows:
+        with whole_file(folder / row["file"]) as aside:
+            aside.write_bytes((workdir / row["name"] / row["file"]).read_bytes())
+    write_result(
+        folder / "results" / "lenets.json",
+        {"points": rows},
+        command=command,
+        device=device,
+        seed=points[0].config.prune.seed,
+        dataset=[training, validation, test],
+    )
     return Outcome({"points": rows}, to_markdown(rows))
 
 

@@ -193,7 +193,7 @@ def reproduce(
     folder.mkdir(parents=True, exist_ok=True)
     whole, test = load_dataset(dataset, "train"), load_dataset(dataset, "test")
     training, validation = train_val_split(whole, n_validation=N_VALIDATION[dataset])
-    files = []
+    files, data = [], {}
     for plan in plans:
         copies = shifted_copies(training, plan.shift)
         answers = _answers(plan, copies, teachers, workdir)
@@ -219,21 +219,18 @@ def reproduce(
                 )
             )
         chosen = min(runs, key=lambda run: (run["file_bytes"] > plan.target_bytes, run["validation_loss"]))
-        path = folder / f"{plan.name}.dcz"
-        with whole_file(path) as aside:
-            aside.write_bytes(chosen["data"])
+        data[f"{plan.name}.dcz"] = chosen["data"]
         for run in runs:  # after everything is chosen
             run["error"] = 1.0 - evaluate(decompress(run.pop("data")), test, device=device).top1
-        data = path.read_bytes()
         whole_network = build(plan.network, num_classes=len(whole.classes))
         files.append(
             {
                 "name": plan.name,
                 "network": plan.network,
-                "file": path.name,
-                "file_bytes": len(data),
+                "file": f"{plan.name}.dcz",
+                "file_bytes": chosen["file_bytes"],
                 "dense_bytes": dense_bytes(whole_network),
-                "ratio": dense_bytes(whole_network) / len(data),
+                "ratio": dense_bytes(whole_network) / chosen["file_bytes"],
                 "seed": chosen["seed"],
                 "error": chosen["error"],
                 "validation_error": chosen["validation_error"],
@@ -241,21 +238,25 @@ def reproduce(
                 "target_bytes": plan.target_bytes,
                 "target_error": plan.target_error,
                 "is_met": len(data) <= plan.target_bytes and chosen["error"] <= plan.target_error + 1e-9,
-                "layers": layer_rows(data),
+                "layers": layer_rows(data[f"{plan.name}.dcz"]),
                 "runs": runs,
                 "plan": json.loads(json.dumps(asdict(plan))),  # lists for tuples
                 "teachers": [str(teacher) for teacher in teachers],
             }
         )
-        figures = {"files": files, "points": _points(files, dataset)}
-        write_result(  # after each network, so that a stopped run has stored what it has finished
-            folder / "results" / "tiny_lenets.json",
-            figures,
-            command=command,
-            seed=seeds[0],
-            dataset=[training, validation, test],
-            device=device,
-        )
+    # All together, at the end: a run that is stopped earlier leaves the old files with their old figures.
+    figures = {"files": files, "points": _points(files, dataset)}
+    for name, content in data.items():
+        with whole_file(folder / name) as aside:
+            aside.write_bytes(content)
+    write_result(
+        folder / "results" / "tiny_lenets.json",
+        figures,
+        command=command,
+        seed=seeds[0],
+        dataset=[training, validation, test],
+        device=device,
+    )
     return Outcome(figures, to_markdown(figures))
 
 
