@@ -228,6 +228,20 @@ def test_each_training_says_where_it_starts_and_what_it_changes(tables, tmp_path
     ]
 
 
+def test_a_training_that_goes_on_from_a_file_follows_the_one_that_made_it(tables, tmp_path):
+    stages = [{"name": name, "top1": top1} for name, top1 in (("dense", 0.93), ("huffman", 0.92))]
+    further = [{"name": "dense", "top1": 0.93}, {"name": "pruned", "top1": 0.925}]
+    config = {"prune": {"epochs": 9}, "share": {"epochs": 1}}
+    begun = config | {"start_file": {"file": "first.dcz", "sha256": "1f"}}
+    first = {"stages": stages, "config": config, "top1": 0.92, "sha256": "1f"}
+    store(tmp_path, "vgg16_first.json", {"first": first, "unread": first | {"sha256": "2f"}})
+    store(tmp_path, "operating_points.json", {"a": {"stages": further, "config": begun, "start": None}})
+    assert tables.training_table().splitlines()[2:] == [
+        "| `first` | code | the network | – | 92.00 % | −1.00 |",
+        "| `a` | prune | `first`, decoded | 9 | 92.50 % | +0.50 |",
+    ]
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
 

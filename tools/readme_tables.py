@@ -161,12 +161,16 @@ def training_table() -> str:
     trained, points, rows = read("baseline.json"), read("operating_points.json"), []
     if trained:
         rows.append(["the network", "training", "–", str(trained["epochs"]), f"{trained['top1']:.2%}", "–"])
-    for name, point in points.items():
+    first = {name: row for name, row in read("vgg16_first.json").items() if _who_starts_from(row, points)}
+    for name, point in (first | points).items():
         stages = {stage["name"]: stage["top1"] for stage in point.get("stages", ())}
         before, origin = stages.get("dense"), "the network"
         if point.get("start") in points:
             origin = f"`{point['start']}`, pruned"
             before = {stage["name"]: stage["top1"] for stage in points[point["start"]]["stages"]}["pruned"]
+        for other, row in first.items():
+            if point in _who_starts_from(row, points):
+                before, origin = row["top1"], f"`{other}`, decoded"
         for stage, told in (("pruned", "prune"), ("shared", "share"), ("huffman", None)):
             if stage in stages:
                 epochs = str(point["config"][told]["epochs"]) if told else "–"
@@ -175,6 +179,12 @@ def training_table() -> str:
                 before, origin = stages[stage], "the stage before"
     heads = ["what", "stage", "starts from", "epochs", "top-1 after it", "change, points"]
     return "\n".join(markdown_table(heads, [[cell.replace("%", " %") for cell in row] for row in rows]))
+
+
+def _who_starts_from(row: dict, points: dict[str, dict]) -> list[dict]:
+    """Return the points that start from the file of a row."""
+    starts = [(point, point.get("config", {}).get("start_file")) for point in points.values()]
+    return [point for point, start in starts if start and start["sha256"] == row["sha256"]]
 
 
 def methods_table() -> str:
