@@ -196,7 +196,8 @@ def choose_channels(
     model : nn.Module
         A `vgg`.
     macs_fraction : float in (0, 1]
-        Fraction of the convolutions' multiply-adds that may be left.
+        Fraction of the convolutions' multiply-adds that may be left. It is exceeded where `least` channels in
+        every layer take more already.
     image_size : int
         Height and width of the input, in pixels.
     least : int

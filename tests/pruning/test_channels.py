@@ -117,6 +117,14 @@ def test_as_many_channels_stay_as_the_budget_allows(fraction):
             assert scores[channels].min() >= scores[others].max()
 
 
+def test_the_least_channels_stay_even_beyond_the_budget():
+    model = network()
+    weights = {name: w for name, w in prunable_parameters(model).items() if w.ndim == 4}
+    importance = {name: torch.arange(1.0, 1 + len(w)) for name, w in weights.items()}
+    kept = choose_channels(importance, model, macs_fraction=0.01, least=3, multiple=1)
+    assert [len(rows) for rows in kept.values()] == [3, 3]
+
+
 def test_a_fraction_is_a_fraction():
     with pytest.raises(ValueError, match=r"macs_fraction=20: expected a fraction in \(0, 1\]"):
         choose_channels({}, network(), macs_fraction=20)
