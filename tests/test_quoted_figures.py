@@ -31,9 +31,13 @@ def test_the_layers_of_the_large_file():
 
 
 def test_who_taught_the_vgg_files():
-    """week06/05: the tiny file's teacher is the small one, at T = 2 and w = 0.7; the others have labels."""
+    """week06/05: the tiny file's teacher is the small one, the large one's are two, at T = 2 and w = 0.7."""
     large, small, tiny = (POINTS[f"vgg16_cifar10{name}"] for name in ("", "_small", "_tiny"))
-    assert (large.start, small.start, tiny.start) == (None, None, small)
+    assert (small.start, tiny.start) == (None, small)
+    assert (small.teachers, tiny.teachers) == ((), ())
+    # the trained network, and the tiny one as it was
+    assert large.teachers == ("capstone/results/vgg16_cifar10_teacher.dcz",)
+    assert (large.start.start, large.start.teachers) == (None, ())
     assert {point.teacher for point in POINTS.values()} == {"pruned"}
     taught = operating_points._taught_by(build("lenet_300_100"), TrainConfig(epochs=1)).options
     assert (taught["temperature"], taught["weight"]) == (2.0, 0.7)

@@ -234,7 +234,7 @@ def test_a_training_that_goes_on_from_a_file_follows_the_one_that_made_it(tables
     config = {"prune": {"epochs": 9}, "share": {"epochs": 1}}
     begun = config | {"start_file": {"file": "first.dcz", "sha256": "1f"}}
     first = {"stages": stages, "config": config, "top1": 0.92, "sha256": "1f"}
-    store(tmp_path, "vgg16_first.json", {"first": first, "unread": first | {"sha256": "2f"}})
+    store(tmp_path, "vgg16_cifar10_first.json", {"first": first, "unread": first | {"sha256": "2f"}})
     store(tmp_path, "operating_points.json", {"a": {"stages": further, "config": begun, "start": None}})
     assert tables.training_table().splitlines()[2:] == [
         "| `first` | code | the network | – | 92.00 % | −1.00 |",

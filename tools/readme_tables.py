@@ -161,7 +161,9 @@ def training_table() -> str:
     trained, points, rows = read("baseline.json"), read("operating_points.json"), []
     if trained:
         rows.append(["the network", "training", "–", str(trained["epochs"]), f"{trained['top1']:.2%}", "–"])
-    first = {name: row for name, row in read("vgg16_first.json").items() if _who_starts_from(row, points)}
+    first = {
+        name: row for name, row in read("vgg16_cifar10_first.json").items() if _who_starts_from(row, points)
+    }
     for name, point in (first | points).items():
         stages = {stage["name"]: stage["top1"] for stage in point.get("stages", ())}
         before, origin = stages.get("dense"), "the network"

@@ -113,6 +113,24 @@ def fill(model: nn.Module, compressed: CompressedModel) -> nn.Module:
     ValueError
         When the tensors do not fit it.
     """
+    state = {}
+    for name, tensor in named_tensors(model, compressed).items():
+        is_own = isinstance(tensor, SharedTensor)  # a new array; a dense tensor's belongs to the container
+        state[name] = torch.from_numpy(tensor.to_dense().astype(np.float32, copy=not is_own))
+    model.load_state_dict(state, assign=True)
+    return model.eval()
+
+
+def named_tensors(model: nn.Module, compressed: CompressedModel) -> dict[str, DenseTensor | SharedTensor]:
+    """Return the tensors of a container by the names of a network that they fit, in its order.
+
+    They are matched by name or, where the file has no names, by their order.
+
+    Raises
+    ------
+    ValueError
+        When they do not fit it.
+    """
     own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     tensors = compressed.tensors
     if list(tensors) == [str(i) for i in range(len(own))]:
@@ -122,15 +140,10 @@ def fill(model: nn.Module, compressed: CompressedModel) -> nn.Module:
             f"the file holds {len(tensors)} tensors, {compressed.metadata['architecture']} has {len(own)}: "
             "expected one for each; the file belongs to another network"
         )
-    state = {}
     for name, shape in own.items():
-        tensor = tensors[name]
-        if tensor.shape != shape:
-            raise ValueError(f"tensor {name} has shape {tensor.shape}: expected {shape}")
-        is_own = isinstance(tensor, SharedTensor)  # a new array; a dense tensor's belongs to the container
-        state[name] = torch.from_numpy(tensor.to_dense().astype(np.float32, copy=not is_own))
-    model.load_state_dict(state, assign=True)
-    return model.eval()
+        if tensors[name].shape != shape:
+            raise ValueError(f"tensor {name} has shape {tensors[name].shape}: expected {shape}")
+    return {name: tensors[name] for name in own}
 
 
 def _read_channels(reader: SharedTensor | None, n_channels: int) -> np.ndarray:

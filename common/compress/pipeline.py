@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import nn
 
 from common.base.numbers import check_finite
@@ -22,7 +23,7 @@ from common.compress.packing import pack, unpack
 from common.data.image_set import ImageSet
 from common.networks.averaging import reestimate_statistics
 from common.networks.models import prunable_parameters
-from common.networks.training import TrainConfig, train
+from common.networks.training import TrainConfig, default_device, place_, train
 from common.pruning.network import ThinNetwork, prune, take_out_channels, whole_network
 from common.sharing.centroid_tuning import CentroidTuner
 from common.sharing.trained_sharing import TrainedSharing
@@ -196,6 +197,8 @@ def share(
     Returns the shared weights by name; codebooks are float16. Options are those of `training.train`.
     """
     shared, bits = {}, dict(config.layer_bits)
+    # Codebooks are made where the weights are: there the optimizer's state is, when a run resumes.
+    place_(thin.model, torch.device(options.get("device") or default_device()))
     modules = dict(thin.model.named_modules())
     for name, weight in prunable_parameters(thin.model).items():
         is_conv = isinstance(modules[name.removesuffix(".weight")], nn.Conv2d)

@@ -33,7 +33,7 @@ from common.data.image_set import ImageSet
 from common.networks.checkpoints import state_digest
 from common.networks.distillation import Distillation, Ensemble
 from common.networks.models import dense_bytes, prunable_parameters
-from common.networks.training import TrainConfig, evaluate
+from common.networks.training import TrainConfig, evaluate, is_first_process
 from common.pruning.network import ThinNetwork, load_thin, save_thin, take_out_channels
 from common.report.sizes import layer_rows, size_report, stage_sizes
 
@@ -41,6 +41,22 @@ _TEMPERATURE = 2.0  # of knowledge distillation
 _COMMITS = "commits.json"
 _IS_SHARED = "is_shared"
 _LEAST_AGAIN = 8  # channels of a layer that is slimmed a second time
+
+
+@dataclass(frozen=True)
+class StartFile:
+    """A `.dcz` file of the repository, and which trained network it was made from.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the repository.
+    trained : str
+        `checkpoints.state_digest` of the trained network.
+    """
+
+    path: str
+    trained: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,8 @@ class OperatingPoint:
     config : CompressConfig
         Options of the stages.
     start : OperatingPoint, optional
-        The point whose pruned network is pruned further; by default it starts from the trained network.
+        The point whose pruned network is pruned further; by default it starts from the trained network. With
+        a start of either kind, the `macs_fraction` of `config` has no effect.
     network : str
         A key of `models.INPUT_SHAPES`.
     teacher : {"pruned", "trained", None}
@@ -63,12 +80,17 @@ class OperatingPoint:
         "trained": the trained network in both. None: labels only.
     slim_again : float in (0, 1], optional
         The start loses channels a second time, down to this fraction of the multiply-adds that it has.
-    start_file : str, optional
-        A `.dcz` file of the repository whose network is pruned further, instead of the trained network
-        (`trainable`).
+    start_file : StartFile, optional
+        What `start` has made, as a `.dcz` file: its network is pruned further (`trainable`) when the trained
+        network is the one that the file was made from. For any other trained network `start` is made.
     teachers : tuple of str
         `.dcz` files of the repository whose networks teach the pruning together with the trained network
-        (`distillation.Ensemble`); `teacher` then says who teaches the weight sharing.
+        (`distillation.Ensemble`), which is as wide; `teacher` then says who teaches the weight sharing.
+
+    Raises
+    ------
+    ValueError
+        There is a `start_file` without a `start`, or with `slim_again`.
     """
 
     name: str
@@ -77,8 +99,14 @@ class OperatingPoint:
     network: str = "vgg16"
     teacher: Literal["pruned", "trained"] | None = "pruned"
     slim_again: float | None = None
-    start_file: str | None = None
+    start_file: StartFile | None = None
     teachers: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.start_file is not None and (self.start is None or self.slim_again is not None):
+            raise ValueError(
+                f"{self.name}: a start_file needs the start that made it, and cannot be slimmed again"
+            )
 
 
 def options_of(point: OperatingPoint) -> dict:
@@ -92,7 +120,7 @@ def options_of(point: OperatingPoint) -> dict:
     if point.start is not None:
         later["start"] = options_of(point.start)
     if point.start_file is not None:
-        later["start_file"] = _identity(point.start_file)
+        later["start_file"] = _identity(point.start_file.path)
     if point.teachers:
         later["teachers"] = [_identity(path) for path in point.teachers]
     return point.config.told() | later | {"is_taught": point.teacher is not None}
@@ -100,7 +128,11 @@ def options_of(point: OperatingPoint) -> dict:
 
 def _identity(path: str) -> dict[str, str]:
     """Return the name and the SHA-256 of a file of the repository."""
-    return {"file": path, "sha256": hashlib.sha256((ROOT / path).read_bytes()).hexdigest()}
+    return {"file": path, "sha256": _sha256(path)}
+
+
+def _sha256(path: str) -> str:
+    return hashlib.sha256((ROOT / path).read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -150,7 +182,7 @@ class Row(_Measured, total=False):
     results that were stored before they existed, and `validation_top1` where there are no validation images.
     """
 
-    start: str | None  # the point whose pruned network was pruned further; None: the trained network
+    start: str | None  # the point that was pruned further; None: the trained network
     validation_top1: float
     histograms: dict[str, dict]  # of the weights after each stage but the last
     config: dict  # `options_of` the point
@@ -168,7 +200,7 @@ def run_point(
     device: str | None = None,
     resume: bool = True,
 ) -> Row:
-    """Make one point: prune, share, code, write ``folder/<name>.dcz``, read it back, and measure every stage.
+    """Make one point: prune, share, code, write ``<name>.dcz``, read it back, and measure every stage.
 
     Parameters
     ----------
@@ -279,7 +311,7 @@ def make_file(
     elif point.teacher == "pruned":
         objective = _taught_by(thin.model, config.share)
     memo = Memo(workdir / "shared", _decides_sharing(point, state_digest(model), sets), resume=resume)
-    if _IS_SHARED not in memo:
+    if _IS_SHARED not in memo or not (memo.folder / "share.pt").exists():
         _note_commit(memo.folder)
     shared = share(
         thin, sets.training, config, objective=objective, checkpoint=memo.folder / "share.pt", **options
@@ -305,8 +337,8 @@ def _pruned_network(
         objective = _taught_by(Ensemble(members, temperature=_TEMPERATURE), config.prune)
     elif point.teacher == "trained":
         objective = _taught_by(trained, config.prune)
-    if point.start_file is not None:
-        start = _of_file(point.start_file, trained, sets)
+    if _starts_from_file(point, state_digest(trained)):
+        start = _of_file(point.start_file.path, trained, sets)
     elif point.start is not None:
         start = _pruned_network(point.start, trained, sets, workdir, options, resume=True)
         if point.teacher == "pruned" and objective is None:
@@ -348,9 +380,13 @@ def _decides_pruning(point: OperatingPoint, model: str, sets: Sets) -> dict:
         "prune": config.prune,
         "teacher": point.teacher,
         "start": None if start is None else _decides_pruning(start, model, sets),
-        "start_file": None if point.start_file is None else _identity(point.start_file),
-        "teachers": [_identity(path) for path in point.teachers],
+        "start_file": _sha256(point.start_file.path) if _starts_from_file(point, model) else None,
+        "teachers": [_sha256(path) for path in point.teachers],
     }
+
+
+def _starts_from_file(point: OperatingPoint, trained: str) -> bool:
+    return point.start_file is not None and point.start_file.trained == trained
 
 
 def _decides_sharing(point: OperatingPoint, model: str, sets: Sets) -> dict:
@@ -367,7 +403,7 @@ def _decides_sharing(point: OperatingPoint, model: str, sets: Sets) -> dict:
 def _note_commit(folder: Path) -> None:
     """Add the commit of the code to those that have trained in a folder."""
     known, commit = _noted(folder), code_commit()
-    if commit not in known:
+    if commit not in known and is_first_process():
         folder.mkdir(parents=True, exist_ok=True)
         with whole_file(folder / _COMMITS) as aside:
             aside.write_text(json.dumps([*known, commit]), encoding="utf-8")
@@ -379,7 +415,10 @@ def _noted(folder: Path) -> list[str | None]:
 
 
 def _commits(point: OperatingPoint, model: nn.Module, sets: Sets, workdir: Path) -> dict[str, list]:
-    """Return the commits that have pruned and shared a point, as far as its work folders tell."""
+    """Return the commits that have pruned and shared a point, as far as its work folders tell.
+
+    Those that pruned its `start` are not among them.
+    """
     digest = state_digest(model)
     folders = {
         "pruned": Memo(workdir / "pruned", _decides_pruning(point, digest, sets)).folder,
@@ -390,11 +429,12 @@ def _commits(point: OperatingPoint, model: nn.Module, sets: Sets, workdir: Path)
 
 def _of_file(path: str, trained: nn.Module, sets: Sets) -> ThinNetwork:
     """Return the network of a `.dcz` file of the repository, which must be as wide as the trained one."""
-    thin = trainable(Container.open((ROOT / path).read_bytes()).model, sets.training)
+    content = Container.open((ROOT / path).read_bytes()).model
+    found = sum(tensor.n_weights for tensor in content.tensors.values() if len(tensor.shape) > 1)
     n_weights = sum(weight.numel() for weight in prunable_parameters(trained).values())
-    if thin.n_weights != n_weights:
-        raise ValueError(f"{path} holds a network of {thin.n_weights:,} weights: expected {n_weights:,}")
-    return thin
+    if found != n_weights:
+        raise ValueError(f"{path} holds a network of {found:,} weights: expected {n_weights:,}")
+    return trainable(content, sets.training)
 
 
 def _taught_by(teacher: nn.Module, config: TrainConfig) -> Distillation:

@@ -93,13 +93,16 @@ def read_state(path: str | Path, *, max_dense_bytes: int = MAX_DENSE_BYTES) -> S
     aliases: dict[str, str] = {}
     notes: list[str] = []
     if kind == "dcz":
-        tensors = restore(container.load_file(path, max_dense_bytes=max_dense_bytes))
+        content = container.load_file(path, max_dense_bytes=max_dense_bytes)
+        aliases = _about(content.metadata, set(_stored_names(list(content.tensors), content.metadata)))[1]
+        tensors = {name: tensor for name, tensor in restore(content).items() if name not in aliases}
     elif kind == "torch":
         tensors = _read_torch(Path(path), notes)
     else:
         tensors, aliases = _read_safetensors(Path(path))
     try:
-        return _clean(tensors, aliases, notes, strips=kind != "dcz")
+        limit = max_dense_bytes if kind == "dcz" else MAX_DENSE_BYTES
+        return _clean(tensors, aliases, notes, strips=kind != "dcz", max_dense_bytes=limit)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -157,7 +160,7 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except Exception as error:  # zipfile, too, raises many kinds
         raise ValueError(f"{path} is a damaged archive: {error}; copy or download it again") from error
     if not any(entry.filename.endswith("data.pkl") for entry in entries):
         raise ValueError(
@@ -193,16 +196,19 @@ def _is_state(value: Mapping) -> bool:
 
 
 def _clean(
-    tensors: dict[str, Tensor], aliases: dict[str, str], notes: list[str], *, strips: bool = True
+    tensors: dict[str, Tensor],
+    aliases: dict[str, str],
+    notes: list[str],
+    *,
+    strips: bool = True,
+    max_dense_bytes: int = MAX_DENSE_BYTES,
 ) -> State:
     """Check the tensors; drop counters, strip prefixes, multiply masks in, keep tied tensors once."""
     for name, tensor in tensors.items():
         _check_kind(name, tensor)
-    if RESERVED in tensors or RESERVED in aliases:
-        raise ValueError(f"tensor {RESERVED}: safetensors keeps this name for itself: rename the tensor")
     n_weights = sum(tensor.numel() for tensor in tensors.values())
-    if 4 * n_weights > MAX_DENSE_BYTES:
-        raise ValueError(f"{n_weights:,} weights: expected at most {MAX_DENSE_BYTES // 4:,} in one file")
+    if 4 * n_weights > max_dense_bytes:
+        raise ValueError(f"{n_weights:,} weights: expected at most {max_dense_bytes // 4:,} in one file")
     while (
         strips
         and tensors
@@ -214,6 +220,8 @@ def _clean(
     counters = [n for n, tensor in tensors.items() if n.split(".")[-1] == COUNTER and tensor.ndim == 0]
     tensors = {name: tensor for name, tensor in tensors.items() if name not in counters}
     tensors = _masked(tensors, notes) if strips else tensors
+    if RESERVED in tensors or RESERVED in aliases:
+        raise ValueError(f"tensor {RESERVED}: safetensors keeps this name for itself: rename the tensor")
     if not tensors:
         raise ValueError("it holds no tensor: expected a network's weights")
     for name, tensor in tensors.items():

@@ -19,6 +19,7 @@ from torch import nn
 
 from common.codec.container import CompressedModel
 from common.codec.tensors import SharedTensor
+from common.compress.packing import named_tensors
 from common.data.image_set import ImageSet
 from common.networks.models import prunable_parameters, skeleton, vgg
 from common.networks.shapes import VGG16_CONFIG
@@ -51,8 +52,10 @@ def trainable(
     Raises
     ------
     ValueError
-        When the file holds another network.
+        When the file holds another network, a convolution has no channel in use, or `n` < 1.
     """
+    if n < 1:
+        raise ValueError(f"n={n}: expected one image or more")
     architecture = compressed.metadata
     if architecture.get("architecture") != "vgg16":
         raise ValueError(
@@ -60,7 +63,7 @@ def trainable(
             "to recover"
         )
     whole = skeleton(architecture)
-    tensors = dict(zip(whole.state_dict(), compressed.tensors.values(), strict=True))
+    tensors = named_tensors(whole, compressed)
     weights, scales = {}, {}
     for name in prunable_parameters(whole):
         tensor = tensors[name]
@@ -70,6 +73,9 @@ def trainable(
         weights[name] = plain.to_dense().astype(np.float32)
     biases = {name: tensors[name.removesuffix("weight") + "bias"].to_dense() for name in weights}
     kept = _used_channels(weights, biases)
+    empty = [name for name, rows in kept.items() if not len(rows)]
+    if empty:
+        raise ValueError(f"{empty[0]} has no channel in use: the network answers the same to every image")
     widths = iter(len(rows) for rows in kept.values())
     hidden, n_classes = (len(weight) for weight in list(weights.values())[-2:])
     model = vgg(

@@ -169,7 +169,10 @@ CHOICES = (
     Choice(
         "vgg16_cifar10",
         Rule(160.0),
-        {"clusters14": _shared("vgg16_cifar10", 14, 8), "clusters15": _shared("vgg16_cifar10", 15, 8)},
+        {
+            "values16_tuned": _shared("vgg16_cifar10", 16, 8),
+            "values12_trained": _shared("vgg16_cifar10", 12, 8, price=0.005),
+        },
     ),
     Choice(
         "vgg16_cifar10_small",

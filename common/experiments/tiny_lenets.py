@@ -42,7 +42,7 @@ from common.experiments import ROOT, Outcome
 from common.networks.baseline import N_VALIDATION
 from common.networks.distillation import StoredAnswers, ensemble_answers, numbered, shifted_copies
 from common.networks.models import build, dense_bytes, prunable_parameters
-from common.networks.training import TrainConfig, default_device, evaluate, train
+from common.networks.training import TrainConfig, default_device, evaluate, place_, train
 from common.pruning.callbacks import GradualPruner
 from common.pruning.constant_units import first_places, grow_, grow_shared, without_constant_units
 from common.pruning.fisher import FisherScores
@@ -237,7 +237,8 @@ def reproduce(
                 "n_test": len(test),
                 "target_bytes": plan.target_bytes,
                 "target_error": plan.target_error,
-                "is_met": len(data) <= plan.target_bytes and chosen["error"] <= plan.target_error + 1e-9,
+                "is_met": chosen["file_bytes"] <= plan.target_bytes
+                and chosen["error"] <= plan.target_error + 1e-9,
                 "layers": layer_rows(data[f"{plan.name}.dcz"]),
                 "runs": runs,
                 "plan": json.loads(json.dumps(asdict(plan))),  # lists for tuples
@@ -460,10 +461,11 @@ def _shared_file(
     config = replace(plan.share, seed=seed)
     steps = config.epochs * (len(copies) // config.batch_size)
     shared = {}
+    place_(small, torch.device(options["device"]))  # before the codebooks are made, whose optimizer resumes
     for name, parameter in small.named_parameters():
         mask = masks[name].numpy() if name in masks else None
         shared[name] = share_weights(
-            parameter.detach().numpy(),
+            parameter.detach().cpu().numpy(),
             mask,
             n_clusters=n_values if name in masks else plan.bias_values,
             codebook_dtype=np.float16,

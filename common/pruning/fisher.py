@@ -35,7 +35,8 @@ class FisherScores:
     uses_masks : bool
         Whether `GradualPruner` says which weights are kept. Without that, those that are not 0 count as kept:
         right after an optimizer's step that is nearly every one, the bits hardly count, and the criterion
-        ranks as plain Fisher information does. The files that name ``fisher_per_bit`` were made so.
+        ranks as plain Fisher information does. The files that name ``fisher_per_bit`` were made so, and the
+        tiny LeNets.
 
     Raises
     ------

@@ -11,7 +11,8 @@ from common.capstone import vgg16
 from common.codec import container
 from common.compress import points as operating_points
 from common.compress.pipeline import CompressConfig, SharingConfig, compress, decompress
-from common.compress.points import OperatingPoint, Row, Sets, make_file, options_of, run_point
+from common.compress.points import OperatingPoint, Row, Sets, StartFile, make_file, options_of, run_point
+from common.networks.checkpoints import state_digest
 from common.networks.models import build, dense_bytes, prunable_parameters
 from common.networks.training import evaluate
 from common.report.sizes import size_report, stage_sizes
@@ -221,6 +222,7 @@ def repository(tmp_path, monkeypatch):
 def test_a_point_goes_on_from_a_file_taught_by_the_trained_network_and_others(
     repository, tmp_path, monkeypatch
 ):
+    model = build("vgg16", num_classes=3, width=0.125, seed=7)
     members = []
     monkeypatch.setattr(
         operating_points,
@@ -228,9 +230,12 @@ def test_a_point_goes_on_from_a_file_taught_by_the_trained_network_and_others(
         lambda nets, temperature: members.extend(map(_sparsity, nets)) or nets[0],
     )
     point = OperatingPoint(
-        "further", replace(FIRST, sparsity=0.8), start_file="first.dcz", teachers=("other.dcz",)
+        "further",
+        replace(FIRST, sparsity=0.8),
+        start=_FIRST,
+        start_file=StartFile("first.dcz", state_digest(model)),
+        teachers=("other.dcz",),
     )
-    model = build("vgg16", num_classes=3, width=0.125, seed=7)
     data = make_file(point, model, repository, tmp_path / "work", architecture=VGG, device="cpu")
     assert members == pytest.approx([_sparsity(model), 0.5], abs=0.02)
     kept = {
@@ -247,21 +252,53 @@ def test_a_point_goes_on_from_a_file_taught_by_the_trained_network_and_others(
     assert options_of(point) != told, "other bytes, another recipe"
 
 
+def test_another_trained_network_does_not_start_from_the_file(repository, tmp_path, run):
+    start = StartFile("first.dcz", state_digest(build("vgg16", num_classes=3, width=0.125, seed=7)))
+    point = OperatingPoint("further", replace(FIRST, sparsity=0.8), start=_FIRST, start_file=start)
+    model = build("vgg16", num_classes=3, width=0.125, seed=8)
+    made = [
+        make_file(each, model, repository, tmp_path / folder, architecture=VGG, device="cpu")
+        for folder, each in (("a", point), ("b", replace(point, start_file=None)))
+    ]
+    assert made[0] == made[1]
+
+
+def test_a_start_file_needs_the_start_that_made_it():
+    start = StartFile("first.dcz", "0" * 64)
+    for wrong in ({"start_file": start}, {"start_file": start, "start": _FIRST, "slim_again": 0.5}):
+        with pytest.raises(ValueError, match="a start_file needs the start that made it"):
+            OperatingPoint("further", FIRST, **wrong)
+
+
+def test_a_stopped_run_leaves_the_old_file(tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "first.dcz").write_bytes(b"old")
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(operating_points, "layer_rows", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_point(_FIRST, network(), SETS, tmp_path, folder=folder, architecture=ARCHITECTURE, device="cpu")
+    assert (folder / "first.dcz").read_bytes() == b"old"
+    monkeypatch.undo()
+    run_point(_FIRST, network(), SETS, tmp_path, folder=folder, architecture=ARCHITECTURE, device="cpu")
+    assert (folder / "first.dcz").read_bytes() == (tmp_path / "first.dcz").read_bytes()
+
+
 def test_a_start_file_of_another_width_is_refused(repository, tmp_path):
-    point = OperatingPoint("further", FIRST, start_file="first.dcz")
+    model = build("vgg16", num_classes=3, width=0.25)
+    start = StartFile("first.dcz", state_digest(model))
+    point = OperatingPoint("further", FIRST, start=_FIRST, start_file=start)
     with pytest.raises(ValueError, match=r"first\.dcz holds a network of .* weights: expected"):
         make_file(
-            point,
-            build("vgg16", num_classes=3, width=0.25),
-            repository,
-            tmp_path / "work",
-            architecture=VGG | {"width": 0.25},
-            device="cpu",
+            point, model, repository, tmp_path / "work", architecture=VGG | {"width": 0.25}, device="cpu"
         )
 
 
 def test_shipped_points_follow_each_other():
     for point in vgg16.POINTS.values():
-        assert point.start is None or point.start in vgg16.POINTS.values()
+        assert point.start is None or point.start in vgg16.POINTS.values() or point.start_file
         assert point.config.prune.epochs > 0
         assert point.config.share.optimizer == "adam"

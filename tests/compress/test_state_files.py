@@ -334,15 +334,18 @@ def test_tied_tensors_stay_tied(tmp_path):
 
 
 def test_a_dcz_is_read_as_other_files_are(tmp_path, monkeypatch):
-    tied = {"wte.weight": torch.ones(3, 4), "lm_head.weight": torch.ones(3, 4)}
-    torch.save(tied, tmp_path / "a.pt")
-    compressed = compress_state(read_state(tmp_path / "a.pt"), StateConfig(sparsity=0.0))
-    container.save_file(compressed.model, tmp_path / "a.dcz")
+    tensors = {"wte.weight": torch.ones(3, 4), "lm_head.weight": torch.ones(3, 4), "a.bias": torch.ones(3)}
+    save_file(tensors, tmp_path / "a.safetensors", metadata={"b.bias": "a.bias"})
+    first = read_state(tmp_path / "a.safetensors")
+    assert first.aliases == {"b.bias": "a.bias", "wte.weight": "lm_head.weight"}
+    container.save_file(compress_state(first, StateConfig(sparsity=0.0)).model, tmp_path / "a.dcz")
     again = read_state(tmp_path / "a.dcz")
-    assert (list(again.tensors), again.aliases) == (["wte.weight"], {"lm_head.weight": "wte.weight"})
+    assert set(again.tensors) == {"lm_head.weight", "a.bias"}
+    assert again.aliases == first.aliases
     monkeypatch.setattr("common.compress.state_files.MAX_DENSE_BYTES", 40)
-    with pytest.raises(ValueError, match=r"a\.dcz: 24 weights: expected at most 10"):
-        read_state(tmp_path / "a.dcz")
+    assert read_state(tmp_path / "a.dcz", max_dense_bytes=4096).aliases == first.aliases
+    with pytest.raises(ValueError, match=r"a\.safetensors: 27 weights: expected at most 10"):
+        read_state(tmp_path / "a.safetensors")
 
 
 def test_an_alias_of_what_is_left_out_is_left_out_too(tmp_path):
@@ -355,9 +358,10 @@ def test_an_alias_of_what_is_left_out_is_left_out_too(tmp_path):
 
 
 def test_safetensors_own_name_is_refused(tmp_path):
-    torch.save({"__metadata__": torch.ones(2, 3)}, tmp_path / "a.pt")
-    with pytest.raises(ValueError, match="tensor __metadata__: safetensors keeps this name"):
-        read_state(tmp_path / "a.pt")
+    for names in (("__metadata__",), ("module.__metadata__",), ("__metadata___orig", "__metadata___mask")):
+        torch.save(dict.fromkeys(names, torch.ones(2, 3)), tmp_path / "a.pt")
+        with pytest.raises(ValueError, match="tensor __metadata__: safetensors keeps this name"):
+            read_state(tmp_path / "a.pt")
     with pytest.raises(ValueError, match="keeps the name __metadata__ for itself"):
         save_state({"__metadata__": torch.ones(2)}, tmp_path / "a.safetensors")
     assert not (tmp_path / "a.safetensors").exists()
@@ -374,6 +378,15 @@ def test_whatever_torch_raises_is_one_line(tmp_path, monkeypatch, error):
 
     monkeypatch.setattr(torch, "load", fail)
     with pytest.raises(ValueError, match=r"a\.pt is not a file of torch.save, or is damaged: deep inside$"):
+        read_state(tmp_path / "a.pt")
+
+
+def test_an_archive_of_a_later_zip_version_is_refused_in_one_line(tmp_path):
+    torch.save({"a": torch.ones(2, 3)}, tmp_path / "a.pt")
+    data = bytearray((tmp_path / "a.pt").read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 6] = 99  # "version needed to extract" of a directory entry
+    (tmp_path / "a.pt").write_bytes(data)
+    with pytest.raises(ValueError, match=r"a\.pt is a damaged archive: zip file version 9\.9"):
         read_state(tmp_path / "a.pt")
 
 

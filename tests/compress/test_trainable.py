@@ -1,5 +1,6 @@
 """A file made trainable again: the same logits, channels and masks, and batch norms that can be trained."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from tiny import CONFIG, half_masks, image_set
 from torch import nn
 
 from common.codec import container
+from common.codec.tensors import DenseTensor
 from common.compress.packing import unpack
 from common.compress.pipeline import CompressConfig, encode, share
 from common.compress.trainable import trainable
@@ -126,3 +128,38 @@ def test_another_network_is_refused():
     )
     with pytest.raises(ValueError, match="got 'lenet_300_100': expected a vgg16"):
         trainable(container.load(data), image_set(side=28))
+
+
+def test_what_does_not_fit_is_refused_as_unpack_refuses_it(compressed):
+    content, _ = compressed
+    tensors = dict(content.tensors)
+    fewer = replace(content, tensors=dict(list(tensors.items())[:-1]))
+    wrong = replace(content, tensors=tensors | {"1": list(tensors.values())[-1]})
+    for broken in (fewer, wrong):
+        with pytest.raises(ValueError, match="tensor") as told:
+            unpack(broken)
+        with pytest.raises(ValueError, match=re.escape(str(told.value))):
+            trainable(broken, images())
+    with pytest.raises(ValueError, match="n=0: expected one image or more"):
+        trainable(content, images(), n=0)
+
+
+def test_named_tensors_may_come_in_any_order(compressed):
+    content, _ = compressed
+    names = list(unpack(content).state_dict())
+    named = dict(reversed(list(zip(names, content.tensors.values(), strict=True))))
+    first, second = trainable(content, images()), trainable(replace(content, tensors=named), images())
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+
+
+def test_a_layer_without_weights_is_refused_by_name(compressed):
+    content, _ = compressed
+    tensors = dict(content.tensors)
+    third = list(tensors)[4]
+    nothing = np.zeros(0, np.int64)
+    tensors[third] = replace(tensors[third], positions=nothing, indices=nothing.astype(np.uint8))
+    bias = str(int(third) + 1)
+    tensors[bias] = DenseTensor(np.zeros(tensors[bias].shape, np.float16))
+    with pytest.raises(ValueError, match=r"features\..*\.weight has no channel in use"):
+        trainable(replace(content, tensors=tensors), images())
