@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.base.files import whole_file
+from common.base.results import commit_of_start
 from common.compress.files import open_model, training_sets
 from common.compress.pipeline import CompressConfig, SharingConfig
 from common.compress.points import OperatingPoint, Sets, StartFile, run_point
@@ -89,6 +90,7 @@ POINTS = {
 }
 
 
+@commit_of_start()
 def compress_to_point(
     source: str | Path, point: str, out: str | Path, *, workdir: str | Path, device: str | None = None
 ) -> dict:
