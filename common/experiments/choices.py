@@ -98,14 +98,16 @@ class Choice:
 
 
 def _shared(
-    name: str, conv_clusters: int, linear_clusters: int, *, price: float | None = None
+    name: str, conv_clusters: int, linear_clusters: int, *, price: float | None = None, epochs: int = 2
 ) -> OperatingPoint:
-    """The point with other numbers of shared values, and another price of a bit.
+    """The point with other numbers of shared values, another price of a bit, and other epochs of sharing.
 
     Without a price the weights stay in their first clusters, and only the centroids are trained.
     """
+    config = VGG_POINTS[name].config
     config = replace(
-        VGG_POINTS[name].config,
+        config,
+        share=replace(config.share, epochs=epochs),
         conv_clusters=conv_clusters,
         linear_clusters=linear_clusters,
         trained=None if price is None else SharingConfig(rate_weight=price),
@@ -170,8 +172,10 @@ CHOICES = (
         "vgg16_cifar10",
         Rule(160.0),
         {
-            "values16_tuned": _shared("vgg16_cifar10", 16, 8),
-            "values12_trained": _shared("vgg16_cifar10", 12, 8, price=0.005),
+            "values16": _shared("vgg16_cifar10", 16, 8, epochs=0),
+            "values24": _shared("vgg16_cifar10", 24, 8, epochs=0),
+            "values16_tuned": _shared("vgg16_cifar10", 16, 8, epochs=1),
+            "values12_trained": _shared("vgg16_cifar10", 12, 8, price=0.005, epochs=1),
         },
     ),
     Choice(
