@@ -311,7 +311,8 @@ def make_file(
     elif point.teacher == "pruned":
         objective = _taught_by(thin.model, config.share)
     memo = Memo(workdir / "shared", _decides_sharing(point, state_digest(model), sets), resume=resume)
-    if _IS_SHARED not in memo or not (memo.folder / "share.pt").exists():
+    is_trained = not config.share.epochs or (memo.folder / "share.pt").exists()
+    if _IS_SHARED not in memo or not is_trained:
         _note_commit(memo.folder)
     shared = share(
         thin, sets.training, config, objective=objective, checkpoint=memo.folder / "share.pt", **options
