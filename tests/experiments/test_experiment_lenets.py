@@ -193,3 +193,18 @@ def test_every_point_has_a_file_of_its_own_and_each_network_its_points():
 
 def test_nothing_measured_is_an_empty_reproduction():
     assert "Ratios are" in to_markdown([])
+
+
+def test_a_stopped_run_leaves_the_old_files(reproduction, tmp_path, monkeypatch):
+    _, root, options = reproduction
+    folder = shutil.copytree(root / "shipped", tmp_path / "shipped")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("common.experiments.lenets._targets", stop)
+    point = replace(options["points"][0], config=replace(options["points"][0].config, linear_clusters=2))
+    with pytest.raises(KeyboardInterrupt):
+        reproduce_lenets(**options | {"points": [point], "folder": folder})
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

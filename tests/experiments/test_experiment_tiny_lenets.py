@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tiny import image_set
 
 from common.base.results import read_result
 from common.compress.pipeline import decompress
+from common.experiments import tiny_lenets
 from common.experiments.methods_map import KEYS
 from common.experiments.tiny_lenets import PLANS, _points, reproduce, unit_masks
 from common.networks.models import build
@@ -44,6 +46,7 @@ def test_every_stage_runs_and_the_file_is_what_the_figures_say(run, tmp_path):
     (file,) = made.figures["files"]
     data = (tmp_path / "files" / "tiny.dcz").read_bytes()
     assert file["file_bytes"] == len(data)
+    assert file["is_met"] == (len(data) <= PLAN.target_bytes and file["error"] <= PLAN.target_error)
     assert len(file["runs"]) == 2
     for one in file["runs"]:
         sizes = {row["file_bytes"] for row in one["candidates"]}
@@ -64,6 +67,38 @@ def test_every_stage_runs_and_the_file_is_what_the_figures_say(run, tmp_path):
     again = run()
     assert again.figures == made.figures
     assert (tmp_path / "files" / "tiny.dcz").read_bytes() == data
+
+
+@pytest.mark.slow
+def test_a_stopped_run_leaves_the_old_file(run, tmp_path, monkeypatch):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "tiny.dcz").write_bytes(b"old")
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tiny_lenets, "layer_rows", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert (tmp_path / "files" / "tiny.dcz").read_bytes() == b"old"
+
+
+def test_answers_of_other_teachers_are_not_found(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(tiny_lenets, "ROOT", tmp_path)
+    monkeypatch.setattr(tiny_lenets, "decompress", lambda data: data)
+    monkeypatch.setattr(
+        tiny_lenets,
+        "ensemble_answers",
+        lambda teachers, copies, temperature: asked.append(teachers) or torch.tensor([[float(len(asked))]]),
+    )
+
+    def answer(teacher):
+        (tmp_path / "teacher.dcz").write_bytes(teacher)
+        return tiny_lenets._answers(PLAN, image_set(), ["teacher.dcz"], tmp_path / "runs").item()
+
+    assert [answer(b"a"), answer(b"a"), answer(b"b"), answer(b"b")] == [1, 1, 2, 2]
+    assert asked == [[b"a"], [b"b"]], "as long as the other, but another"
 
 
 def test_points_stand_beside_the_dense_network_of_the_same_data():
