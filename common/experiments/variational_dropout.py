@@ -102,7 +102,7 @@ def make_file(
     folder: Path,
     workdir: Path,
 ) -> dict:
-    """Fine-tune, share, encode; choose on the validation images; write, read back and measure.
+    """Fine-tune, share, encode; choose on the validation images; decode, measure and write.
 
     Parameters
     ----------
@@ -179,12 +179,9 @@ def make_file(
         if fitting
         else (min(candidates, key=lambda row: row["validation_error"]))
     )
-    path = folder / f"{point}.dcz"
-    with whole_file(path) as aside:
-        aside.write_bytes(made[candidates.index(chosen)])
-    data = Container.open(path.read_bytes())
-    return learnt | {
-        "file": path.name,
+    data = Container.open(made[candidates.index(chosen)])
+    row = learnt | {
+        "file": f"{point}.dcz",
         "file_bytes": len(data),
         "dense_bytes": dense_bytes(whole),
         "parameter_ratio": n_weights / sum(learnt["kept"]),
@@ -196,6 +193,9 @@ def make_file(
         "validation_error": chosen["validation_error"],
         "error": sets.error(decompress(data), "test"),
     }
+    with whole_file(folder / row["file"]) as aside:  # last: a run that is stopped earlier leaves the old file
+        aside.write_bytes(made[candidates.index(chosen)])
+    return row
 
 
 # ----------------------------------------------------------------------------------------------------
