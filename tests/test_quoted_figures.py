@@ -19,6 +19,7 @@ def test_the_layers_of_the_large_file():
     *others, last = (layer for layer in weights if layer.shape[:2] == (512, 512) and len(layer.shape) == 4)
     assert all(0.99 < layer.sparsity < 0.999 and 1.8 < layer.index_bits_per_kept < 2.3 for layer in others)
     assert 1 / 33 < 1 - last.sparsity < 1 / 28
+    assert round(last.index_bits_per_kept) == 3
     dearest = max(weights, key=lambda layer: layer.file_bytes / layer.n_kept)
     assert dearest is max(weights, key=lambda layer: layer.index_bits_per_kept)
     assert dearest.name == "features.14.weight"
