@@ -27,7 +27,7 @@ _SHARE = TrainConfig(epochs=2, batch_size=128, max_lr=1e-3, warmup=0.1, label_sm
 # The large file was made in two steps. The first took 18 epochs from the trained network. From its file
 # it goes on: the weights that cost most bits for what they do are pruned, while the trained network and that
 # of a tiny file, which err on different images, teach it together. Half the learning rate is enough: it does
-# not begin anew.
+# not start from scratch.
 _FIRST_POINT = OperatingPoint(
     "vgg16_cifar10_first",
     CompressConfig(

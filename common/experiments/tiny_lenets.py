@@ -357,8 +357,8 @@ def _run(
         0,
         max(1, int(0.6 * steps)),
         every=max(1, int(0.6 * steps) // 100),
-        # As the shipped files were made. With masks LeNet-5 (seed 0, validation images) came out no better:
-        # 1,565 bytes at 1.64 % errors, where these options gave 1,554 at 1.52 %.
+        # As the shipped files were made. In a trial with masks (LeNet-5, one seed, validation images) the
+        # file was no better.
         score=FisherScores(value_bits=plan.value_bits, uses_masks=False),
         names=names,
     )

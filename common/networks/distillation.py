@@ -115,8 +115,8 @@ class Distillation:
 class Ensemble(nn.Module):
     """Several networks as one teacher: the mean of their softened probabilities, as logits.
 
-    Networks that err on different images are right more often together than the best of them (Hinton et al.
-    2015, section 3).
+    Networks that err on different images are often right together where the best of them is not (Hinton et
+    al. 2015, section 3).
 
     Parameters
     ----------
